@@ -1,0 +1,1 @@
+"""Moves and checks sales files, keeps the staging table and calls dbt; holds no business rule."""

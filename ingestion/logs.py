@@ -1,0 +1,168 @@
+"""Sends the log to stderr, as text or JSON lines, with every known secret masked."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+
+# Libraries that report their own progress, or print requests and connection details, at INFO.
+QUIET_LOGGERS = (
+    "boto3",
+    "botocore",
+    "dbt",
+    "dbt_common",
+    "file_log",
+    "py4j",
+    "s3transfer",
+    "sqlalchemy",
+    "stdout_log",
+    "urllib3",
+)
+
+_STANDARD_ATTRIBUTES = frozenset(
+    {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+)
+
+
+def configure_logging(
+    level: str, log_format: Literal["text", "json"], run_id: str, secrets: Sequence[str]
+) -> None:
+    """Log to stderr from ``level`` up; each line carries the UTC time, the level and ``run_id``.
+
+    ``text`` writes ``time level run=… message key=value …``, ``json`` one object a line; the keys
+    are those of a call's ``extra``. Whatever spells one of ``secrets``, plain or quoted for a URL,
+    in a message, an argument, an extra or a traceback, is written as ``***``. A second call
+    replaces the first.
+    """
+    handler = _PipelineHandler(sys.stderr)
+    handler.setFormatter(_LineFormatter(log_format, run_id, masker(secrets)))
+    root = logging.getLogger()
+    for earlier in [h for h in root.handlers if isinstance(h, _PipelineHandler)]:
+        root.removeHandler(earlier)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def masker(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that writes ``***`` for every one of ``secrets`` in a text.
+
+    It knows each secret as it is, quoted for a URL, and escaped as in a ``repr`` or JSON string.
+    """
+    spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
+    if not spellings:
+        return lambda text: text
+    # The longest first, so that a secret that begins like another leaves no tail behind.
+    longest_first = sorted(spellings, key=lambda spelling: (-len(spelling), spelling))
+    pattern = re.compile("|".join(re.escape(spelling) for spelling in longest_first))
+    return lambda text: pattern.sub(MASK, text)
+
+
+def _spellings(secret: str) -> set[str]:
+    in_url = {
+        quote(secret, safe=""),
+        quote(secret),
+        quote(secret, safe=" +"),  # as SQLAlchemy writes a password in a URL
+        quote_plus(secret),
+    }
+    in_lower_case_url = {
+        re.sub(r"%[0-9A-F]{2}", lambda code: code.group().lower(), spelling) for spelling in in_url
+    }
+    escaped = {
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    }
+    return {secret, *in_url, *in_lower_case_url, *escaped}
+
+
+class _PipelineHandler(logging.StreamHandler[Any]):
+    """The one handler that `configure_logging` owns, told from those of others by its type."""
+
+
+class _LineFormatter(logging.Formatter):
+    """Writes a record as one line of text or JSON (a traceback follows a text line)."""
+
+    def __init__(
+        self, log_format: Literal["text", "json"], run_id: str, mask: Callable[[str], str]
+    ) -> None:
+        super().__init__()
+        self._write = _json_line if log_format == "json" else _text_line
+        self._run_id = run_id
+        self._mask = mask
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the masked line; the record itself is left as it is for other handlers."""
+        moment = datetime.fromtimestamp(record.created, tz=UTC)
+        line = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname,
+            "run": self._run_id,
+            "logger": record.name,
+            "message": self._mask(_message(record)),
+        }
+        extras = {
+            self._mask(name): self._masked(value)
+            for name, value in vars(record).items()
+            if name not in _STANDARD_ATTRIBUTES
+        }
+        traceback = self._mask(self._traceback(record))
+        return self._write(line, extras, traceback)
+
+    def _traceback(self, record: logging.LogRecord) -> str:
+        parts = []
+        if record.exc_info:
+            parts.append(self.formatException(record.exc_info))
+        elif record.exc_text:
+            parts.append(record.exc_text)
+        if record.stack_info:
+            parts.append(self.formatStack(record.stack_info))
+        return "\n".join(parts)
+
+    def _masked(self, value: object) -> object:
+        """Return ``value`` ready for JSON: numbers as they are, all else as masked text."""
+        if value is None or isinstance(value, bool | int | float):
+            return value if self._mask(str(value)) == str(value) else MASK
+        if isinstance(value, dict):
+            return {self._mask(str(key)): self._masked(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._masked(item) for item in value]
+        return self._mask(str(value))
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        # Arguments that do not fit: logging itself would print both to stderr, unmasked.
+        return f"{record.msg} {record.args}"
+
+
+def _json_line(line: dict[str, str], extras: dict[str, object], traceback: str) -> str:
+    # The line's own fields come last in the merge: an extra never hides the time or the message.
+    fields = {**line, **extras, **line}
+    if traceback:
+        fields["exception"] = traceback
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _text_line(line: dict[str, str], extras: dict[str, object], traceback: str) -> str:
+    head = f"{line['time']} {line['level']:<7} run={line['run']} {line['message']}"
+    pairs = "".join(f" {name}={_text_value(value)}" for name, value in extras.items())
+    return head + pairs + (f"\n{traceback}" if traceback else "")
+
+
+def _text_value(value: object) -> str:
+    """Return a value that stays one word: quoted when it is empty or holds blanks or quotes."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    is_one_word = bool(text) and not any(sign.isspace() or sign in "\"'=" for sign in text)
+    return text if is_one_word or not isinstance(value, str) else json.dumps(text)

@@ -1,0 +1,160 @@
+"""Encrypts and decrypts the secrets in the settings; their key lives outside the project."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import stat
+from pathlib import Path
+
+from ingestion.errors import UsageError
+
+ENCRYPTED_PREFIX = "enc:"
+
+_MAKE_A_KEY = "Make one with `python run_pipeline.py secrets generate-key`"
+# Version, time stamp, initial vector, and signature of a Fernet token; its text comes in blocks.
+# https://github.com/fernet/spec/blob/master/Spec.md
+_FERNET_VERSION = 0x80
+_FERNET_FRAME_BYTES = 1 + 8 + 16 + 32
+_FERNET_BLOCK_BYTES = 16
+
+
+def generate_key() -> str:
+    """Return a new random key: 44 characters of URL-safe base64."""
+    from cryptography.fernet import Fernet
+
+    return Fernet.generate_key().decode("ascii")
+
+
+def is_encrypted(value: str) -> bool:
+    """Tell whether a setting's value is the text that `encrypt` makes."""
+    return value.startswith(ENCRYPTED_PREFIX)
+
+
+def encrypt(value: str, key: str) -> str:
+    """Return ``value`` as ``enc:…``, readable only with ``key``.
+
+    Raises UsageError when ``key`` is no Fernet key.
+    """
+    from cryptography.fernet import Fernet
+
+    token = Fernet(_checked_key(key)).encrypt(value.encode("utf-8"))
+    return ENCRYPTED_PREFIX + token.decode("ascii")
+
+
+def decrypt(value: str, key: str) -> str:
+    """Return the text behind ``enc:…``.
+
+    Raises UsageError when ``value`` is not such a text, is cut short or altered, or was encrypted
+    with another key. The message holds neither the value nor the key.
+    """
+    from cryptography.fernet import Fernet, InvalidToken
+
+    if not is_encrypted(value):
+        raise UsageError(
+            "The value is not encrypted",
+            expected=f"text that begins with {ENCRYPTED_PREFIX}",
+            action="Make it with `python run_pipeline.py secrets encrypt`",
+        )
+    token = value.removeprefix(ENCRYPTED_PREFIX).strip()
+    fernet = Fernet(_checked_key(key))
+    if not _has_token_shape(token):
+        raise UsageError(
+            "The encrypted value is damaged",
+            expected=f"{ENCRYPTED_PREFIX} and the whole token behind it, on one line",
+            action="Copy it again, or encrypt the secret anew",
+        )
+    try:
+        return fernet.decrypt(token).decode("utf-8")
+    except InvalidToken:
+        raise UsageError(
+            "The encrypted value does not open with this key",
+            expected="the key that it was encrypted with",
+            action="Give that key, or encrypt the secret anew with the present one",
+        ) from None
+
+
+def open_secret(value: str, key: str | None) -> str:
+    """Return ``value`` as it is, or decrypted where it is encrypted.
+
+    Raises UsageError where it is encrypted and there is no key, and as `decrypt` does.
+    """
+    if not is_encrypted(value):
+        return value
+    if key is None:
+        raise UsageError(
+            "The value is encrypted, and there is no usable key",
+            action="Give the key in RETAIL_SECRET_KEY or RETAIL_SECRET_KEY_FILE",
+        )
+    return decrypt(value, key)
+
+
+def load_key(secret_key: str | None, key_file: Path | None, project: Path) -> str | None:
+    """Return the key from the environment's text or from a key file; None when neither is given.
+
+    A relative ``key_file`` counts from ``project``. Raises UsageError when both are given, when
+    the text is no Fernet key, or when the file is missing, lies inside ``project`` (where it would
+    travel with the values it opens), or may be read by other users.
+    """
+    if secret_key and key_file:
+        raise UsageError(
+            "The key is given twice, as text and as a file",
+            action="Keep one of RETAIL_SECRET_KEY and RETAIL_SECRET_KEY_FILE",
+        )
+    if key_file:
+        return _checked_key(_read_key_file(key_file, project))
+    return _checked_key(secret_key.strip()) if secret_key else None
+
+
+def _read_key_file(key_file: Path, project: Path) -> str:
+    path = (project / key_file.expanduser()).resolve()
+    if path.is_relative_to(project.resolve()):
+        raise UsageError(
+            "The key file lies inside the project folder",
+            expected="a file elsewhere, so that key and encrypted values never travel together",
+            found=str(path),
+            action="Move it, for instance to ~/.config/retail-mart/key",
+        )
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise UsageError("The key file is not a file", found=str(path))
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UsageError(
+                "The key file is open to other users",
+                expected="mode 600 or 400",
+                found=f"mode {stat.S_IMODE(mode):03o} on {path}",
+                action=f"Run chmod 600 {path}",
+            )
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError as error:
+        raise UsageError(
+            "The key file cannot be read",
+            found=f"{path} ({error.strerror})",
+            action=f"Correct the path. {_MAKE_A_KEY}",
+        ) from error
+
+
+def _checked_key(key: str) -> str:
+    try:
+        is_key = len(base64.b64decode(key, altchars=b"-_", validate=True)) == 32
+    except (binascii.Error, ValueError):
+        is_key = False
+    if not is_key:
+        raise UsageError(
+            "The key is not a Fernet key",
+            expected="44 characters of URL-safe base64",
+            found=f"{len(key)} characters",
+            action=_MAKE_A_KEY,
+        )
+    return key
+
+
+def _has_token_shape(token: str) -> bool:
+    try:
+        raw = base64.b64decode(token, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    text_bytes = len(raw) - _FERNET_FRAME_BYTES
+    has_whole_blocks = text_bytes >= _FERNET_BLOCK_BYTES and not text_bytes % _FERNET_BLOCK_BYTES
+    return has_whole_blocks and raw[0] == _FERNET_VERSION

@@ -1,0 +1,162 @@
+"""Logs: every line can be read by a person or a machine, and no secret is in any."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus
+
+import pytest
+from sqlalchemy.engine import URL
+
+from ingestion.logs import MASK, QUIET_LOGGERS, configure_logging, masker
+
+SECRET = 'p@ss "wörd"/+%\\'
+LOGGER = logging.getLogger("ingestion.example")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put handlers and levels back, so that no test changes the next one's log."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def test_a_text_line_carries_time_level_run_message_and_extras(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Risk: a line cannot be placed in time, told from another run's, or cut into words."""
+    configure_logging("INFO", "text", "run-7", [])
+    LOGGER.warning("moved %s", "a.csv", extra={"rows": 3, "key": "in box/a.csv", "to": ["x"]})
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING run=run-7 moved a\.csv"
+        r' rows=3 key="in box/a\.csv" to=\["x"\]\n',
+        captured.err,
+    )
+
+
+def test_a_json_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    """Risk: a traceback or a line break tears an object apart, or an extra hides the message."""
+    configure_logging("INFO", "json", "run-7", [])
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        LOGGER.exception("failed\nhere", extra={"rows": 3, "level": "none", "is_new": True})
+    (line,) = capsys.readouterr().err.splitlines()
+    fields = json.loads(line)
+    assert fields.pop("time").endswith("Z")
+    assert fields.pop("exception").endswith("ValueError: two\nlines")
+    assert fields == {
+        "level": "ERROR",
+        "run": "run-7",
+        "logger": "ingestion.example",
+        "message": "failed\nhere",
+        "rows": 3,
+        "is_new": True,
+    }
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_spelling_of_a_secret_is_written(
+    capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    """Risk: a password shows in a message, an argument, an extra, an error, or a quoted URL."""
+    assert log_format in ("text", "json")
+    configure_logging("INFO", log_format, "run-7", ["", SECRET])  # type: ignore[arg-type]
+    url = URL.create("mysql+pymysql", "u", SECRET, "h").render_as_string(hide_password=False)
+    spellings = [
+        SECRET,
+        url,
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        quote(SECRET, safe="").lower(),
+        repr(SECRET),
+        json.dumps(SECRET),
+    ]
+    try:
+        raise ValueError(SECRET) from RuntimeError(url)
+    except ValueError:
+        LOGGER.exception(
+            "plain %s and %s, %r",
+            SECRET,
+            url,
+            [{"password": SECRET}],
+            extra={"one": SECRET, "many": spellings, "deep": {"in": [{SECRET: (SECRET, 1)}]}},
+            stack_info=True,
+        )
+    text = capsys.readouterr().err
+    if log_format == "json":
+        text += str(list(json.loads(text).values()))
+    for spelling in spellings[:1] + spellings[2:]:
+        # What stands inside the quotes of a repr or JSON string is the secret.
+        assert spelling.strip("'\"") not in text
+    assert "wörd" not in text
+    assert "w%C3%B6rd" not in text
+    assert f"plain {MASK} and" in text
+
+
+def test_a_secret_that_begins_like_another_leaves_no_tail() -> None:
+    """Risk: masking the short secret first leaves the rest of the long one in the log."""
+    assert masker(["abc", "abcdef"])("abcdef abc") == f"{MASK} {MASK}"
+
+
+def test_a_number_that_is_a_secret_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Risk: a password of digits alone slips through as a number."""
+    configure_logging("INFO", "json", "run-7", ["482915"])
+    LOGGER.info("sent", extra={"value": 482915, "other": 3})
+    fields = json.loads(capsys.readouterr().err)
+    assert (fields["value"], fields["other"]) == (MASK, 3)
+
+
+def test_arguments_that_do_not_fit_are_masked_too() -> None:
+    """Risk: a wrong call makes logging print the arguments raw."""
+    configure_logging("INFO", "text", "run-7", [SECRET])
+    formatter = logging.getLogger().handlers[-1].formatter
+    assert formatter is not None
+    record = LOGGER.makeRecord("x", logging.INFO, "f", 1, "one %s", (SECRET, 2), None)
+    assert formatter.format(record).endswith(f"run=run-7 one %s ('{MASK}', 2)")
+
+
+def test_a_record_is_left_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """Risk: masking a record in place changes what other handlers and the caller see."""
+    configure_logging("INFO", "text", "run-7", [SECRET])
+    record = LOGGER.makeRecord("x", logging.INFO, "f", 1, "%s", (SECRET,), None)
+    LOGGER.handle(record)
+    assert record.args == (SECRET,)
+    assert capsys.readouterr().err.endswith(f"run=run-7 {MASK}\n")
+
+
+def test_levels_hold_and_libraries_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Risk: the log drowns in what libraries say, or DEBUG prints their requests and headers."""
+    configure_logging("DEBUG", "text", "run-7", [])
+    LOGGER.debug("mine")
+    for name in ("botocore.auth", "urllib3.connectionpool", "py4j.clientserver", "sqlalchemy"):
+        logging.getLogger(name).info("theirs")
+        logging.getLogger(name).warning("warned")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" run=run-7 ")[1] for line in lines] == ["mine", *["warned"] * 4]
+    configure_logging("ERROR", "text", "run-7", [])
+    LOGGER.warning("too low")
+    logging.getLogger("botocore").warning("too low")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_second_call_replaces_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """Risk: every line is written twice once the settings are known."""
+    others = logging.getLogger().handlers[:]
+    configure_logging("INFO", "text", "run-7", [])
+    configure_logging("INFO", "text", "run-8", [])
+    LOGGER.info("once")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("run=run-8 once")
+    assert logging.getLogger().handlers[:-1] == others

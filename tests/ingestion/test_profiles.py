@@ -1,0 +1,167 @@
+"""File profiles: the right one is found for a key, and no mistake in one goes unseen."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingestion.mistakes import Mistakes
+from ingestion.profiles import FileProfile, constants_for, profile_for, read_profiles
+
+
+def read(*tables: dict[str, object]) -> tuple[tuple[FileProfile, ...], list[str]]:
+    """Return the profiles and the mistakes, as the user would read them."""
+    mistakes = Mistakes()
+    profiles = read_profiles(list(tables), lambda place: place, mistakes)
+    return profiles, [f"{name}: {error}" for name, error in mistakes.found]
+
+
+def profile(**values: object) -> FileProfile:
+    """Return a profile with a name, a pattern that fits everything, and ``values``."""
+    (made,), mistakes = read({"name": "a", "pattern": "*", **values})
+    assert not mistakes
+    return made
+
+
+def test_what_is_left_out_is_the_contract() -> None:
+    """Risk: a profile for one habit of a sender changes how the rest is read."""
+    made = profile()
+    assert (made.delimiter, made.encoding, made.quote) == (",", "utf-8", '"')
+    assert (made.decimal_mark, made.thousands_mark, made.currency_signs) == (".", "", ())
+    assert (made.date_format, made.skip_lines) == ("%Y-%m-%d", 0)
+    assert (made.aliases, made.constants, made.derived) == ({}, {}, {})
+
+
+def test_values_are_brought_to_one_form() -> None:
+    """Risk: the reader meets three spellings of one rule."""
+    made = profile(
+        encoding="CP1252", derived={"total_cost": "price * quantity"}, quote="", delimiter="\t"
+    )
+    assert (made.encoding, made.quote, made.delimiter) == ("cp1252", "", "\t")
+    assert made.derived == {"total_cost": "price*quantity"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "fits"),
+    [
+        ("north/*.csv", "north/a.csv", True),
+        ("north/*.csv", "north/2024/a.csv", True),
+        ("north/*.csv", "north/a.csv.gz", False),
+        ("north/*.csv", "far/north/a.csv", False),
+        ("*.CSV", "a.csv", False),
+        ("a?.csv", "a1.csv", True),
+        (r"re:store_\d+\.csv", "store_12.csv", True),
+        (r"re:store_\d+\.csv", "store_12.csv.bak", False),
+        (r"re:store_\d+\.csv", "x/store_12.csv", False),
+    ],
+)
+def test_a_pattern_fits_the_whole_key(pattern: str, key: str, fits: bool) -> None:
+    """Risk: a profile takes files of another sender."""
+    made = profile(pattern=pattern)
+    assert profile_for(key, [made]) == (made if fits else None)
+
+
+def test_the_first_fitting_profile_is_taken() -> None:
+    """Risk: a general profile hides the special one written above it."""
+    special, general = profile(name="s", pattern="north/*"), profile(name="g")
+    assert profile_for("north/a.csv", [special, general]) == special
+    assert profile_for("south/a.csv", [special, general]) == general
+    assert profile_for("a.csv", []) is None
+
+
+def test_constants_come_from_the_key() -> None:
+    """Risk: the store in the file's name is lost, or braces in a text are."""
+    made = profile(
+        pattern=r"re:store_(?P<store>\d+)(_(?P<till>\w+))?\.csv",
+        constants={"store_id": "{store}", "till": "T-{till}", "note": "{} plain"},
+    )
+    assert constants_for("store_0121_b.csv", made) == {
+        "store_id": "0121",
+        "till": "T-b",
+        "note": "{} plain",
+    }
+    assert constants_for("store_0121.csv", made)["till"] == "T-"
+    assert constants_for("a.csv", profile(constants={"store_id": "7"})) == {"store_id": "7"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("name", "a b", "Wrong value. Expected: letters, digits, '_', '.' and '-'. Found: 'a b'."),
+        ("pattern", "re:(", "The regular expression is wrong: missing ), unterminated subpattern"),
+        ("delimiter", ";;", "Wrong value. Expected: one ASCII character, such as ;. Found: ';;'."),
+        ("delimiter", "x", "A letter, a digit or a line end cannot mark a column or a value."),
+        ("delimiter", "\n", "A letter, a digit or a line end cannot mark a column or a value."),
+        ("quote", '""', "Wrong value. Expected: one ASCII character, or empty where values are"),
+        ("encoding", "latin-9000", "No such text encoding. Expected: a Python encoding name"),
+        ("encoding", "base64", "No such text encoding."),
+        ("decimal_mark", ";", "Wrong value. Expected: '.' or ','. Found: ';'."),
+        ("thousands_mark", "x", "Wrong value. Expected: ',', '.', an apostrophe"),
+        ("currency_signs", ["€", "5"], "A currency sign is not blank and holds no digit"),
+        ("date_format", "%d/%m", "The year is missing. Expected: year, month and day as strptime"),
+        ("date_format", "dd/mm/yyyy", "The year is missing."),
+        ("date_format", "%d %b %m %Y", "The month is given twice."),
+        ("date_format", "%Y-%m-%d %Q", "Unknown directive %Q."),
+        ("date_format", "%Y-%m-%d%", "Unknown directive %."),
+        ("skip_lines", -1, "Wrong value. Expected: the lines above the header, from 0 to 1000."),
+        ("aliases", {"Store": "Store ID"}, "Wrong value. Expected: the sender's header = the"),
+        ("aliases", {" ": "store_id"}, "Wrong value. Expected: the sender's header = the"),
+        ("derived", {"total_cost": "price+1"}, "Wrong value. Expected: a column = price*quantity"),
+        ("decimal_marc", ",", "There is no such setting. Perhaps decimal_mark is meant."),
+        ("thousands_mark", ".", "Thousands and decimals have the same mark."),
+        ("decimal_mark", ".", ""),
+        ("quote", ",", "The same as the delimiter. Give another, or empty for none."),
+        ("aliases", {"A": "price", "a ": "quantity"}, "The header 'a' stands 2 times."),
+        (
+            "constants",
+            {"store_id": "{store}"},
+            "store_id asks for {store}, which the pattern does not name. "
+            "Write (?P<store>…) in a pattern that begins with re:.",
+        ),
+        ("derived", {"price": "price*quantity"}, "price is derived from itself."),
+    ],
+)
+def test_a_mistake_is_told_where_it_stands(field: str, value: object, told: str) -> None:
+    """Risk: a profile that cannot work fails late, in the middle of a file."""
+    _, mistakes = read({"name": "a", "pattern": "*", field: value})
+    if not told:
+        assert mistakes == []
+        return
+    title = value if field == "name" else "a"
+    (line,) = mistakes
+    assert line.startswith(f"profile {title}, {field}: {told}")
+
+
+def test_derived_columns_do_not_go_in_circles_or_fight_constants() -> None:
+    """Risk: a column is worked out from nothing, or one rule silently beats another."""
+    circle = {"total_cost": "price*quantity", "price": "total_cost/quantity"}
+    _, mistakes = read(
+        {"name": "a", "pattern": "*", "derived": circle, "constants": {"price": "1"}}
+    )
+    assert mistakes == [
+        "profile a, derived: total_cost is derived from a column derived from it. Keep one.",
+        "profile a, derived: price is a constant too. Keep one of the two.",
+        "profile a, derived: price is derived from a column derived from it. Keep one.",
+    ]
+
+
+def test_all_mistakes_of_all_profiles_come_together() -> None:
+    """Risk: the user mends one mistake per run, or a later profile hides behind an earlier one."""
+    good = {"name": "twice", "pattern": "*"}
+    _, mistakes = read({"pattern": "*", "skip_lines": -1, "quote": "x"}, good, good)
+    assert [line.split(". ")[0] for line in mistakes] == [
+        "profile 1, name: Wrong value",
+        "profile 1, quote: A letter, a digit or a line end cannot mark a column or a value",
+        "profile 1, skip_lines: Wrong value",
+        "profile twice: 2 profiles have this name",
+    ]
+
+
+def test_profiles_are_a_list_of_tables() -> None:
+    """Risk: [profiles] in place of [[profiles]] shows as a stack trace."""
+    mistakes = Mistakes()
+    assert read_profiles({"name": "a"}, lambda place: place, mistakes) == ()
+    ((name, error),) = mistakes.found
+    assert (name, str(error)) == (
+        "profiles",
+        "Not a list of tables. Expected: [[profiles]] above each profile.",
+    )

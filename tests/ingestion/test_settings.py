@@ -1,0 +1,564 @@
+"""Settings: three sources become one checked object, and one message names every mistake."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from ingestion.aws_credentials import EMBEDDED_CREDENTIALS, AwsCredentials
+from ingestion.errors import UsageError
+from ingestion.secrets import encrypt, generate_key
+from ingestion.settings import PREFIX_NAMES, SETTING_NAMES, Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = generate_key()
+PASSWORD = "p@ss:w/rd?#%41 é'\"\\"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return an empty project folder with room beside it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+def mistakes(project: Path, environ: Mapping[str, str]) -> list[str]:
+    """Return the lines of the one error, without its head."""
+    with pytest.raises(UsageError) as caught:
+        load_settings(project, environ)
+    head, *lines = str(caught.value).splitlines()
+    count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+    assert head == f"The settings have {count}:"
+    return lines
+
+
+def password_of(settings: Settings) -> str | None:
+    """Return the password that a connection would use."""
+    return settings.database.password
+
+
+# --- defaults and sources ------------------------------------------------------------------------
+
+
+def test_with_nothing_given_all_is_embedded(project: Path) -> None:
+    """Risk: a fresh clone asks for settings, or looks outside its workspace."""
+    settings = load_settings(project, {})
+    assert settings.uses_embedded_s3
+    assert settings.workspace == project / ".workspace"
+    assert (settings.bucket, settings.s3_endpoint_url) == ("retail-mart", None)
+    assert settings.s3_region == "us-east-1"
+    assert [getattr(settings, name) for name in PREFIX_NAMES] == [
+        "sales_data/",
+        "sales_data_error/",
+        "sales_data_processed/",
+        "customer_data_mart/",
+        "sales_data_mart/",
+        "publications/",
+    ]
+    assert str(settings.database) == f"sqlite:///{project}/.workspace/database.sqlite"
+    assert settings.aws_credentials({}) == EMBEDDED_CREDENTIALS
+    assert (settings.business_date, settings.profiles, settings.secret_key) == (None, (), None)
+    assert not list(project.iterdir())
+
+
+def test_the_environment_wins_over_dotenv_and_that_over_toml(project: Path) -> None:
+    """Risk: what an operator sets for one run is overruled by a forgotten file."""
+    (project / "pipeline.toml").write_text(
+        'log_level = "ERROR"\nkeep_publications = 1\ndownload_threads = 1\n'
+    )
+    (project / ".env").write_text("RETAIL_KEEP_PUBLICATIONS=2\nRETAIL_DOWNLOAD_THREADS=2\n")
+    environ = {"RETAIL_DOWNLOAD_THREADS": "3", "RETAIL_LOG_FORMAT": "", "PATH": "/bin"}
+    settings = load_settings(project, environ)
+    assert (settings.log_level, settings.log_format) == ("ERROR", "text")
+    assert (settings.keep_publications, settings.download_threads) == (2, 3)
+
+
+def test_the_process_environment_is_the_default(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: only tests, which pass a mapping, see the variables."""
+    monkeypatch.setenv("RETAIL_LOG_LEVEL", "debug")
+    assert load_settings(project).log_level == "DEBUG"
+
+
+@pytest.mark.parametrize("place", ["environment", "dotenv"])
+def test_the_config_file_may_lie_elsewhere(project: Path, place: str) -> None:
+    """Risk: the named file is ignored, and the one in the project read in its stead."""
+    (project / "pipeline.toml").write_text("keep_publications = 1\n")
+    (project.parent / "other.toml").write_text("keep_publications = 2\n")
+    if place == "dotenv":
+        (project / ".env").write_text("RETAIL_CONFIG=../other.toml\n")
+    environ = {"RETAIL_CONFIG": "../other.toml"} if place == "environment" else {}
+    assert load_settings(project, environ).keep_publications == 2
+
+
+def test_values_take_their_types(project: Path) -> None:
+    """Risk: a TOML date, a text number or a word for false is refused or misread."""
+    (project / "pipeline.toml").write_text("business_date = 2024-02-29\npublish_reports = false\n")
+    settings = load_settings(project, {"RETAIL_DATABASE_POOL_SIZE": "9"})
+    assert settings.business_date == datetime.date(2024, 2, 29)
+    assert (settings.publish_reports, settings.database_pool_size) == (False, 9)
+    settings = load_settings(
+        project, {"RETAIL_BUSINESS_DATE": "2024-03-01", "RETAIL_PUBLISH_REPORTS": "yes"}
+    )
+    assert settings.business_date == datetime.date(2024, 3, 1)
+    assert settings.publish_reports is True
+
+
+def test_variables_of_the_dbt_profile_are_passed_on(project: Path) -> None:
+    """Risk: the profile's own variables are refused as unknown, or stay behind in .env."""
+    (project / ".env").write_text("RETAIL_SPARK_MASTER=local[1]\nRETAIL_DBT_TARGET=a\n")
+    settings = load_settings(project, {"RETAIL_DBT_TARGET": "b", "OTHER": "c"})
+    assert settings.dbt_variables == {"RETAIL_SPARK_MASTER": "local[1]", "RETAIL_DBT_TARGET": "b"}
+
+
+def test_paths_count_from_the_project(project: Path) -> None:
+    """Risk: a run from another folder makes a second workspace or an empty database."""
+    settings = load_settings(
+        project, {"RETAIL_WORKSPACE": "../work?1", "RETAIL_DATABASE_URL": "sqlite:///data/x y.db"}
+    )
+    assert settings.workspace == project.parent / "work?1"
+    assert settings.database.database == str(project / "data" / "x y.db")
+    settings = load_settings(project, {"RETAIL_WORKSPACE": "../work?1"})
+    assert settings.database.database == str(project.parent / "work?1" / "database.sqlite")
+    settings = load_settings(project, {"RETAIL_DATABASE_URL": "sqlite:////tmp/a@b.db?timeout=9"})
+    assert (settings.database.database, settings.database.query) == (
+        "/tmp/a@b.db",
+        {"timeout": "9"},
+    )
+
+
+def test_settings_cannot_be_changed(project: Path) -> None:
+    """Risk: one step changes what a later one reads."""
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings(project, {}).bucket = "other"  # type: ignore[misc]
+
+
+def test_reading_the_settings_is_quick() -> None:
+    """Risk: every command, even one with nothing to do, waits for libraries it does not use."""
+    code = "import sys, ingestion.settings; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"sqlalchemy", "boto3", "botocore", "pyarrow", "pyspark", "dbt", "cryptography"}
+    assert "ingestion.settings" in loaded
+    assert heavy.isdisjoint(loaded)
+
+
+# --- S3 ------------------------------------------------------------------------------------------
+
+
+def test_a_bucket_alone_is_one_on_aws(project: Path) -> None:
+    """Risk: with a bucket set, the run still goes to the embedded server or to a wrong region."""
+    settings = load_settings(project, {"RETAIL_BUCKET": "acme-retail"})
+    assert not settings.uses_embedded_s3
+    assert (settings.bucket, settings.s3_endpoint_url, settings.s3_region) == (
+        "acme-retail",
+        None,
+        None,
+    )
+    assert settings.aws_credentials({"AWS_ACCESS_KEY_ID": "a"}) is None
+
+
+def test_an_endpoint_has_a_region_and_no_slash(project: Path) -> None:
+    """Risk: the S3 client refuses to start without a region, or writes // into addresses."""
+    environ = {"RETAIL_BUCKET": "acme", "RETAIL_S3_ENDPOINT_URL": "http://127.0.0.1:8333/"}
+    settings = load_settings(project, environ)
+    assert (settings.s3_endpoint_url, settings.s3_region) == ("http://127.0.0.1:8333", "us-east-1")
+    settings = load_settings(project, {**environ, "RETAIL_S3_REGION": "eu-west-1"})
+    assert settings.s3_region == "eu-west-1"
+
+
+def test_an_endpoint_without_a_bucket_is_a_gap(project: Path) -> None:
+    """Risk: the embedded bucket's name is looked for on a real service."""
+    assert mistakes(project, {"RETAIL_S3_ENDPOINT_URL": "https://s3.example.com"}) == [
+        "- RETAIL_BUCKET: Missing, while RETAIL_S3_ENDPOINT_URL is given. "
+        "Name the bucket at that endpoint."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("s3.example.com", "s3.example.com"),
+        ("ftp://s3.example.com", "ftp://s3.example.com"),
+        ("https://", "https://"),
+        ("http://host:port", "http://host:port"),
+        ("https://me:hunt/er2@s3.example.com", "https://***s3.example.com"),
+        ("https://s3.example.com?token=hunter2", "https://s3.example.com?***"),
+    ],
+)
+def test_an_endpoint_is_a_plain_http_address(project: Path, url: str, shown: str) -> None:
+    """Risk: a bad address fails only at the first request, or its password is shown."""
+    (line,) = mistakes(project, {"RETAIL_BUCKET": "acme", "RETAIL_S3_ENDPOINT_URL": url})
+    assert line.rstrip("'.") == (
+        "- RETAIL_S3_ENDPOINT_URL: Not the address of an S3 service. "
+        "Expected: http:// or https:// and a host, such as https://s3.example.com, "
+        f"without a user or a query. Found: '{shown}"
+    )
+
+
+@pytest.mark.parametrize("name", ["ab", "Acme", "a_b", "-ab", "a..b", "10.0.0.1", "a" * 64])
+def test_a_bucket_name_follows_s3(project: Path, name: str) -> None:
+    """Risk: a name that S3 refuses shows as a puzzling failure of the first request."""
+    assert mistakes(project, {"RETAIL_BUCKET": name}) == [
+        "- RETAIL_BUCKET: Not a bucket name that S3 allows. Expected: 3 to 63 small letters, "
+        f"digits, dots and hyphens, such as acme-retail. Found: {name!r}."
+    ]
+
+
+def test_a_bucket_is_not_an_address(project: Path) -> None:
+    """Risk: s3:// in front is taken for a part of the name."""
+    (line,) = mistakes(project, {"RETAIL_BUCKET": "s3://acme/in"})
+    assert line.startswith("- RETAIL_BUCKET: More than a bucket's name. Expected: 3 to 63 ")
+
+
+def test_a_prefix_gets_its_slash(project: Path) -> None:
+    """Risk: 'in' as a prefix also takes the keys of 'inventory/'."""
+    assert load_settings(project, {"RETAIL_INBOX_PREFIX": "in/tills"}).inbox_prefix == "in/tills/"
+
+
+@pytest.mark.parametrize("prefix", ["/in", "in//tills", "/", "in//"])
+def test_a_prefix_has_no_empty_folder(project: Path, prefix: str) -> None:
+    """Risk: keys with // that most tools cannot reach."""
+    assert mistakes(project, {"RETAIL_INBOX_PREFIX": prefix}) == [
+        "- RETAIL_INBOX_PREFIX: An empty folder name: it begins with / or holds //. Expected: "
+        f"folder names with / between them, such as sales_data/. Found: {prefix!r}."
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["../in", "in/./x", "in\tx"])
+def test_a_prefix_can_be_read_by_every_tool(project: Path, prefix: str) -> None:
+    """Risk: a download path leaves its folder."""
+    (line,) = mistakes(project, {"RETAIL_INBOX_PREFIX": prefix})
+    assert "A folder name that not every S3 tool can read" in line
+
+
+@pytest.mark.parametrize("prefix", ["sales_data", "sales_data/errors"])
+def test_no_prefix_lies_in_another(project: Path, prefix: str) -> None:
+    """Risk: a file set aside is listed as new, again and again."""
+    assert mistakes(project, {"RETAIL_ERROR_PREFIX": prefix}) == [
+        f"- RETAIL_ERROR_PREFIX: The same as or inside RETAIL_INBOX_PREFIX. "
+        f"Expected: a prefix of its own. Found: '{prefix}/' in 'sales_data/'."
+    ]
+
+
+# --- database ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"])
+def test_mysql_goes_through_one_driver_in_utf8mb4(project: Path, scheme: str) -> None:
+    """Risk: another driver is looked for, or names lose their letters."""
+    url = f"{scheme}://me:pw@db.example.com:3307/retail?charset=latin1&ssl_ca=/ca.pem"
+    database = load_settings(project, {"RETAIL_DATABASE_URL": url}).database
+    assert database.render_as_string(hide_password=False) == (
+        "mysql+pymysql://me:pw@db.example.com:3307/retail?charset=utf8mb4&ssl_ca=%2Fca.pem"
+    )
+
+
+def test_a_password_apart_may_hold_any_character(project: Path) -> None:
+    """Risk: a strong password breaks the URL or reaches the server altered."""
+    environ = {"RETAIL_DATABASE_URL": "mysql://me@db/retail", "RETAIL_DATABASE_PASSWORD": PASSWORD}
+    database = load_settings(project, environ).database
+    assert (database.username, database.password, database.host) == ("me", PASSWORD, "db")
+    (project / ".env").write_text("RETAIL_DATABASE_PASSWORD='$a #b@c'\n")
+    environ.pop("RETAIL_DATABASE_PASSWORD")
+    assert password_of(load_settings(project, environ)) == "$a #b@c"
+
+
+def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
+    """Risk: a rotated password given apart is not used."""
+    environ = {"RETAIL_DATABASE_URL": "mysql://me:old%40@db/retail"}
+    assert password_of(load_settings(project, environ)) == "old@"
+    environ["RETAIL_DATABASE_PASSWORD"] = "new"
+    assert password_of(load_settings(project, environ)) == "new"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (
+            "mysql://me:hunt@er2@db/retail",
+            "The URL has more than one @, so its password cannot be told from its host. Give the "
+            "password apart, in RETAIL_DATABASE_PASSWORD, where any character may stand, or write "
+            "@ as %40.",
+        ),
+        (
+            "mysql://root:hunter2/retail",
+            "The URL cannot be read; raw signs in a password, such as : / @ ?, do that. Expected: "
+            "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Give the password "
+            "apart, in RETAIL_DATABASE_PASSWORD, where any character may stand.",
+        ),
+        (
+            "mysql://me@db/retail?password=hunter2",
+            "The password stands behind the ?. Give the password apart, in "
+            "RETAIL_DATABASE_PASSWORD, where any character may stand.",
+        ),
+        (
+            "mysql://me:hunter2@db",
+            "The URL names no database. Expected: mysql://user@host:3306/database, mariadb://… or "
+            "sqlite:///file.",
+        ),
+        (
+            "postgresql://me:hunter2@db/retail",
+            "The pipeline does not work with this database. Expected: "
+            "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Found: "
+            "postgresql://.",
+        ),
+        (
+            "me:hunter2@db/retail",
+            "Not a database URL. Expected: mysql://user@host:3306/database, mariadb://… or "
+            "sqlite:///file.",
+        ),
+        (
+            "sqlite://",
+            "The SQLite URL names no file. Expected: sqlite:///retail.sqlite. Name a file: what "
+            "the pipeline remembers must outlive the run.",
+        ),
+        (
+            "sqlite://retail.sqlite",
+            "The SQLite URL names a host. Expected: three slashes and a file, such as "
+            "sqlite:///retail.sqlite.",
+        ),
+    ],
+)
+def test_a_bad_database_url_is_explained_and_not_shown(project: Path, url: str, told: str) -> None:
+    """Risk: the first connection fails with the library's words, or the message shows a secret."""
+    (line,) = mistakes(project, {"RETAIL_DATABASE_URL": url})
+    assert line == f"- RETAIL_DATABASE_URL: {told}"
+    assert "hunt" not in line
+
+
+def test_a_password_without_a_url_is_a_gap(project: Path) -> None:
+    """Risk: the URL is forgotten and the data goes to the embedded database."""
+    assert mistakes(project, {"RETAIL_DATABASE_PASSWORD": "hunter2"}) == [
+        "- RETAIL_DATABASE_PASSWORD: A password without RETAIL_DATABASE_URL. "
+        "Give the URL of the database that it opens."
+    ]
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["variable", "file"])
+def test_encrypted_values_are_opened_with_the_key(project: Path, place: str) -> None:
+    """Risk: the text enc:… itself is sent as a password."""
+    key_file = project.parent / "key"
+    key_file.write_text(KEY)
+    key_file.chmod(0o600)
+    environ = {"RETAIL_SECRET_KEY": KEY} if place == "variable" else {}
+    if place == "file":
+        (project / "pipeline.toml").write_text('secret_key_file = "../key"\n')
+    whole = {"RETAIL_DATABASE_URL": encrypt("mysql://me:inner@db/retail", KEY)}
+    assert password_of(load_settings(project, {**environ, **whole})) == "inner"
+    in_url = {"RETAIL_DATABASE_URL": f"mysql://me:{encrypt(PASSWORD, KEY)}@db/retail"}
+    assert password_of(load_settings(project, {**environ, **in_url})) == PASSWORD
+    apart = {**whole, "RETAIL_DATABASE_PASSWORD": encrypt(PASSWORD, KEY)}
+    assert password_of(load_settings(project, {**environ, **apart})) == PASSWORD
+
+
+def test_encrypted_aws_variables_are_opened_together(project: Path) -> None:
+    """Risk: the S3 client gets half of its credentials, or encrypted ones."""
+    settings = load_settings(project, {"RETAIL_BUCKET": "acme", "RETAIL_SECRET_KEY": KEY})
+    environ = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": encrypt("secret", KEY)}
+    assert settings.aws_credentials(environ) == AwsCredentials("id", "secret", None)
+    environ["AWS_SESSION_TOKEN"] = encrypt("token", KEY)
+    credentials = settings.aws_credentials(environ)
+    assert credentials == AwsCredentials("id", "secret", "token")
+    assert repr(credentials) == "AwsCredentials(access_key_id='id')"
+    assert settings.aws_credentials(dict.fromkeys(environ, "plain")) is None
+
+
+def test_encrypted_values_that_do_not_open_are_each_named(project: Path) -> None:
+    """Risk: the user mends one secret at a time, or reads one in the message."""
+    foreign = encrypt("hunter2", generate_key())
+    environ = {
+        "RETAIL_BUCKET": "acme",
+        "RETAIL_SECRET_KEY": KEY,
+        "RETAIL_DATABASE_URL": "mysql://me@db/retail",
+        "RETAIL_DATABASE_PASSWORD": foreign,
+        "AWS_SECRET_ACCESS_KEY": foreign[:-9],
+    }
+    lines = mistakes(project, environ)
+    assert [line.split(".")[0] for line in lines] == [
+        "- RETAIL_DATABASE_PASSWORD: The encrypted value does not open with this key",
+        "- AWS_ACCESS_KEY_ID: Missing, while another AWS variable is given encrypted",
+        "- AWS_SECRET_ACCESS_KEY: The encrypted value is damaged",
+    ]
+    assert not [line for line in lines if KEY in line or foreign[4:20] in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pipeline.toml", f'secret_key = "{KEY}"\n'),
+        (".env", f"RETAIL_SECRET_KEY={KEY}\n"),
+    ],
+)
+def test_the_key_never_lies_beside_what_it_opens(project: Path, name: str, text: str) -> None:
+    """Risk: whoever copies the project folder can open its secrets."""
+    (project / name).write_text(text)
+    setting = "secret_key" if name == "pipeline.toml" else "RETAIL_SECRET_KEY"
+    assert mistakes(project, {}) == [
+        f"- {setting} ({name}): The key lies in the project folder, beside what it opens. "
+        "Give it in the environment, or in a key file outside the project."
+    ]
+
+
+def test_no_text_of_the_settings_shows_a_secret(project: Path) -> None:
+    """Risk: settings in a log or a traceback give a secret away."""
+    environ = {
+        "RETAIL_BUCKET": "acme",
+        "RETAIL_DATABASE_URL": "mysql://me:hunter2@db/retail",
+        "RETAIL_SECRET_KEY": KEY,
+        "RETAIL_SPARK_TOKEN": "hunter2",
+    }
+    settings = load_settings(project, environ)
+    for text in (repr(settings), str(settings), repr(settings.database), str(settings.database)):
+        assert "hunter2" not in text
+        assert KEY not in text
+
+
+def test_the_log_is_told_every_secret(project: Path) -> None:
+    """Risk: a secret that the log does not know is not masked."""
+    environ = {
+        "RETAIL_BUCKET": "acme",
+        "RETAIL_DATABASE_URL": "mysql://me:hunter2@db/retail",
+        "RETAIL_SECRET_KEY": KEY,
+    }
+    settings = load_settings(project, environ)
+    aws = {
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": encrypt("opened", KEY),
+        "AWS_SESSION_TOKEN": "token",
+    }
+    known = set(settings.secret_values(aws))
+    assert known == {"hunter2", KEY, aws["AWS_SECRET_ACCESS_KEY"], "opened", "token"}
+    assert load_settings(project, {}).secret_values({}) == ()
+
+
+# --- mistakes ------------------------------------------------------------------------------------
+
+
+def test_all_mistakes_come_in_one_list(project: Path) -> None:
+    """Risk: the user mends one mistake per run."""
+    (project / "pipeline.toml").write_text(
+        'bucket = "Acme"\ninbox_prefx = "in/"\n[[profiles]]\nname = "a"\nskip_lines = -1\n'
+    )
+    (project / ".env").write_text("RETAIL_DOWNLOAD_THREADS=0\nRETAIL_LOG_FORMAT\n")
+    environ = {
+        "RETAIL_BUKET": "acme",
+        "retail_log_level": "INFO",
+        "RETAIL_WHATEVER": "1",
+        "RETAIL_PROFILES": "[]",
+        "RETAIL_BUSINESS_DATE": "2024-02-30",
+        "RETAIL_DATABASE_URL": "oracle://me@db/retail",
+        "RETAIL_SECRET_KEY_FILE": "key",
+    }
+    assert mistakes(project, environ) == [
+        "- .env, line 2: Not a line that can be read. Expected: NAME=value, with '…' around a "
+        "value that holds blanks, quotes or #.",
+        "- inbox_prefx (pipeline.toml): There is no such setting. Perhaps inbox_prefix is meant.",
+        "- RETAIL_BUKET: There is no such setting. Perhaps RETAIL_BUCKET is meant.",
+        "- retail_log_level: There is no such setting. Perhaps RETAIL_LOG_LEVEL is meant.",
+        "- RETAIL_WHATEVER: There is no such setting. Remove it.",
+        "- RETAIL_PROFILES: No variable can hold profiles. Write them in pipeline.toml.",
+        "- profile a, pattern (pipeline.toml): Wrong value. Expected: a glob over the key below "
+        "the inbox, such as north/*.csv, where * also crosses folders, or re: and a regular "
+        "expression for the whole of it. Found: nothing.",
+        "- profile a, skip_lines (pipeline.toml): Wrong value. Expected: the lines above the "
+        "header, from 0 to 1000. Found: -1.",
+        "- bucket (pipeline.toml): Not a bucket name that S3 allows. Expected: 3 to 63 small "
+        "letters, digits, dots and hyphens, such as acme-retail. Found: 'Acme'.",
+        "- RETAIL_BUSINESS_DATE: Wrong value. Expected: a real day as yyyy-mm-dd. "
+        "Found: '2024-02-30'.",
+        "- RETAIL_DOWNLOAD_THREADS (.env): Wrong value. Expected: a whole number from 1 to 64. "
+        "Found: '0'.",
+        "- RETAIL_SECRET_KEY_FILE: The key file lies inside the project folder. Expected: a file "
+        "elsewhere, so that key and encrypted values never travel together. Found: "
+        f"{project / 'key'}. Move it, for instance to ~/.config/retail-mart/key.",
+        "- RETAIL_DATABASE_URL: The pipeline does not work with this database. Expected: "
+        "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Found: oracle://.",
+    ]
+
+
+@pytest.mark.parametrize("text", ["1710000000", "2024-3-5", "20240305", "today"])
+def test_a_business_date_is_never_guessed(project: Path, text: str) -> None:
+    """Risk: a number is taken for seconds since 1970."""
+    (line,) = mistakes(project, {"RETAIL_BUSINESS_DATE": text})
+    assert line.endswith(f"Not a date. Expected: a real day as yyyy-mm-dd. Found: {text!r}.")
+
+
+def test_a_named_config_file_must_be_there(project: Path) -> None:
+    """Risk: a typing error in RETAIL_CONFIG runs the pipeline on its defaults."""
+    assert mistakes(project, {"RETAIL_CONFIG": "prod.toml"}) == [
+        f"- RETAIL_CONFIG: The file cannot be read. Found: {project / 'prod.toml'} "
+        "(No such file or directory)."
+    ]
+
+
+def test_files_that_cannot_be_read_are_named(project: Path) -> None:
+    """Risk: a broken file shows as a stack trace, or hides other mistakes."""
+    path = project / "pipeline.toml"
+    path.write_text("bucket = acme\n")
+    (project / ".env").write_bytes(b"RETAIL_BUCKET=caf\xe9\n")
+    assert mistakes(project, {"RETAIL_LOG_FORMAT": "xml"}) == [
+        f"- .env: Not a text file in UTF-8. Found: {project / '.env'}.",
+        f"- pipeline.toml: Not a TOML file. Found: {path}: Invalid value (at line 1, column 10).",
+        "- RETAIL_LOG_FORMAT: Wrong value. Expected: text or json. Found: 'xml'.",
+    ]
+
+
+def test_a_secret_of_the_wrong_type_is_not_shown(project: Path) -> None:
+    """Risk: a password of digits without quotes in the file is echoed."""
+    (project / "pipeline.toml").write_text(
+        'database_url = "mysql://me@db/retail"\ndatabase_password = 482915\n'
+    )
+    assert mistakes(project, {}) == [
+        "- database_password (pipeline.toml): Wrong value. Expected: text."
+    ]
+
+
+# --- the example files ---------------------------------------------------------------------------
+
+
+def test_the_example_as_it_stands_changes_nothing(project: Path) -> None:
+    """Risk: copying the example moves a run away from the defaults that it claims to show."""
+    example = (ROOT / "pipeline.example.toml").read_text(encoding="utf-8")
+    defaults = load_settings(project, {})
+    (project / "pipeline.toml").write_text(example, encoding="utf-8")
+    (project / ".env").write_text((ROOT / ".env.example").read_text(encoding="utf-8"))
+    assert load_settings(project, {}) == defaults
+
+
+def test_the_example_file_shows_every_setting(project: Path) -> None:
+    """Risk: the example lags behind the settings, or shows one that does not work."""
+    example = (ROOT / "pipeline.example.toml").read_text(encoding="utf-8")
+    everything = re.sub(r"(?m)^#(?=[a-z\[])", "", example)
+    assert tomllib.loads(everything).keys() == SETTING_NAMES - {"secret_key"}
+    usable = re.sub(r"(?m)^(database_password|secret_key_file) = .*$", "", everything)
+    (project / "pipeline.toml").write_text(usable, encoding="utf-8")
+    (profile,) = load_settings(project, {}).profiles
+    assert profile.model_fields_set == type(profile).model_fields.keys()
+
+
+def test_the_dotenv_example_shows_every_variable(project: Path) -> None:
+    """Risk: a variable's name is wrong where people copy it from."""
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    shown = re.findall(r"(?m)^#(RETAIL_\w+)=.", example)
+    variables = {f"RETAIL_{name.upper()}" for name in SETTING_NAMES - {"profiles", "secret_key"}}
+    assert sorted(shown) == sorted({*variables, "RETAIL_CONFIG"})
+    usable = re.sub(r"(?m)^#(RETAIL_(SECRET_KEY_FILE|CONFIG)=.*)$", "", example)
+    (project / ".env").write_text(re.sub(r"(?m)^#(?=RETAIL_)", "", usable), encoding="utf-8")
+    settings = load_settings(project, {})
+    assert settings.database.password == "any characters: @ / # %"
+    assert settings.bucket == "acme-retail"

@@ -1,0 +1,510 @@
+"""The object store: exact keys, one version at a time, moves that lose nothing, clear errors."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingTCPServer
+from typing import Any
+
+import pytest
+
+from ingestion.aws_credentials import AwsCredentials
+from ingestion.errors import PipelineError
+from ingestion.object_store import (
+    ObjectChanged,
+    ObjectGone,
+    ObjectInfo,
+    ObjectStore,
+    connect,
+    fitting_key,
+    unique_key,
+)
+from ingestion.settings import Settings
+from tests.services import Bucket
+
+KEYS = [
+    "in/march sales.csv",
+    "in/march+sales.csv",
+    "in/march%20sales.csv",
+    "in/2024-03-05T10:15:00.csv",
+    "in/o'brien.csv",
+    'in/say "hi".csv',
+    "in/50%_off.csv",
+    "in/&<>#?.csv",
+    "in/caf\u00e9.csv",
+    "in/cafe\u0301.csv",
+    "in/चाय ☕.csv",
+    "in/_hidden.csv",
+    "in/.late.csv",
+    "in/store 1/sales.csv",
+    "in/store 2/sales.csv",
+    "in/~a!$*(){}[]|^`,;=@.csv",
+    "in/line\nbreak\x01.csv",
+]
+
+
+@pytest.fixture
+def put(s3_bucket: Bucket, store: ObjectStore) -> Callable[[str, bytes], ObjectInfo]:
+    """Writes an object as a sender does and returns what the store sees of it."""
+
+    def write(key: str, content: bytes) -> ObjectInfo:
+        s3_bucket.put(key, content)
+        found = store.head(key)
+        assert found is not None
+        return found
+
+    return write
+
+
+Put = Callable[[str, bytes], ObjectInfo]
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# -- listing and reading --------------------------------------------------------------------------
+
+
+def test_keys_come_back_exactly(put: Put, store: ObjectStore, tmp_path: Path) -> None:
+    """Risk: a key that is decoded once too often or too seldom names another object."""
+    written = [put(key, key.encode()) for key in KEYS]
+    assert sorted(store.list_objects("in/"), key=lambda info: KEYS.index(info.key)) == written
+    for info in written:
+        assert store.get_bytes(info.key) == info.key.encode()
+        assert store.download(info, tmp_path / "file") == sha256(info.key.encode())
+
+
+def test_keys_stay_exact_when_moved(put: Put, store: ObjectStore, s3_bucket: Bucket) -> None:
+    """Risk: the copy's source is encoded differently from its target."""
+    for key in KEYS:
+        info = put(key, key.encode())
+        assert store.move(info, "done" + key.removeprefix("in")) == "done" + key.removeprefix("in")
+    expected = {"done" + key.removeprefix("in"): key.encode() for key in KEYS}
+    assert s3_bucket.objects() == expected
+
+
+def test_all_pages_are_listed(store: ObjectStore) -> None:
+    """Risk: objects beyond the first thousand are never seen."""
+    keys = {f"in/{number:04d}.csv" for number in range(1005)}
+    for key in keys:
+        store.put_bytes(key, b"")
+    store.put_bytes("in_other/a.csv", b"")
+    listed = [info.key for info in store.list_objects("in/")]
+    assert len(listed) == 1005
+    assert set(listed) == keys
+
+
+def test_a_download_is_whole_or_not_there(put: Put, store: ObjectStore, tmp_path: Path) -> None:
+    """Risk: a broken download is taken for the file, or leaves parts behind."""
+    content = bytes(range(256)) * 20_000
+    info = put("in/a.csv", content)
+    assert store.download(info, tmp_path / "a") == sha256(content)
+    assert (tmp_path / "a").read_bytes() == content
+    with pytest.raises(PipelineError) as raised:
+        store.download(dataclasses.replace(info, size=info.size - 1), tmp_path / "b")
+    assert str(raised.value) == (
+        f"{store.location('in/a.csv')} could not be read to its end, over several tries."
+        " Run again; the run goes on where it stopped."
+    )
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a"]
+
+
+def test_a_replaced_object_is_not_read(put: Put, store: ObjectStore, tmp_path: Path) -> None:
+    """Risk: bytes of a version that was never listed are taken for the listed one's."""
+    old = put("in/a.csv", b"old")
+    put("in/a.csv", b"new")
+    with pytest.raises(ObjectChanged) as raised:
+        store.download(old, tmp_path / "a")
+    assert str(raised.value) == (
+        f"{store.location('in/a.csv')} was replaced by another version meanwhile."
+    )
+    store.delete("in/a.csv")
+    with pytest.raises(ObjectGone) as gone:
+        store.download(old, tmp_path / "a")
+    assert str(gone.value) == f"There is no object {store.location('in/a.csv')}."
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_is_not_there(store: ObjectStore) -> None:
+    """Risk: a missing object looks like an empty one, or deleting it twice fails a run."""
+    assert store.head("none") is None
+    with pytest.raises(ObjectGone):
+        store.get_bytes("none")
+    store.delete("none")
+    assert list(store.list_objects("none/")) == []
+
+
+def test_a_location_tells_its_key(store: ObjectStore) -> None:
+    """Risk: a key with '//' or a scheme in it does not come back from the staging table."""
+    for key in [*KEYS, "a//b", "s3://x/y"]:
+        assert store.key_at(store.location(key)) == key
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def test_conditional_writes(store: ObjectStore) -> None:
+    """Risk: two runs both believe that they moved the pointer."""
+    store.put_bytes("pointer", b"1", if_none_match="*")
+    first = store.head("pointer")
+    assert first is not None
+    store.put_bytes("pointer", b"2", if_match=first.etag)
+    for condition in ({"if_none_match": "*"}, {"if_match": first.etag}):
+        with pytest.raises(ObjectChanged) as raised:
+            store.put_bytes("pointer", b"3", **condition)
+        assert str(raised.value) == (
+            f"{store.location('pointer')} was written by someone else meanwhile."
+        )
+        store.put_bytes("pointer", b"2", **condition)  # a write whose answer was lost
+    assert store.get_bytes("pointer") == b"2"
+
+
+def test_a_big_file_goes_up_in_parts(store: ObjectStore, tmp_path: Path) -> None:
+    """Risk: a part is lost or misplaced; threads pile up."""
+    file = tmp_path / "big"
+    with file.open("wb") as stream:
+        for number in range(70):
+            stream.write(bytes([number]) * (1 << 20))
+    before = threading.active_count()
+    store.put_file("big", file)
+    assert threading.active_count() == before
+    info = store.head("big")
+    assert info is not None
+    assert store.download(info, tmp_path / "copy") == sha256(file.read_bytes())
+    assert store.move(info, "moved") == "moved"
+    assert store.head("big") is None
+
+
+# -- moving ---------------------------------------------------------------------------------------
+
+
+def test_a_move_never_overwrites(put: Put, store: ObjectStore, s3_bucket: Bucket) -> None:
+    """Risk: a second file of the same name destroys the first one's archive copy."""
+    put("done/a.csv.gz", b"first")
+    info = put("in/a.csv.gz", b"other")
+    final = f"done/a~{sha256(b'other')[:12]}.csv.gz"
+    assert store.move(info, "done/a.csv.gz") == final
+    assert s3_bucket.objects() == {"done/a.csv.gz": b"first", final: b"other"}
+
+
+def test_equal_content_is_not_kept_twice(put: Put, store: ObjectStore, s3_bucket: Bucket) -> None:
+    """Risk: a crash between copy and delete leaves the object in the inbox for ever."""
+    put("done/a.csv", b"same")
+    info = put("in/a.csv", b"same")
+    assert store.move(info, "done/a.csv") == "done/a.csv"
+    assert s3_bucket.objects() == {"done/a.csv": b"same"}
+
+
+@pytest.mark.parametrize("target_holds", [None, b"first"])
+@pytest.mark.parametrize("step", ["copy", "verify", "delete"])
+def test_a_move_cut_short_ends_the_same(
+    put: Put,
+    store: ObjectStore,
+    s3_bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    target_holds: bytes | None,
+    step: str,
+) -> None:
+    """Risk: a crash inside a move loses the object or makes a second copy."""
+    expected = {"done/a.csv": b"content"}
+    if target_holds is not None:
+        put("done/a.csv", target_holds)
+        expected = {"done/a.csv": target_holds, unique_key("done/a.csv", sha256(b"content")): b""}
+        expected[unique_key("done/a.csv", sha256(b"content"))] = b"content"
+    info = put("in/a.csv", b"content")
+
+    class CrashError(Exception):
+        pass
+
+    calls = {"copy": "copy_object", "verify": "head_object", "delete": "delete_object"}
+    real = getattr(store.client, calls[step])
+    copied = []
+    monkeypatch.setattr(
+        store.client,
+        "copy_object",
+        lambda real=store.client.copy_object, **options: copied.append(real(**options)),
+    )
+
+    def crash(**options: Any) -> Any:
+        if step == "verify" and not copied:
+            return real(**options)
+        if step != "verify":
+            real(**options)
+        raise CrashError
+
+    monkeypatch.setattr(store.client, calls[step], crash)
+    with pytest.raises(CrashError):
+        store.move(info, "done/a.csv", sha256(b"content"))
+    monkeypatch.undo()
+
+    final = store.move(info, "done/a.csv", sha256(b"content")) if step != "delete" else None
+    assert s3_bucket.objects() == expected
+    assert final in (None, list(expected)[-1])
+
+
+def test_a_finished_move_is_found_again(put: Put, store: ObjectStore) -> None:
+    """Risk: a run that dies before it notes the move cannot tell where the object went."""
+    put("done/a.csv", b"first")
+    info = put("in/a.csv", b"other")
+    final = store.move(info, "done/a.csv", sha256(b"other"))
+    assert store.move(info, "done/a.csv", sha256(b"other")) == final
+    with pytest.raises(ObjectGone):
+        store.move(info, "elsewhere/a.csv", sha256(b"other"))
+
+
+def test_a_newer_version_stays(put: Put, store: ObjectStore, s3_bucket: Bucket) -> None:
+    """Risk: a correction that arrives during the move is deleted unread."""
+    old = put("in/a.csv", b"old")
+    put("in/a.csv", b"new")
+    with pytest.raises(ObjectChanged):
+        store.move(old, "done/a.csv")
+    put("done/a.csv", b"old")  # the copy was made before the correction came
+    assert store.move(old, "done/a.csv") == "done/a.csv"
+    assert s3_bucket.objects() == {"in/a.csv": b"new", "done/a.csv": b"old"}
+
+
+def test_a_version_that_comes_between_copy_and_delete_stays(
+    put: Put, store: ObjectStore, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: the delete removes what arrived after the last look."""
+    info = put("in/a.csv", b"old")
+    delete = store.client.delete_object
+
+    def replaced_first(**options: Any) -> Any:
+        s3_bucket.put("in/a.csv", b"new")
+        return delete(**options)
+
+    monkeypatch.setattr(store.client, "delete_object", replaced_first)
+    assert store.move(info, "done/a.csv") == "done/a.csv"
+    assert s3_bucket.objects() == {"in/a.csv": b"new", "done/a.csv": b"old"}
+
+
+def test_a_copy_in_parts_has_another_etag(
+    put: Put, store: ObjectStore, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: objects over 5 GiB cannot be copied at once, and a new ETag looks like damage."""
+    from botocore.exceptions import ClientError
+
+    def too_large(**_: Any) -> None:
+        message = "The specified copy source is larger than the maximum allowable size: 5368709120"
+        raise ClientError({"Error": {"Code": "InvalidRequest", "Message": message}}, "CopyObject")
+
+    info = put("in/huge.csv", b"huge" * 1000)
+    monkeypatch.setattr(store.client, "copy_object", too_large)
+    assert store.move(info, "done/huge.csv") == "done/huge.csv"
+    assert s3_bucket.objects() == {"done/huge.csv": b"huge" * 1000}
+    moved = store.head("done/huge.csv")
+    assert moved is not None
+    assert moved.etag != info.etag
+
+
+def test_long_keys_keep_room_to_move(put: Put, store: ObjectStore, s3_bucket: Bucket) -> None:
+    """Risk: a key of nearly 1024 bytes cannot move to a longer prefix, and stops every run."""
+    folders = "/".join("f" * 60 for _ in range(16))
+    first, second = (put(f"in/{folders}/{name}é.csv", name.encode()) for name in "ab")
+    moved = [store.move(info, "done" * 10 + info.key) for info in (first, second)]
+    assert s3_bucket.objects() == {moved[0]: b"a", moved[1]: b"b"}
+    for key in moved:
+        assert len(key.encode()) <= 1024 - len(".reasons.json")
+        assert key.endswith(".csv")
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("a/b.csv", "a/b~012345678901.csv"),
+        ("a/b.2024-03.csv", "a/b.2024-03~012345678901.csv"),
+        ("b.CSV.gz", "b~012345678901.CSV.gz"),
+        ("a.b/c", "a.b/c~012345678901"),
+        ("a/.csv", "a/.csv~012345678901"),
+        ("a/", "a/~012345678901"),
+    ],
+)
+def test_a_unique_key_keeps_its_endings(key: str, expected: str) -> None:
+    """Risk: the archive's copy loses the ending by which tools know a CSV."""
+    assert unique_key(key, "0123456789012345") == expected
+    assert fitting_key(key) == key
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def failing(store: ObjectStore) -> str:
+    with pytest.raises(PipelineError) as raised:
+        list(store.list_objects("in/"))
+    assert "hush" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_wrong_credentials_are_told(s3_settings: Settings, s3_bucket: Bucket) -> None:
+    """Risk: a wrong key shows as a stack trace, or the secret in the message."""
+    place = f"{s3_bucket.name}/in/"
+    unknown = connect(s3_settings, AwsCredentials("nobody", "hush"))
+    assert failing(unknown) == (
+        f"S3 failed while listing s3://{place}: the server at {s3_bucket.endpoint} does not know"
+        " the access key. Found: InvalidAccessKeyId. Check AWS_ACCESS_KEY_ID or the AWS profile."
+    )
+    wrong = connect(s3_settings, AwsCredentials("retail-mart", "hush"))
+    assert failing(wrong) == (
+        f"S3 failed while listing s3://{place}: the secret does not fit the access key."
+        " Found: SignatureDoesNotMatch. Check AWS_SECRET_ACCESS_KEY or the AWS profile."
+    )
+
+
+def test_no_credentials_are_told(
+    s3_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Risk: a machine without credentials waits for a role that it cannot have."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert failing(connect(s3_settings, None)) == (
+        "No complete AWS credentials were found. Expected: AWS_ACCESS_KEY_ID and"
+        " AWS_SECRET_ACCESS_KEY, an AWS profile, or a role. Set them and run again."
+    )
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    with pytest.raises(PipelineError) as raised:
+        connect(s3_settings, None)
+    assert str(raised.value) == (
+        "The AWS set-up of this machine cannot be used. Found: The config profile (gone) could"
+        " not be found. Check the AWS_ variables and the files in ~/.aws."
+    )
+
+
+def test_the_embedded_server_needs_no_aws_set_up(
+    s3_settings: Settings, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a profile or proxy for other work keeps the local default from running."""
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    store = connect(
+        s3_settings, AwsCredentials("retail-mart", "retail-mart-embedded"), s3_bucket.endpoint
+    )
+    assert list(store.list_objects("")) == []
+
+
+def test_a_missing_bucket_is_told(store: ObjectStore, s3_bucket: Bucket) -> None:
+    """Risk: an empty inbox and a missing bucket look the same."""
+    assert failing(dataclasses.replace(store, bucket="no-such-bucket")) == (
+        f"The bucket no-such-bucket does not exist at {s3_bucket.endpoint}."
+        " Create it, or name another one in RETAIL_BUCKET."
+    )
+
+
+def test_an_unreachable_server_is_told_within_seconds(s3_settings: Settings) -> None:
+    """Risk: a wrong address looks like a hang."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening: nobody else can take the port
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(PipelineError) as raised:
+            connect(s3_settings.model_copy(update={"s3_endpoint_url": url}), None)
+    assert time.monotonic() - started < 5
+    assert str(raised.value) == (
+        f"The S3 server at {url} cannot be reached. Found: Connection refused."
+        " Check RETAIL_S3_ENDPOINT_URL and the network, then run again."
+    )
+
+
+@contextlib.contextmanager
+def stub_server(answers: Iterator[tuple[int, bytes, int]]) -> Iterator[str]:
+    """A server that gives these answers: status, body, bytes of the body that it really sends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            status, body, sent = next(answers)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+            self.wfile.write(body[:sent])
+            self.close_connection = True
+
+        do_GET = do_HEAD = do_PUT = do_DELETE = answer
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def error_body(code: str) -> tuple[int, bytes, int]:
+    status = {"SlowDown": 503, "ExpiredToken": 400}.get(code, 403)
+    body = f"<Error><Code>{code}</Code><Message>hush</Message></Error>".encode()
+    return status, body, len(body)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (
+            "ExpiredToken",
+            "S3 failed while listing s3://{bucket}/in/: the AWS session token has expired."
+            " Found: ExpiredToken. Get new credentials and run again; the run goes on where it"
+            " stopped.",
+        ),
+        (
+            "AccessDenied",
+            "S3 failed while listing s3://{bucket}/in/: access denied. Expected: permission to"
+            " list, get, put and delete in the bucket {bucket}. Found: AccessDenied. Check the"
+            " credentials and the policy of the bucket.",
+        ),
+        (
+            "RequestTimeTooSkewed",
+            "S3 failed while listing s3://{bucket}/in/: this machine's clock differs too much"
+            " from the server's. Set the clock and run again.",
+        ),
+    ],
+)
+def test_permanent_errors_are_told_at_once(s3_settings: Settings, code: str, expected: str) -> None:
+    """Risk: a permanent error is tried again and again, or told in the server's words only."""
+    asked = []
+
+    def answers() -> Iterator[tuple[int, bytes, int]]:
+        while True:
+            asked.append(code)
+            yield error_body(code)
+
+    with stub_server(answers()) as url:
+        settings = s3_settings.model_copy(update={"s3_endpoint_url": url})
+        store = connect(settings, AwsCredentials("retail-mart", "hush", "hush token"))
+        assert failing(store) == expected.format(bucket=settings.bucket)
+    assert len(asked) <= 3
+
+
+def test_a_busy_server_is_asked_again(s3_settings: Settings) -> None:
+    """Risk: one passing failure ends a night's run."""
+    good = b"<ListBucketResult><Contents><Key>in/a</Key><ETag>1</ETag><Size>1</Size></Contents>"
+    good += b"</ListBucketResult>"
+    answers = iter([error_body("SlowDown"), error_body("SlowDown"), (200, good, len(good))])
+    with stub_server(answers) as url:
+        settings = s3_settings.model_copy(update={"s3_endpoint_url": url})
+        store = connect(settings, AwsCredentials("retail-mart", "hush"))
+        assert list(store.list_objects("in/")) == [ObjectInfo("in/a", "1", 1)]
+
+
+def test_a_connection_that_breaks_in_the_middle_is_tried_again(
+    s3_settings: Settings, tmp_path: Path
+) -> None:
+    """Risk: half a file is taken for the whole, or a broken connection ends the run."""
+    content = b"0123456789" * 1000
+    answers = iter([(200, content, 4000), (200, content, 0), (200, content, len(content))])
+    with stub_server(answers) as url:
+        settings = s3_settings.model_copy(update={"s3_endpoint_url": url})
+        store = connect(settings, AwsCredentials("retail-mart", "hush"))
+        info = ObjectInfo("in/a", "1", len(content))
+        assert store.download(info, tmp_path / "a") == sha256(content)
+    assert (tmp_path / "a").read_bytes() == content

@@ -1,0 +1,340 @@
+"""The staging table: one row per version of a file (key, ETag, SHA-256), and what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ingestion.database import ExactDecimal, define_table
+
+_LOOKUP = 500  # keys or hashes named in one statement
+metadata = sa.MetaData()
+_BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+class FileStatus(enum.StrEnum):
+    """What became of a file version."""
+
+    ACTIVE = "A"  # accepted, not yet published
+    INACTIVE = "I"  # published, done
+    ERROR = "E"  # set aside
+    DUPLICATE = "D"  # content that already counts under another name
+    SUPERSEDED = "S"  # replaced by a newer version of the same key
+
+
+files = define_table(
+    metadata,
+    "product_staging_table",
+    sa.Column("id", _BigId, primary_key=True, autoincrement=False),
+    sa.Column("file_name", sa.String(1024), nullable=False),
+    sa.Column("file_location", sa.Text, nullable=False),
+    sa.Column("created_date", sa.DateTime, nullable=False),
+    sa.Column("updated_date", sa.DateTime, nullable=False),
+    sa.Column("status", sa.CHAR(1), nullable=False),
+    sa.Column("etag", sa.String(255), nullable=False),
+    sa.Column("sha256", sa.CHAR(64)),
+    sa.Column("content_sha256", sa.CHAR(64)),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("batch_id", sa.Integer, nullable=False),
+    sa.Column("run_id", sa.String(36), nullable=False),
+    sa.Column("rows_read", sa.BigInteger),
+    sa.Column("rows_valid", sa.BigInteger),
+    sa.Column("rows_quarantined", sa.BigInteger),
+    sa.Column("amount_valid", ExactDecimal(38, 2)),
+    sa.Column("reason", sa.Text),
+    sa.Column("replaces_id", sa.BigInteger),
+    sa.Column("duplicate_of_id", sa.BigInteger),
+    sa.Index("ix_staging_file_name", "file_name", mysql_length=191, mariadb_length=191),
+    sa.Index("ix_staging_content", "content_sha256"),
+    sa.Index("ix_staging_batch", "batch_id"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileRow:
+    """One row of the staging table; ``file_name`` is the S3 key, dates are UTC."""
+
+    id: int
+    file_name: str
+    file_location: str
+    created_date: dt.datetime
+    updated_date: dt.datetime
+    status: str
+    etag: str
+    sha256: str | None
+    content_sha256: str | None
+    size_bytes: int
+    batch_id: int
+    run_id: str
+    rows_read: int | None = None
+    rows_valid: int | None = None
+    rows_quarantined: int | None = None
+    amount_valid: decimal.Decimal | None = None
+    reason: str | None = None
+    replaces_id: int | None = None
+    duplicate_of_id: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """An object taken from the inbox, before it has a row."""
+
+    key: str
+    location: str
+    etag: str
+    sha256: str | None
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the check of a file decided; written to its row in one step with the others'."""
+
+    file_id: int
+    status: FileStatus
+    reason: str | None = None
+    rows_read: int | None = None
+    content_sha256: str | None = None
+    replaces_id: int | None = None
+    duplicate_of_id: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FileCount:
+    """What the models counted of one file: rows, and the exact ``total_cost`` of its valid rows."""
+
+    file_id: int
+    rows_read: int
+    rows_valid: int
+    rows_quarantined: int
+    amount_valid: decimal.Decimal
+    reason: str | None = None  # set where the models set the whole file aside
+
+
+def utc_now() -> dt.datetime:
+    """The present in UTC, to the second, as the database stores it."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+
+
+def add_deliveries(
+    connection: Connection, deliveries: Sequence[Delivery], *, batch_id: int, run_id: str
+) -> None:
+    """Gives each delivery a row with status 'A'. The caller holds the run lock, so ids are ours."""
+    if not deliveries:
+        return
+    first = (connection.execute(sa.select(sa.func.max(files.c.id))).scalar() or 0) + 1
+    now = utc_now()
+    connection.execute(
+        files.insert(),
+        [
+            {
+                "id": first + position,
+                "file_name": delivery.key,
+                "file_location": delivery.location,
+                "created_date": now,
+                "updated_date": now,
+                "status": FileStatus.ACTIVE.value,
+                "etag": delivery.etag,
+                "sha256": delivery.sha256,
+                "size_bytes": delivery.size_bytes,
+                "batch_id": batch_id,
+                "run_id": run_id,
+            }
+            for position, delivery in enumerate(deliveries)
+        ],
+    )
+
+
+def all_rows(connection: Connection) -> list[FileRow]:
+    """Every row, oldest first."""
+    return _rows(connection, sa.select(files))
+
+
+def rows_of_batch(connection: Connection, batch_id: int) -> list[FileRow]:
+    """The batch's rows in the order in which they were delivered."""
+    return _rows(connection, sa.select(files).where(files.c.batch_id == batch_id))
+
+
+def rows_by_key(connection: Connection, keys: Iterable[str]) -> dict[str, list[FileRow]]:
+    """The rows of each of these keys, oldest first; keys without a row are absent."""
+    found: dict[str, list[FileRow]] = {}
+    for row in _lookup(connection, files.c.file_name, keys):
+        found.setdefault(row.file_name, []).append(row)
+    return found
+
+
+def rows_by_id(connection: Connection, ids: Iterable[int | None]) -> list[FileRow]:
+    """The rows with these ids; None is passed over."""
+    return list(_lookup(connection, files.c.id, (item for item in ids if item is not None)))
+
+
+def counted_by_content(connection: Connection, hashes: Iterable[str]) -> dict[str, FileRow]:
+    """The first row that counts ('A' or 'I') for each content hash."""
+    found: dict[str, FileRow] = {}
+    for row in _lookup(connection, files.c.content_sha256, hashes):
+        if is_accepted(row) and row.content_sha256:
+            found.setdefault(row.content_sha256, row)
+    return found
+
+
+def is_accepted(row: FileRow) -> bool:
+    """Whether the row's content counts, or will count with its batch."""
+    return row.status in (FileStatus.ACTIVE, FileStatus.INACTIVE)
+
+
+def counted_ids(rows: Iterable[FileRow]) -> set[int]:
+    """The ids that count: accepted, and not replaced by an accepted newer version."""
+    accepted = [row for row in rows if is_accepted(row)]
+    replaced = {row.replaces_id for row in rows if _replaces(row)}
+    return {row.id for row in accepted if row.id not in replaced}
+
+
+def _replaces(row: FileRow) -> bool:
+    return row.replaces_id is not None and row.status != FileStatus.ERROR
+
+
+def record_verdicts(connection: Connection, verdicts: Sequence[Verdict]) -> None:
+    """Writes what the checks decided."""
+    if not verdicts:
+        return
+    statement = (
+        files.update()
+        .where(files.c.id == sa.bindparam("row_id"))
+        .values(
+            status=sa.bindparam("new_status"),
+            reason=sa.bindparam("new_reason"),
+            rows_read=sa.bindparam("new_rows_read"),
+            content_sha256=sa.bindparam("new_content"),
+            replaces_id=sa.bindparam("new_replaces"),
+            duplicate_of_id=sa.bindparam("new_duplicate_of"),
+            updated_date=utc_now(),
+        )
+    )
+    connection.execute(
+        statement,
+        [
+            {
+                "row_id": verdict.file_id,
+                "new_status": verdict.status.value,
+                "new_reason": verdict.reason,
+                "new_rows_read": verdict.rows_read,
+                "new_content": verdict.content_sha256,
+                "new_replaces": verdict.replaces_id,
+                "new_duplicate_of": verdict.duplicate_of_id,
+            }
+            for verdict in verdicts
+        ],
+    )
+
+
+def record_counts(
+    connection: Connection, counts: Sequence[FileCount], batch_id: int | None
+) -> None:
+    """Writes what the models counted.
+
+    The batch's accepted files become 'I' and the versions they replace 'S'; a file that the models
+    set aside whole becomes 'E'. Files of other batches that were counted again keep their status.
+    """
+    rows = [] if batch_id is None else rows_of_batch(connection, batch_id)
+    active = {row.id for row in rows if row.status == FileStatus.ACTIVE}
+    now = utc_now()
+    if counts:
+        connection.execute(
+            files.update()
+            .where(files.c.id == sa.bindparam("row_id"))
+            .values(
+                rows_valid=sa.bindparam("new_valid"),
+                rows_quarantined=sa.bindparam("new_quarantined"),
+                amount_valid=sa.bindparam("new_amount", type_=files.c.amount_valid.type),
+                updated_date=now,
+            ),
+            [
+                {
+                    "row_id": count.file_id,
+                    "new_valid": count.rows_valid,
+                    "new_quarantined": count.rows_quarantined,
+                    "new_amount": count.amount_valid,
+                }
+                for count in counts
+            ],
+        )
+    _set_status(connection, active, FileStatus.INACTIVE, {})
+    refused = {count.file_id: count.reason for count in counts if count.reason}
+    _set_status(connection, active & refused.keys(), FileStatus.ERROR, refused)
+    superseding = {
+        row.replaces_id: row
+        for row in rows
+        if row.replaces_id is not None and _replaces(row) and row.id not in refused
+    }
+    _set_status(
+        connection,
+        superseding.keys(),
+        FileStatus.SUPERSEDED,
+        {
+            old: f"superseded by the version of {row.created_date:%Y-%m-%d %H:%M:%S} UTC "
+            f"(id {row.id})"
+            for old, row in superseding.items()
+        },
+    )
+
+
+def _set_status(
+    connection: Connection,
+    ids: Collection[int],
+    status: FileStatus,
+    reasons: Mapping[int, str],
+) -> None:
+    if not ids:
+        return
+    values = {"status": sa.bindparam("new_status"), "updated_date": utc_now()}
+    if reasons:
+        values["reason"] = sa.bindparam("new_reason")
+    connection.execute(
+        files.update().where(files.c.id == sa.bindparam("row_id")).values(values),
+        [
+            {"row_id": row_id, "new_status": status.value}
+            | ({"new_reason": reasons[row_id]} if reasons else {})
+            for row_id in ids
+        ],
+    )
+
+
+def record_locations(connection: Connection, locations: Mapping[int, str]) -> None:
+    """Writes where each row's object lies now."""
+    if locations:
+        connection.execute(
+            files.update()
+            .where(files.c.id == sa.bindparam("row_id"))
+            .values(file_location=sa.bindparam("new_location"), updated_date=utc_now()),
+            [{"row_id": key, "new_location": value} for key, value in locations.items()],
+        )
+
+
+def add_note(connection: Connection, row: FileRow, note: str) -> None:
+    """Adds a remark to the row's reason; the same remark is not added twice."""
+    if note not in (row.reason or ""):
+        reason = f"{row.reason}; {note}" if row.reason else note
+        connection.execute(
+            files.update().where(files.c.id == row.id).values(reason=reason, updated_date=utc_now())
+        )
+
+
+def _lookup(
+    connection: Connection, column: sa.Column[Any], values: Iterable[Any]
+) -> Iterable[FileRow]:
+    wanted = list(dict.fromkeys(values))
+    for start in range(0, len(wanted), _LOOKUP):
+        part = wanted[start : start + _LOOKUP]
+        yield from _rows(connection, sa.select(files).where(column.in_(part)))
+
+
+def _rows(connection: Connection, query: sa.Select[Any]) -> list[FileRow]:
+    found = connection.execute(query.order_by(files.c.id))
+    return [FileRow(**row._mapping) for row in found]

@@ -1,0 +1,144 @@
+"""The staging table tells which version of each file counts, and the batch how far it has come."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Engine, make_url
+
+from ingestion import staging_table
+from ingestion.batches import BatchState, finished_batch_ids, move_batch, open_batch
+from ingestion.database import connect, transaction
+from ingestion.errors import PipelineError
+from ingestion.staging_table import Delivery, FileCount, FileStatus, Verdict
+
+HASHES = {name: name * 64 for name in "abc"}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An empty database with the pipeline's tables."""
+    engine = connect(make_url(f"sqlite:///{tmp_path / 'database.sqlite'}"))
+    staging_table.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+def deliver(engine: Engine, batch_id: int, *keys: str) -> list[staging_table.FileRow]:
+    deliveries = [
+        Delivery(key, f"s3://bucket/sales_data/{key}", f"etag-{batch_id}", "f" * 64, 10)
+        for key in keys
+    ]
+    with transaction(engine) as connection:
+        staging_table.add_deliveries(connection, deliveries, batch_id=batch_id, run_id="run")
+        return staging_table.rows_of_batch(connection, batch_id)
+
+
+def accept(engine: Engine, row: staging_table.FileRow, replaces: int | None = None) -> None:
+    verdict = Verdict(row.id, FileStatus.ACTIVE, None, 1, HASHES["a"], replaces)
+    with transaction(engine) as connection:
+        staging_table.record_verdicts(connection, [verdict])
+
+
+def statuses(engine: Engine) -> list[str]:
+    with transaction(engine) as connection:
+        return [row.status for row in staging_table.all_rows(connection)]
+
+
+def count(row: staging_table.FileRow, reason: str | None = None) -> FileCount:
+    return FileCount(row.id, 1, 1, 0, decimal.Decimal("1.10"), reason)
+
+
+def test_a_correction_counts_instead_of_the_version_that_it_replaces(engine: Engine) -> None:
+    """Risk: old and new version of one file are both counted."""
+    [old] = deliver(engine, 1, "a.csv")
+    accept(engine, old)
+    with transaction(engine) as connection:
+        staging_table.record_counts(connection, [count(old)], 1)
+    [new] = deliver(engine, 2, "a.csv")
+    accept(engine, new, replaces=old.id)
+    with transaction(engine) as connection:
+        rows = staging_table.all_rows(connection)
+        assert [row.status for row in rows] == ["I", "A"]
+        assert staging_table.counted_ids(rows) == {new.id}
+        staging_table.record_counts(connection, [count(new)], 2)
+        rows = staging_table.all_rows(connection)
+    assert [row.status for row in rows] == ["S", "I"]
+    assert staging_table.counted_ids(rows) == {new.id}
+    assert rows[0].reason is not None
+    assert rows[0].reason.startswith("superseded by the version of")
+
+
+def test_a_correction_that_is_set_aside_replaces_nothing(engine: Engine) -> None:
+    """Risk: a broken correction takes the good version out of the marts."""
+    [old] = deliver(engine, 1, "a.csv")
+    accept(engine, old)
+    with transaction(engine) as connection:
+        staging_table.record_counts(connection, [count(old)], 1)
+    [new] = deliver(engine, 2, "a.csv")
+    accept(engine, new, replaces=old.id)
+    with transaction(engine) as connection:
+        staging_table.record_counts(connection, [count(new, "file_too_bad: rubbish")], 2)
+    assert statuses(engine) == ["I", "E"]
+
+
+def test_names_are_data(engine: Engine) -> None:
+    """Risk: a quote, a percent sign or SQL in a key changes the statement."""
+    keys = ["o'brien.csv", "50%_off.csv", 'say "hi".csv', "x'; drop table batches; --.csv", "ü:\\"]
+    deliver(engine, 1, *keys)
+    with transaction(engine) as connection:
+        found = staging_table.rows_by_key(connection, keys)
+    assert {key: [row.file_name for row in rows] for key, rows in found.items()} == {
+        key: [key] for key in keys
+    }
+
+
+def test_lookups_of_many_keys_find_each_one(engine: Engine) -> None:
+    """Risk: more keys than one statement may name, and the rest is taken for new."""
+    keys = [f"{number}.csv" for number in range(1203)]
+    deliver(engine, 1, *keys)
+    with transaction(engine) as connection:
+        assert len(staging_table.rows_by_key(connection, [*keys, "absent.csv"])) == 1203
+
+
+def test_a_note_is_added_once(engine: Engine) -> None:
+    """Risk: a file that is sent every day makes its reason grow for ever."""
+    [row] = deliver(engine, 1, "a.csv")
+    for _ in range(2):
+        with transaction(engine) as connection:
+            [row] = staging_table.rows_of_batch(connection, 1)
+            staging_table.add_note(connection, row, "already loaded")
+    with transaction(engine) as connection:
+        assert staging_table.rows_of_batch(connection, 1)[0].reason == "already loaded"
+
+
+def test_a_batch_moves_only_as_the_table_of_moves_says(engine: Engine) -> None:
+    """Risk: a batch is archived that was never published."""
+    with transaction(engine) as connection:
+        batch_id = open_batch(connection, "run-1")
+    with pytest.raises(PipelineError) as refused, transaction(engine) as connection:
+        move_batch(connection, batch_id, BatchState.PUBLISHED, "run-1")
+    assert str(refused.value) == (
+        "Batch 1 cannot become published. Expected: one of the states audited. Found: planned. "
+        "Run the command again; if it stays, look at the table pipeline_batches."
+    )
+
+
+def test_an_unfinished_batch_is_taken_up_instead_of_a_second_one(engine: Engine) -> None:
+    """Risk: a crash leaves a batch behind that nobody publishes."""
+    way = [BatchState.BRONZE, BatchState.BUILT, BatchState.AUDITED]
+    with transaction(engine) as connection:
+        batch_id = open_batch(connection, "run-1")
+        for state in way:
+            move_batch(connection, batch_id, state, "run-1")
+            assert open_batch(connection, "run-2") == batch_id
+            for repeated in way[: way.index(state) + 1]:
+                move_batch(connection, batch_id, repeated, "run-2")
+        assert finished_batch_ids(connection) == []
+        move_batch(connection, batch_id, BatchState.PUBLISHED, "run-2")
+        move_batch(connection, batch_id, BatchState.ARCHIVED, "run-2")
+        assert finished_batch_ids(connection) == [batch_id]
+        assert open_batch(connection, "run-3") == batch_id + 1

@@ -1,0 +1,103 @@
+"""Write the Parquet file of one sales file: whole under its name, or not there at all."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+GROUP_BYTES = 48 * 1024 * 1024
+GROUP_ROWS = 1_000_000
+WRITE_BATCH_ROWS = 8192
+SAMPLE_ROWS = 20_000
+DISTINCT_SHARE = 0.2
+
+
+class BronzeFile:
+    """A Parquet file (snappy) that takes its name only when ``finish`` is called.
+
+    Leaving the block in any other way removes what was written, so a file set aside leaves nothing.
+    Rows are encoded on a thread of their own while the next ones are read.
+    """
+
+    def __init__(self, destination: Path, schema: pa.Schema) -> None:
+        self._destination = destination
+        self._schema = schema
+        self._temporary = destination.with_name(f".{uuid.uuid4().hex}.tmp")
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
+        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bronze")
+        self._encoding: Future[None] | None = None
+
+    def __enter__(self) -> BronzeFile:
+        self._destination.parent.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows; they go to disk in groups, so that a reader meets few large ones."""
+        self._waiting.append(table)
+        rows = sum(waiting.num_rows for waiting in self._waiting)
+        if rows >= GROUP_ROWS or sum(waiting.nbytes for waiting in self._waiting) >= GROUP_BYTES:
+            self._encode()
+
+    def finish(self) -> None:
+        """Complete the file and give it its name."""
+        self._encode()
+        self._settle()
+        self._open(pa.Table.from_batches([], self._schema)).close()
+        self._temporary.replace(self._destination)
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._encoder.shutdown(wait=True)
+        if self._writer is not None:
+            self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _encode(self) -> None:
+        """Hand the waiting rows to the encoder, once it is done with those before them."""
+        self._settle()
+        if self._waiting:
+            table = pa.concat_tables(self._waiting)
+            self._waiting.clear()
+            writer = self._open(table)
+            self._encoding = self._encoder.submit(
+                writer.write_table, table, row_group_size=table.num_rows
+            )
+
+    def _settle(self) -> None:
+        if self._encoding is not None:
+            self._encoding.result()
+            self._encoding = None
+
+    def _open(self, sample: pa.Table) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._temporary,
+                self._schema,
+                compression="snappy",
+                use_dictionary=[
+                    name
+                    for name in self._schema.names
+                    if name != "line_number" and _repeats(sample[name])
+                ],
+                column_encoding={"line_number": "DELTA_BINARY_PACKED"},
+                write_statistics=["file_id", "line_number"],
+                write_batch_size=WRITE_BATCH_ROWS,
+            )
+        return self._writer
+
+
+def _repeats(values: pa.ChunkedArray) -> bool:
+    """Say whether values come again so often that a dictionary pays for itself."""
+    sample = values.slice(0, SAMPLE_ROWS)
+    return len(pc.unique(sample)) <= 1 + DISTINCT_SHARE * len(sample)

@@ -1,0 +1,105 @@
+"""A header that is matched with the wrong column shifts money; one not matched loses a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingestion.contract import Contract, ContractColumn
+from ingestion.headers import match_header, normalised
+from ingestion.verdicts import Reason
+
+CONTRACT = Contract(
+    (
+        ContractColumn("customer_id", "int", required=True),
+        ContractColumn("sales_date", "date", required=True, aliases=("Order Date",)),
+        ContractColumn("straße", "string"),
+    ),
+    Path("models/staging/_pos__sources.yml"),
+)
+
+
+@pytest.mark.parametrize(
+    "header", ["CustomerID", " Customer ID ", "customer-id", "CUSTOMER_ID", "\ufeffcustomer_id"]
+)
+def test_spellings_of_one_name_are_one_column(header: str) -> None:
+    """Senders write the same name in many ways; none of them means another column."""
+    match = match_header([header, "sales_date"], CONTRACT)
+
+    assert match.positions == {"customer_id": 0, "sales_date": 1}
+    assert match.reasons == ()
+
+
+def test_unicode_forms_of_one_name_are_one_column() -> None:
+    """macOS writes decomposed letters, and a name in capitals has no sharp s."""
+    assert normalised("Cafe\u0301") == normalised("CAFÉ")
+    assert match_header(["customer_id", "Order date", "STRASSE"], CONTRACT).positions == {
+        "customer_id": 0,
+        "sales_date": 1,
+        "straße": 2,
+    }
+
+
+def test_a_name_comes_before_an_alias_of_a_profile() -> None:
+    """A profile must not turn a column of the contract into another one."""
+    match = match_header(["customer_id", "When"], CONTRACT, {"when": "sales_date"})
+
+    assert match.positions == {"customer_id": 0, "sales_date": 1}
+    assert match_header(["sales_date"], CONTRACT, {"sales_date": "customer_id"}).positions == {
+        "sales_date": 0
+    }
+
+
+def test_two_headers_for_one_column_are_a_reason() -> None:
+    """Which of the two holds the truth is the sender's to say."""
+    match = match_header(["customer_id", "Sales Date", "Order Date"], CONTRACT)
+
+    assert match.reasons == (
+        Reason(
+            "duplicate_column",
+            "duplicate column: 2 headers stand for sales_date. Expected: one. Found: 'Sales Date'"
+            " (column 2), 'Order Date' (column 3). Send the file with one of them, or rename the"
+            " other.",
+        ),
+    )
+
+
+def test_a_missing_column_names_the_nearest_header_and_the_line_to_paste() -> None:
+    """The analyst who reads the reason must know what to do next."""
+    match = match_header(["Date of Sales", "customer_id"], CONTRACT)
+
+    assert match.reasons == (
+        Reason(
+            "missing_column",
+            "missing column: sales_date. Expected: customer_id, sales_date, straße. Found: Date of"
+            " Sales, customer_id. The nearest header to sales_date is 'Date of Sales'; if it means"
+            " the same, paste into config.meta of sales_date in _pos__sources.yml:  aliases:"
+            ' ["Order Date", "Date of Sales"]',
+        ),
+    )
+
+
+def test_nothing_is_proposed_where_nothing_is_near() -> None:
+    """A wild guess in a reason would be pasted by somebody."""
+    match = match_header(["customer_id", "colour"], CONTRACT)
+
+    assert [reason.message for reason in match.reasons] == [
+        "missing column: sales_date. Expected: customer_id, sales_date, straße. Found:"
+        " customer_id, colour. Send the file with these columns, or give the sender a file profile."
+    ]
+
+
+def test_a_column_that_a_profile_supplies_is_not_missing() -> None:
+    """A constant or a derived column stands in for the header."""
+    assert match_header(["sales_date"], CONTRACT, supplied=["customer_id"]).reasons == ()
+
+
+def test_extra_columns_keep_their_names_and_none_is_lost() -> None:
+    """Two extra columns of one name are two values; one without a name goes by its place."""
+    headers = ["note", "customer_id", "note", "sales_date", "", " note_2 ", "Note"]
+
+    match = match_header(headers, CONTRACT)
+
+    assert match.extras == {6: "Note", 4: "column_5", 0: "note", 5: "note_2", 2: "note_3"}
+    assert match.unnamed == {4}

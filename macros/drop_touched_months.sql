@@ -1,0 +1,3 @@
+{% macro drop_touched_months(month_column) -%}
+    {{ drop_partitions(month_column, touched_months()) }}
+{%- endmacro %}

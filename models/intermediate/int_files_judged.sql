@@ -1,0 +1,99 @@
+-- a table: small, and read by every core model
+{{ config(materialized='table') }}
+
+with
+
+files as (
+
+    select * from {{ ref('stg_pos__files') }}
+
+    where
+        {{ is_in_scope('batch_id') }}
+        and (is_counted or status = 'E')
+
+),
+
+sales as (
+
+    select * from {{ ref('stg_pos__sales') }}
+
+    where {{ is_in_scope('batch_id') }}
+
+),
+
+rejected_sales as (
+
+    select * from {{ ref('int_sales_rejected') }}
+
+),
+
+rows_of_files as (
+
+    select
+        file_id,
+        count(*) as rows_read
+
+    from sales
+
+    group by file_id
+
+),
+
+rejected_rows_of_files as (
+
+    select
+        file_id,
+        count(*) as rows_rejected
+
+    from rejected_sales
+
+    group by file_id
+
+),
+
+counted as (
+
+    select
+        files.file_id,
+        files.file_name,
+        files.is_counted,
+        files.batch_id,
+        coalesce(rows_of_files.rows_read, 0) as rows_read,
+        coalesce(rejected_rows_of_files.rows_rejected, 0) as rows_rejected
+
+    from files
+
+    left join rows_of_files on files.file_id = rows_of_files.file_id
+
+    left join rejected_rows_of_files on files.file_id = rejected_rows_of_files.file_id
+
+    -- ingestion set the others aside before a row of them was read
+    where files.is_counted or rows_of_files.rows_read > 0
+
+),
+
+int_files_judged as (
+
+    select
+        file_id,
+        file_name,
+        rows_read,
+        rows_rejected,
+        case
+            when
+                not is_counted
+                or (
+                    rows_read >= {{ var('too_bad_min_rows') }}
+                    and rows_rejected > rows_read * {{ var('too_bad_share') }}
+                )
+                then concat(
+                    'file_too_bad: ', rows_rejected, ' of ', rows_read, ' rows are rejected'
+                )
+        end as file_reason,
+        batch_id
+
+    from counted
+
+)
+
+select * from int_files_judged

@@ -1,0 +1,79 @@
+{#- The rules that a row must pass, in the order in which its reasons are listed. contract_rules()
+    are those of models/staging/_pos__sources.yml: empty, invalid and out of range. `when` is the
+    fault, `words` an SQL text; a `reject` sets the row aside, a `warn` only marks it. -#}
+{%- set rules = contract_rules() + [
+    {
+        'code': 'future_sales_date',
+        'severity': 'reject',
+        'when': 'sales.sales_date > date_add(' ~ business_date() ~ ', ' ~ var('future_days_allowed') ~ ')',
+        'words': "concat('sales_date: expected a day up to ', date_add(" ~ business_date() ~ ', '
+            ~ var('future_days_allowed') ~ "), ', found ', sales.sales_date)",
+    },
+    {
+        'code': 'before_store_opening',
+        'severity': 'reject' if var('reject_sales_before_opening') else 'warn',
+        'when': 'sales.sales_date < stores.opening_date',
+        'words': "concat('sales_date: expected a day from the store''s opening on ', "
+            ~ "stores.opening_date, ', found ', sales.sales_date)",
+    },
+    {
+        'code': 'total_cost_mismatch',
+        'severity': 'warn',
+        'when': 'abs(sales.price * sales.quantity - sales.total_cost) > ' ~ var('total_cost_tolerance'),
+        'words': "concat('total_cost: expected price * quantity = ', sales.price * sales.quantity, "
+            ~ "', found ', sales.total_cost)",
+    },
+] -%}
+
+with
+
+sales as (
+
+    select * from {{ ref('stg_pos__sales') }}
+
+),
+
+files as (
+
+    select * from {{ ref('stg_pos__files') }}
+
+),
+
+stores as (
+
+    select * from {{ ref('stg_retail__stores') }}
+
+),
+
+-- files that count, and files that were read and set aside whole
+files_to_check as (
+
+    select file_id
+
+    from files
+
+    where is_counted or status = 'E'
+
+),
+
+int_sales_checked as (
+
+    select
+        sales.*,
+        case
+            when sales.row_fault is null then {{ row_reasons(rules, 'reject') }}
+            when startswith(sales.row_fault_detail, concat(sales.row_fault, ': '))
+                then sales.row_fault_detail
+            else concat_ws(': ', sales.row_fault, sales.row_fault_detail)
+        end as reject_reasons,
+        {{ row_reasons(rules, 'warn') }} as warn_reasons
+
+    from sales
+
+    inner join files_to_check on sales.file_id = files_to_check.file_id
+
+    left join stores on sales.store_id = stores.store_id
+
+)
+
+select * from int_sales_checked

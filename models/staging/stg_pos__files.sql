@@ -1,0 +1,28 @@
+with
+
+source as (
+
+    select * from {{ source('pos', 'files') }}
+
+),
+
+stg_pos__files as (
+
+    select
+        file_id,
+        file_name,
+        file_location,
+        status,
+        etag,
+        sha256,
+        size_bytes,
+        rows_read,
+        is_counted,
+        created_date as created_at,
+        batch_id
+
+    from source
+
+)
+
+select * from stg_pos__files

@@ -1,0 +1,24 @@
+with
+
+source as (
+
+    select * from {{ source('retail', 'product') }}
+
+),
+
+stg_retail__products as (
+
+    select
+        id as product_id,
+        trim(name) as product_name,
+        current_price,
+        old_price,
+        created_date,
+        updated_date,
+        expiry_date
+
+    from source
+
+)
+
+select * from stg_retail__products

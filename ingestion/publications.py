@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import decimal
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ingestion.database import ExactDecimal, define_table
-from ingestion.staging_table import metadata, utc_now
+from ingestion.staging_table import metadata
 
 publications = define_table(
     metadata,
@@ -24,12 +25,18 @@ publications = define_table(
     sa.Column("rows_total", sa.BigInteger, nullable=False),
     sa.Column("amount_total", ExactDecimal(38, 2), nullable=False),
     sa.Column("pointer_written", sa.Boolean, nullable=False),
+    sa.Column("rolled_back_to", sa.Integer),
+    sa.Column("is_kept", sa.Boolean, nullable=False),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Publication:
-    """One published version: rows and exact ``total_cost`` of all sales that count in it."""
+    """One published version: rows and exact ``total_cost`` of all sales that count in it.
+
+    ``rolled_back_to`` is the older version that a rollback showed again under this number;
+    ``is_kept`` is false once its objects were removed.
+    """
 
     version: int
     run_id: str
@@ -39,7 +46,9 @@ class Publication:
     logic_hash: str
     rows_total: int
     amount_total: decimal.Decimal
-    pointer_written: bool
+    pointer_written: bool = False
+    rolled_back_to: int | None = None
+    is_kept: bool = True
 
 
 def current_publication(connection: Connection) -> Publication | None:
@@ -47,6 +56,20 @@ def current_publication(connection: Connection) -> Publication | None:
     query = sa.select(publications).order_by(publications.c.version.desc())
     row = connection.execute(query).mappings().first()
     return None if row is None else Publication(**row)
+
+
+def kept_publications(connection: Connection) -> list[Publication]:
+    """The versions whose objects are there, oldest first."""
+    query = sa.select(publications).where(publications.c.is_kept)
+    found = connection.execute(query.order_by(publications.c.version)).mappings()
+    return [Publication(**row) for row in found]
+
+
+def forget_publications(connection: Connection, versions: Sequence[int]) -> None:
+    """Notes that the objects of these versions are gone."""
+    connection.execute(
+        publications.update().where(publications.c.version.in_(versions)).values(is_kept=False)
+    )
 
 
 def add_publication(connection: Connection, publication: Publication) -> None:
@@ -64,8 +87,3 @@ def record_pointer(connection: Connection, version: int) -> None:
 def new_version(connection: Connection) -> int:
     """The number that the next publication gets."""
     return (connection.execute(sa.select(sa.func.max(publications.c.version))).scalar() or 0) + 1
-
-
-def now() -> dt.datetime:
-    """The moment of a publication, UTC."""
-    return utc_now()

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from ingestion.database import ExactDecimal, define_table
 
+RETRACTION = "retracted"  # the ETag of a row that stands for the withdrawal of its file
 _LOOKUP = 500  # keys or hashes named in one statement
 metadata = sa.MetaData()
 _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")

@@ -1,0 +1,159 @@
+"""Checks the files of a batch one by one and decides which of them count."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ingestion.contract import Contract
+from ingestion.file_check import check_file
+from ingestion.intake import counting_row, is_csv_name, not_csv_reason
+from ingestion.local_paths import local_path
+from ingestion.profiles import FileProfile, profile_for
+from ingestion.raw_tables import batch_folder, bronze_path
+from ingestion.staging_table import FileRow, FileStatus, Verdict
+from ingestion.verdicts import FileReport, Reason
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedFile:
+    """A file's row, its verdict, and the reader's report (None where only the name was read)."""
+
+    row: FileRow
+    verdict: Verdict
+    report: FileReport
+
+
+@dataclasses.dataclass(frozen=True)
+class Checker:
+    """What is needed to check a file: contract, profiles, and where files lie."""
+
+    contract: Contract
+    profiles: Sequence[FileProfile]
+    inbox_prefix: str
+    downloads: Path
+    bronze: Path
+
+    def check(self, row: FileRow) -> FileReport:
+        """The report on one file; accepted files are bronze Parquet afterwards."""
+        if not is_csv_name(row.file_name, self.inbox_prefix, self.profiles):
+            return _refused(Reason("name", not_csv_reason(row.file_name)))
+        relative = row.file_name.removeprefix(self.inbox_prefix)
+        destination = bronze_path(self.bronze, row.batch_id, row.id)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        return check_file(
+            local_path(self.downloads, row.file_name, row.etag),
+            key=relative,
+            file_id=row.id,
+            contract=self.contract,
+            profile=profile_for(relative, self.profiles),
+            destination=destination,
+        )
+
+    def report_again(self, row: FileRow) -> FileReport:
+        """The report on a file whose row says that it was set aside, after an interrupted run.
+
+        Where the local copy is gone, or the models set the file aside, the row's reason serves.
+        """
+        path = local_path(self.downloads, row.file_name, row.etag)
+        if path.exists() or row.sha256 is None:
+            report = self.check(row)
+            bronze_path(self.bronze, row.batch_id, row.id).unlink(missing_ok=True)
+            if not report.accepted:
+                return report
+        code, _, _ = (row.reason or "").partition(":")
+        report = _refused(Reason(code, row.reason or ""))
+        return dataclasses.replace(
+            report, rows_read=row.rows_read or 0, rows_faulty=row.rows_quarantined or 0
+        )
+
+
+def _refused(reason: Reason) -> FileReport:
+    return FileReport(
+        accepted=False,
+        reasons=(reason,),
+        rows_read=0,
+        rows_faulty=0,
+        extra_columns=(),
+        content_sha256="",
+        first_bad_rows=(),
+        hints=(),
+    )
+
+
+def check_batch(
+    checker: Checker,
+    rows: Sequence[FileRow],
+    history: Mapping[str, Sequence[FileRow]],
+    counted_elsewhere: Callable[[Iterable[str]], Mapping[str, FileRow]],
+    progress: Callable[[FileRow], None] | None = None,
+) -> list[CheckedFile]:
+    """Checks the batch's planned files in the order of their rows.
+
+    ``history`` has the rows of their keys; ``counted_elsewhere`` finds, for content hashes, the row
+    that counts. A file with the content of another that counts becomes 'D', one that fails the
+    check 'E'; any other stays 'A' and replaces what counted under its key.
+    """
+    planned_ids = {row.id for row in rows}
+    reports = []
+    for row in rows:
+        reports.append((row, checker.check(row)))
+        if progress:
+            progress(row)
+    counted = {
+        content: row
+        for content, row in counted_elsewhere(
+            report.content_sha256 for _, report in reports if report.accepted
+        ).items()
+        if row.id not in planned_ids
+    }
+    current = {
+        key: counting_row([row for row in known if row.id not in planned_ids])
+        for key, known in history.items()
+    }
+    checked = []
+    for row, report in reports:
+        verdict = _decide(row, report, counted, current.get(row.file_name))
+        if verdict.status == FileStatus.ACTIVE:
+            counted.setdefault(report.content_sha256, row)
+        else:
+            bronze_path(checker.bronze, row.batch_id, row.id).unlink(missing_ok=True)
+        if verdict.status != FileStatus.ERROR:
+            current[row.file_name] = row if verdict.status == FileStatus.ACTIVE else None
+        checked.append(CheckedFile(row, verdict, report))
+    return checked
+
+
+def _decide(
+    row: FileRow, report: FileReport, counted: Mapping[str, FileRow], current: FileRow | None
+) -> Verdict:
+    if not report.accepted:
+        return Verdict(
+            row.id,
+            FileStatus.ERROR,
+            reason=" | ".join(reason.message for reason in report.reasons),
+            rows_read=report.rows_read,
+            content_sha256=report.content_sha256 or None,
+        )
+    first = counted.get(report.content_sha256)
+    is_copy = first is not None and first.file_name != row.file_name
+    return Verdict(
+        row.id,
+        FileStatus.DUPLICATE if is_copy else FileStatus.ACTIVE,
+        reason=f"duplicate: the content of {first.file_name} (id {first.id}), which counts"
+        if is_copy and first is not None
+        else " | ".join(report.hints) or None,
+        rows_read=report.rows_read,
+        content_sha256=report.content_sha256,
+        replaces_id=None if current is None else current.id,
+        duplicate_of_id=first.id if is_copy and first is not None else None,
+    )
+
+
+def remove_strays(bronze: Path, batch_id: int, rows: Iterable[FileRow]) -> None:
+    """Deletes bronze files of the batch that belong to none of these rows."""
+    wanted = {bronze_path(bronze, batch_id, row.id) for row in rows}
+    for path in batch_folder(bronze, batch_id).glob("*"):
+        if path not in wanted:
+            path.unlink()

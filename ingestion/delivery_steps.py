@@ -1,0 +1,189 @@
+"""The steps of a run that handle delivered files: take, check, set aside, archive."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ingestion import archive, batches, checking, intake, staging_table
+from ingestion.batches import BatchState
+from ingestion.local_paths import local_path
+from ingestion.run_state import RunState
+from ingestion.spark import find_java
+from ingestion.staging_table import Delivery, FileRow, FileStatus
+
+if TYPE_CHECKING:
+    from ingestion.verdicts import FileReport
+
+_LOG = logging.getLogger(__name__)
+
+
+def take_files(state: RunState) -> bool:
+    """Lists and downloads what is new, and plans it; true when a batch is open afterwards."""
+    store, settings = state.services.store, state.services.settings
+    downloads = state.services.workspace.downloads
+    with state.steps.step("list inbox"):
+        objects = intake.list_inbox(store, settings.inbox_prefix)
+        with state.transaction() as connection:
+            unfinished = batches.unfinished_batch(connection)
+            pending: list[FileRow] = []
+            if unfinished is not None:
+                pending = staging_table.rows_of_batch(connection, unfinished.batch_id)
+            history = staging_table.rows_by_key(connection, (info.key for info in objects))
+        inbox = intake.sort_inbox(objects, pending, store.location)
+        kept = {(row.file_name, row.etag) for row in pending}
+        removed = intake.clean_downloads(downloads, kept)
+        if removed:
+            _LOG.info("%d local leftovers of an earlier run removed", removed)
+    if not inbox.new and unfinished is None:
+        return False
+    find_java(os.environ)  # that there is no Java is found out before anything is changed
+    named = {info.key for info in inbox.new if _is_csv_name(state, info.key)}
+    wanted = [info for info in inbox.new if info.key in named]
+    lost = [
+        info for info in inbox.planned if not local_path(downloads, info.key, info.etag).exists()
+    ]
+    with state.steps.step("download"):
+        taken, state.changed_while_read = intake.download_all(
+            store, [*wanted, *lost], downloads, settings.download_threads
+        )
+        new = [item for item in taken if item.key in named]
+        repeats = intake.already_loaded(new, history)
+        _absorb_repeats(state, repeats)
+    repeated = {delivery.key for delivery, _ in repeats}
+    planned = [item for item in new if item.key not in repeated]
+    planned += [
+        Delivery(info.key, store.location(info.key), info.etag, None, info.size)
+        for info in inbox.new
+        if info.key not in named
+    ]
+    if not planned and unfinished is None:
+        return False
+    with state.transaction() as connection:
+        state.batch_id = batches.open_batch(connection, state.run_id)
+        staging_table.add_deliveries(
+            connection,
+            sorted(planned, key=lambda delivery: delivery.key),
+            batch_id=state.batch_id,
+            run_id=state.run_id,
+        )
+    return True
+
+
+def _is_csv_name(state: RunState, key: str) -> bool:
+    settings = state.services.settings
+    return intake.is_csv_name(key, settings.inbox_prefix, settings.profiles)
+
+
+def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]) -> None:
+    """Moves objects that repeat a loaded one to where it lies, and notes that on its row."""
+    from ingestion.object_store import ObjectInfo
+
+    if not repeats:
+        return
+    store = state.services.store
+    locations = {}
+    for delivery, row in repeats:
+        info = ObjectInfo(delivery.key, delivery.etag, delivery.size_bytes)
+        locations[row.id] = store.location(
+            store.move(info, _target_key(state, row), delivery.sha256)
+        )
+    with state.transaction() as connection:
+        staging_table.record_locations(connection, locations)
+        for _, row in repeats:
+            staging_table.add_note(connection, row, "already loaded: sent again, counted once")
+    state.repeated = len(repeats)
+
+
+def check_files(state: RunState) -> None:
+    """Gives every planned file its verdict; accepted files become bronze Parquet."""
+    planned = [
+        row
+        for row in state.batch_rows()
+        if row.status == FileStatus.ACTIVE and row.etag != staging_table.RETRACTION
+    ]
+    with state.transaction() as connection:
+        history = staging_table.rows_by_key(connection, (row.file_name for row in planned))
+
+    def counted_elsewhere(hashes: Iterable[str]) -> Mapping[str, FileRow]:
+        with state.transaction() as connection:
+            return staging_table.counted_by_content(connection, hashes)
+
+    checker = _checker(state)
+    if state.batch_id is not None:
+        checking.remove_strays(checker.bronze, state.batch_id, planned)
+    state.checked = checking.check_batch(
+        checker, planned, history, counted_elsewhere, lambda row: state.steps.show(row.file_name)
+    )
+    with state.transaction() as connection:
+        staging_table.record_verdicts(connection, [item.verdict for item in state.checked])
+        if state.batch_id is not None:
+            batches.move_batch(connection, state.batch_id, BatchState.BRONZE, state.run_id)
+
+
+def _checker(state: RunState) -> checking.Checker:
+    settings, workspace = state.services.settings, state.services.workspace
+    return checking.Checker(
+        state.contract,
+        settings.profiles,
+        settings.inbox_prefix,
+        workspace.downloads,
+        workspace.bronze,
+    )
+
+
+def set_files_aside(state: RunState) -> None:
+    """Moves what does not count: refused files to the error prefix, copies to processed."""
+    _move_out(state, [row for row in state.batch_rows() if not staging_table.is_accepted(row)])
+
+
+def archive_batch(state: RunState) -> None:
+    """Moves the published files out of the inbox and deletes local copies; the batch is done."""
+    if state.batch_id is None:
+        return
+    _move_out(state, state.batch_rows())
+    state.move_to(BatchState.ARCHIVED)
+    intake.clean_downloads(state.services.workspace.downloads, keep=())
+
+
+def archive_last_batch(state: RunState) -> None:
+    """Archives a batch that an earlier run published but did not archive."""
+    with state.transaction() as connection:
+        batch = batches.unfinished_batch(connection)
+    if batch is not None and batch.state == BatchState.PUBLISHED:
+        state.batch_id = batch.batch_id
+        archive_batch(state)
+        state.batch_id = None
+        _LOG.info("batch %s of an earlier run is archived", batch.batch_id)
+
+
+def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
+    """Moves the rows' objects out of the inbox, with a JSON beside each one set aside."""
+    settings, store = state.services.settings, state.services.store
+    waiting = [row for row in rows if row.file_location == store.location(row.file_name)]
+    if not waiting:
+        return
+    reports = {item.row.id: item.report for item in state.checked if not item.report.accepted}
+    locations = archive.move_all(
+        store, waiting, lambda row: _target_key(state, row), settings.download_threads
+    )
+    for row in waiting:
+        if row.status == FileStatus.ERROR and row.id in locations:
+            report = reports.get(row.id) or _report_again(state, row)
+            archive.put_reasons(store, row, report, store.key_at(locations[row.id]))
+            state.set_aside.append((row, locations[row.id]))
+    with state.transaction() as connection:
+        staging_table.record_locations(connection, locations)
+
+
+def _report_again(state: RunState, row: FileRow) -> FileReport:
+    return _checker(state).report_again(row)
+
+
+def _target_key(state: RunState, row: FileRow) -> str:
+    settings = state.services.settings
+    return archive.target_key(
+        row, settings.inbox_prefix, settings.processed_prefix, settings.error_prefix
+    )

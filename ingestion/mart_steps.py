@@ -1,0 +1,196 @@
+"""The steps of a run that make marts: Spark, raw tables, one dbt build, audit, publication."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ingestion import (
+    batches,
+    dbt_build,
+    dimensions,
+    ledger,
+    publish,
+    raw_tables,
+    spark,
+    staging_table,
+    warehouse_state,
+)
+from ingestion.batches import BatchState
+from ingestion.contract import Contract, read_contract
+from ingestion.dbt_build import BuildResult, DbtProject
+from ingestion.errors import PipelineError
+from ingestion.mart_files import published_models
+from ingestion.publication_manifest import touched_months
+from ingestion.publications import current_publication
+from ingestion.run_state import DIMENSION_CONTRACT, RunState
+from ingestion.settings import Settings
+from ingestion.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from sqlalchemy.engine import Connection
+
+    from ingestion.ledger import LedgerEntry
+    from ingestion.publish import Published
+
+_LOG = logging.getLogger(__name__)
+
+
+def must_build(state: RunState, logic: str) -> bool:
+    """Whether marts have to be built: accepted files, other logic than published, or on request."""
+    if any(staging_table.is_accepted(row) for row in state.batch_rows()):
+        return True
+    with state.transaction() as connection:
+        current = current_publication(connection)
+    if current is None:
+        return False
+    if current.logic_hash != logic:
+        _LOG.info("the models have changed since the last publication: all is built anew")
+        return True
+    return state.full_refresh
+
+
+def export_dimensions(state: RunState) -> dict[str, Contract]:
+    """Copies the database's dimension tables to bronze; returns their contracts by name."""
+    contract_file = state.services.settings.project / DIMENSION_CONTRACT
+    folder = state.services.workspace.bronze / "dimensions"
+    dimensions.export_dimensions(state.services.engine, contract_file, folder)
+    return {name: read_contract(contract_file, name) for name in dimensions.DIMENSION_TABLES}
+
+
+def dbt_project(settings: Settings) -> DbtProject:
+    """Where dbt finds the project and its profile, and where it writes."""
+    workspace = Workspace(settings.workspace)
+    return DbtProject(
+        project=settings.project,
+        profiles=spark.find_profiles(settings.project, workspace.root, os.environ),
+        target=workspace.dbt_target,
+        logs=workspace.logs,
+    )
+
+
+def start_spark(dbt: DbtProject) -> SparkSession:
+    """The session that the dbt profile describes."""
+    target = spark.read_target(dbt.profiles, os.environ)
+    return spark.start_session(target, os.environ, dbt.logs / "spark.log")
+
+
+def batches_to_build(state: RunState, logic: str) -> list[int] | None:
+    """This batch and those that hold a file it replaces; None where all have to be built."""
+    workspace = state.services.workspace
+    known = warehouse_state.read_state(workspace.root)
+    if state.full_refresh or state.batch_id is None:
+        return None
+    if not warehouse_state.can_increment(known, logic, workspace.warehouse):
+        return None
+    rows = state.batch_rows()
+    with state.transaction() as connection:
+        replaced = staging_table.rows_by_id(connection, (row.replaces_id for row in rows))
+    return sorted({state.batch_id, *(row.batch_id for row in replaced)})
+
+
+def register_raw_tables(
+    state: RunState, session: SparkSession, dimension_contracts: Mapping[str, Contract]
+) -> None:
+    """Shows Spark the staging table's rows, the dimensions and the rows of every batch."""
+    bronze = state.services.workspace.bronze
+    with state.transaction() as connection:
+        rows = staging_table.all_rows(connection)
+        known = set(batches.finished_batch_ids(connection))
+    raw_tables.write_files(bronze, rows)
+    if state.batch_id is not None:
+        known.add(state.batch_id)
+    raw_tables.register(
+        session, bronze, sales=state.contract, dimensions=dimension_contracts, batch_ids=known
+    )
+
+
+def build(
+    state: RunState, dbt: DbtProject, session: SparkSession, batch_ids: Sequence[int] | None
+) -> BuildResult:
+    """The one dbt build. A failed model or test ends the run; the last publication stays."""
+    day = state.services.settings.business_date
+    result = dbt_build.build(
+        dbt,
+        batch_ids=batch_ids,
+        business_date=None if day is None else day.isoformat(),
+        full_refresh=batch_ids is None,
+        progress=lambda node, ended: None if ended else state.steps.show(f"models: {node}"),
+    )
+    for warning in result.warnings:
+        _LOG.warning("%s", warning)
+    if result.is_built:
+        state.move_to(BatchState.BUILT)
+    if result.failures:
+        raise _failed(dbt_build.with_rows(session, dbt, result), dbt)
+    return result
+
+
+def _failed(result: BuildResult, dbt: DbtProject) -> PipelineError:
+    lines = []
+    for failure in result.failures:
+        lines.append(f"{failure.kind} {failure.name}: {failure.message}")
+        lines += [f"    {row}" for row in failure.rows]
+    return PipelineError(
+        "The marts did not pass; nothing is published and the last publication stays",
+        found="\n  " + "\n  ".join(lines) + "\n",
+        action=f"Mend the data or the model and run again; dbt's own log is {dbt.logs / 'dbt.log'}",
+    )
+
+
+def audit(
+    state: RunState, dbt: DbtProject, session: SparkSession, batch_ids: Sequence[int] | None
+) -> list[LedgerEntry]:
+    """Holds the models' counts against the reader's: the last gate before publishing."""
+    entries = ledger.read_ledger(session, dbt_build.read_manifest(dbt), batch_ids)
+    with state.transaction() as connection:
+        rows = staging_table.all_rows(connection)
+    counted = staging_table.counted_ids(rows)
+    in_scope = [
+        row
+        for row in rows
+        if row.id in counted and (batch_ids is None or row.batch_id in batch_ids)
+    ]
+    ledger.check_ledger(entries, in_scope)
+    state.move_to(BatchState.AUDITED)
+    return entries
+
+
+def publish_marts(
+    state: RunState,
+    dbt: DbtProject,
+    session: SparkSession,
+    logic: str,
+    entries: Sequence[LedgerEntry],
+) -> Published:
+    """Both sinks as one version; the staging table and the batch change with them."""
+    services = state.services
+
+    def finish(connection: Connection) -> None:
+        counts = [entry.count for entry in entries]
+        staging_table.record_counts(connection, counts, state.batch_id)
+        if state.batch_id is not None:
+            batches.move_batch(connection, state.batch_id, BatchState.PUBLISHED, state.run_id)
+
+    return publish.publish(
+        services.store,
+        services.engine,
+        session,
+        published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports),
+        services.prefixes,
+        run_id=state.run_id,
+        logic_hash=logic,
+        finish=finish,
+        threads=services.settings.download_threads,
+    )
+
+
+def read_top_sellers(
+    dbt: DbtProject, session: SparkSession, published: Published
+) -> list[ledger.Seller]:
+    """The best seller of each store in the newest month that the publication touched."""
+    months = touched_months(published.changed)
+    return ledger.read_sellers(session, dbt_build.read_manifest(dbt), months)

@@ -1,0 +1,121 @@
+"""The manifest of a publication: every object of every published table, in plain JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class MartFile:
+    """One Parquet object. ``path`` is relative to the table and begins with its partition."""
+
+    path: str
+    key: str
+    size: int
+    rows: int
+    sha256: str
+
+    @property
+    def partition(self) -> str:
+        """The folder part, such as ``sales_month=2024-03``; '' for a table without partitions."""
+        return self.path.rpartition("/")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class MartTable:
+    """One published table: columns as (name, Spark type) in published order, primary key,
+    whether the database has it too, and its files."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    key: tuple[str, ...]
+    in_database: bool
+    partition_columns: tuple[str, ...]
+    files: tuple[MartFile, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows over all files."""
+        return sum(file.rows for file in self.files)
+
+    def by_partition(self) -> dict[str, tuple[MartFile, ...]]:
+        """The files of each partition, in path order."""
+        found: dict[str, list[MartFile]] = {}
+        for file in sorted(self.files, key=lambda item: item.path):
+            found.setdefault(file.partition, []).append(file)
+        return {name: tuple(files) for name, files in found.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """One immutable version of all published tables."""
+
+    version: int
+    run_id: str
+    published_at: str
+    tables: Mapping[str, MartTable]
+
+    def to_json(self) -> bytes:
+        """The manifest's bytes; the same manifest always gives the same bytes."""
+        content = {
+            "format": FORMAT,
+            "version": self.version,
+            "run_id": self.run_id,
+            "published_at": self.published_at,
+            "tables": [
+                {
+                    "name": table.name,
+                    "rows": table.rows,
+                    "columns": [{"name": n, "type": t} for n, t in table.columns],
+                    "key": list(table.key),
+                    "in_database": table.in_database,
+                    "partition_columns": list(table.partition_columns),
+                    "files": [dataclasses.asdict(file) for file in table.files],
+                }
+                for _, table in sorted(self.tables.items())
+            ],
+        }
+        return json.dumps(content, indent=1, ensure_ascii=False).encode()
+
+
+def from_json(content: bytes) -> Manifest:
+    """The manifest that ``to_json`` wrote."""
+    loaded = json.loads(content)
+    tables = {
+        table["name"]: MartTable(
+            name=table["name"],
+            columns=tuple((column["name"], column["type"]) for column in table["columns"]),
+            key=tuple(table["key"]),
+            in_database=table["in_database"],
+            partition_columns=tuple(table["partition_columns"]),
+            files=tuple(MartFile(**file) for file in table["files"]),
+        )
+        for table in loaded["tables"]
+    }
+    return Manifest(loaded["version"], loaded["run_id"], loaded["published_at"], tables)
+
+
+def changed_partitions(old: MartTable | None, new: MartTable) -> tuple[str, ...]:
+    """The partitions whose files differ, those that only one side has included."""
+    before = {} if old is None else old.by_partition()
+    after = new.by_partition()
+    if before and old is not None and old.partition_columns != new.partition_columns:
+        return ("",)  # the whole table
+    return tuple(
+        sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    )
+
+
+def touched_months(changed: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The months among the changed partitions, in order: values of columns named ``…month``."""
+    months = set()
+    for partitions in changed.values():
+        for part in (part for partition in partitions for part in partition.split("/")):
+            name, _, value = part.partition("=")
+            if name.split("_")[-1] == "month":
+                months.add(value)
+    return sorted(months)

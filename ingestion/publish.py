@@ -1,0 +1,237 @@
+"""Publishes the audited marts to S3 and the database as one version.
+
+The order makes a crash harmless: new objects and the manifest are invisible until the pointer
+names them; the database's tables, the staging table and the publication change in one
+transaction; the pointer moves last, and a run that finds it behind finishes the move.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import decimal
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from ingestion import mart_tables, publications
+from ingestion.database import transaction, translated_errors
+from ingestion.mart_files import PublishedModel, ScannedTable, scan_table
+from ingestion.publication_manifest import (
+    Manifest,
+    MartFile,
+    MartTable,
+    changed_partitions,
+    from_json,
+)
+from ingestion.publications import Publication
+from ingestion.staging_table import FileStatus, files, utc_now
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from ingestion.object_store import ObjectStore
+
+_LOG = logging.getLogger(__name__)
+POINTER = "current.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Prefixes:
+    """Where each kind of mart goes, and where manifests and the pointer lie; all end with '/'."""
+
+    marts: Mapping[str, str]
+    publications: str
+
+    def manifest_key(self, version: int) -> str:
+        """The key of a version's manifest."""
+        return f"{self.publications}manifests/v{version:06d}.json"
+
+    @property
+    def pointer_key(self) -> str:
+        """The key of the one object that names the current version."""
+        return f"{self.publications}{POINTER}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What a publication wrote."""
+
+    version: int
+    changed: Mapping[str, tuple[str, ...]]
+    objects_uploaded: int
+    bytes_uploaded: int
+    rows_loaded: int
+    database_tables: tuple[str, ...]
+
+
+def read_current(store: ObjectStore, current: Publication | None) -> Manifest | None:
+    """The manifest of the version that the database shows."""
+    return None if current is None else from_json(store.get_bytes(current.manifest_key))
+
+
+def publish(
+    store: ObjectStore,
+    engine: Engine,
+    spark: SparkSession,
+    models: Sequence[PublishedModel],
+    prefixes: Prefixes,
+    *,
+    run_id: str,
+    logic_hash: str,
+    finish: Callable[[Connection], None],
+    threads: int,
+) -> Published:
+    """Publishes a new version. ``finish`` runs in the transaction that makes it visible."""
+    with transaction(engine) as connection:
+        current = publications.current_publication(connection)
+        version = publications.new_version(connection)
+    last = read_current(store, current)
+    before = {} if last is None else last.tables
+    scanned = {
+        model.name: scan_table(
+            spark, model, prefixes.marts[model.s3], version, before.get(model.name)
+        )
+        for model in models
+    }
+    folders = [f"{prefixes.marts[model.s3]}{model.name}/v{version:06d}/" for model in models]
+    uploaded = _upload(store, scanned.values(), folders, threads)
+    moment = utc_now()
+    tables = {name: item.table for name, item in scanned.items()}
+    manifest = Manifest(version, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", tables)
+
+    def record(connection: Connection) -> Publication:
+        finish(connection)
+        rows, amount = _totals(connection)
+        return Publication(
+            version=version,
+            run_id=run_id,
+            published_at=moment,
+            manifest_key=prefixes.manifest_key(version),
+            manifest_sha256="",
+            logic_hash=logic_hash,
+            rows_total=rows,
+            amount_total=amount,
+        )
+
+    rows_loaded = show_version(
+        store,
+        engine,
+        prefixes,
+        last,
+        manifest,
+        lambda table, file: scanned[table.name].folder / file.path,
+        record,
+    )
+    return Published(
+        version=version,
+        changed={
+            name: changed_partitions(before.get(name), table) for name, table in tables.items()
+        },
+        objects_uploaded=len(uploaded),
+        bytes_uploaded=sum(uploaded.values()),
+        rows_loaded=rows_loaded,
+        database_tables=tuple(model.name for model in models if model.database),
+    )
+
+
+def show_version(
+    store: ObjectStore,
+    engine: Engine,
+    prefixes: Prefixes,
+    last: Manifest | None,
+    manifest: Manifest,
+    local_path: Callable[[MartTable, MartFile], Path],
+    record: Callable[[Connection], Publication],
+) -> int:
+    """Makes ``manifest`` the version that readers see, in the database and then on S3.
+
+    Its objects are on S3 already; ``local_path`` gives a copy of a file whose partition changed.
+    ``record`` runs in the one transaction and returns the publication (its manifest's hash is
+    filled in here). Returns the rows loaded into the database.
+    """
+    content = manifest.to_json()
+    store.put_bytes(prefixes.manifest_key(manifest.version), content)
+    before = {} if last is None else last.tables
+    marts = [table for table in manifest.tables.values() if table.in_database]
+    rows_loaded = 0
+    loads = []
+    with translated_errors(engine):
+        mart_tables.ensure_live_tables(engine, marts)
+        for mart in marts:
+            old = before.get(mart.name)
+            changed = changed_partitions(old, mart)
+            if not changed:
+                continue
+            files = [file for file in mart.files if "" in changed or file.partition in changed]
+            local = ((file.partition, local_path(mart, file)) for file in files)
+            table = mart_tables.load_beside(engine, mart, local)
+            loads.append((mart, table, ("",) if old is None else changed))
+            rows_loaded += sum(file.rows for file in files)
+    with transaction(engine) as connection:
+        for mart, table, partitions in loads:
+            mart_tables.swap_in(connection, mart, table, partitions)
+        publication = record(connection)
+        publications.add_publication(
+            connection,
+            dataclasses.replace(publication, manifest_sha256=hashlib.sha256(content).hexdigest()),
+        )
+    finish_pointer(store, engine, prefixes)
+    mart_tables.drop_loaded(engine, [table for _, table, _ in loads])
+    return rows_loaded
+
+
+def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bool:
+    """Makes the pointer name the version that the database shows; true if it had to move."""
+    with transaction(engine) as connection:
+        current = publications.current_publication(connection)
+    if current is None or current.pointer_written:
+        return False
+    content = json.dumps(
+        {
+            "version": current.version,
+            "manifest": current.manifest_key,
+            "sha256": current.manifest_sha256,
+        },
+        indent=1,
+    ).encode()
+    there = store.head(prefixes.pointer_key)
+    if there is None:
+        store.put_bytes(prefixes.pointer_key, content, if_none_match="*")
+    elif store.get_bytes(prefixes.pointer_key) != content:
+        store.put_bytes(prefixes.pointer_key, content, if_match=there.etag)
+    with transaction(engine) as connection:
+        publications.record_pointer(connection, current.version)
+    return True
+
+
+def _upload(
+    store: ObjectStore, scanned: Iterable[ScannedTable], folders: Iterable[str], threads: int
+) -> dict[str, int]:
+    """Uploads the new files; what an interrupted run left in this version's folders goes first."""
+    fresh = {key: path for item in scanned for key, path in item.fresh_files().items()}
+    for folder in folders:
+        for leftover in store.list_objects(folder):
+            if leftover.key not in fresh:
+                _LOG.info("removing %s, left by an interrupted run", leftover.key)
+                store.delete(leftover.key)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(store.put_file, fresh.keys(), fresh.values()))
+    return {key: path.stat().st_size for key, path in fresh.items()}
+
+
+def _totals(connection: Connection) -> tuple[int, decimal.Decimal]:
+    query = sa.select(files.c.rows_valid, files.c.amount_valid).where(
+        files.c.status == FileStatus.INACTIVE.value
+    )
+    rows, amount = 0, decimal.Decimal(0)
+    for row in connection.execute(query):
+        rows += row.rows_valid or 0
+        amount += row.amount_valid or decimal.Decimal(0)
+    return rows, amount

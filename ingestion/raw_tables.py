@@ -1,0 +1,153 @@
+"""The schema ``raw``: bronze Parquet, registered where Spark SQL can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.contract import Contract
+from ingestion.spark import spark_errors
+from ingestion.staging_table import FileRow, counted_ids
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+SCHEMA = "raw"
+_SALES_HEAD = (("file_id", "bigint"), ("line_number", "bigint"))
+_SALES_TAIL = (
+    ("additional_column", "string"),
+    ("row_fault", "string"),
+    ("row_fault_detail", "string"),
+    ("raw_line", "string"),
+)
+_FILES = (
+    ("file_id", "bigint"),
+    ("file_name", "string"),
+    ("file_location", "string"),
+    ("status", "string"),
+    ("etag", "string"),
+    ("sha256", "string"),
+    ("size_bytes", "bigint"),
+    ("batch_id", "int"),
+    ("rows_read", "bigint"),
+    ("is_counted", "boolean"),
+    ("created_date", "timestamp"),
+)
+
+
+def batch_folder(bronze: Path, batch_id: int) -> Path:
+    """Where the batch's accepted files lie, one Parquet file each."""
+    return bronze / "sales" / f"batch_id={batch_id}"
+
+
+def bronze_path(bronze: Path, batch_id: int, file_id: int) -> Path:
+    """The Parquet file of one accepted sales file."""
+    return batch_folder(bronze, batch_id) / f"{file_id}.parquet"
+
+
+def write_files(bronze: Path, rows: Iterable[FileRow]) -> None:
+    """Writes the staging table's rows as the content of ``raw.files``, replacing it whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = list(rows)
+    counted = counted_ids(rows)
+    columns: dict[str, list[object]] = {name: [] for name, _ in _FILES}
+    for row in rows:
+        for name in columns:
+            columns[name].append(
+                row.id
+                if name == "file_id"
+                else row.id in counted
+                if name == "is_counted"
+                else getattr(row, name)
+            )
+    table = pa.table(columns, schema=pa.schema([(n, _arrow_type(t)) for n, t in _FILES]))
+    folder = bronze / "files"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / "_new.parquet", compression="snappy")
+    (folder / "_new.parquet").replace(folder / "files.parquet")
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    import pyarrow as pa
+
+    types: dict[str, pa.DataType] = {
+        "bigint": pa.int64(),
+        "int": pa.int32(),
+        "string": pa.string(),
+        "boolean": pa.bool_(),
+        "timestamp": pa.timestamp("us", tz="UTC"),
+    }
+    return types[name]
+
+
+def register(
+    spark: SparkSession,
+    bronze: Path,
+    *,
+    sales: Contract,
+    dimensions: Mapping[str, Contract],
+    batch_ids: Collection[int],
+) -> None:
+    """Creates the raw tables that are missing or have other columns, and adds the batches.
+
+    All are external tables: dropping one touches no file.
+    """
+    with spark_errors("The raw tables cannot be registered"):
+        spark.sql(f"create database if not exists {SCHEMA}")
+        present = {row["tableName"] for row in spark.sql(f"show tables in {SCHEMA}").collect()}
+        text = tuple((column.name, "string") for column in sales.columns)
+        sales_columns = (*_SALES_HEAD, *text, *_SALES_TAIL, ("batch_id", "int"))
+        _ensure(spark, "sales", sales_columns, bronze / "sales", present, by="batch_id")
+        _ensure(spark, "files", _FILES, bronze / "files", present)
+        for name, dimension in dimensions.items():
+            columns = tuple((column.name, column.data_type) for column in dimension.columns)
+            _ensure(spark, name, columns, bronze / "dimensions" / name, present)
+        _add_batches(spark, bronze, batch_ids)
+
+
+def _ensure(
+    spark: SparkSession,
+    name: str,
+    columns: tuple[tuple[str, str], ...],
+    folder: Path,
+    present: Collection[str],
+    by: str | None = None,
+) -> None:
+    table = f"{SCHEMA}.{name}"
+    if name in present:
+        found = tuple(
+            (field.name, field.dataType.simpleString()) for field in spark.table(table).schema
+        )
+        if found == columns:
+            return
+        spark.sql(f"drop table {table}")
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = ", ".join(f"{quote(column)} {data_type}" for column, data_type in columns)
+    partitioned = f"partitioned by ({by})" if by else ""
+    spark.sql(
+        f"create table {table} ({listed}) using parquet {partitioned} "
+        f"location {text_literal(str(folder))}"
+    )
+
+
+def _add_batches(spark: SparkSession, bronze: Path, batch_ids: Collection[int]) -> None:
+    if not batch_ids:
+        return
+    for batch_id in batch_ids:
+        batch_folder(bronze, batch_id).mkdir(parents=True, exist_ok=True)
+    partitions = " ".join(f"partition (batch_id = {batch_id})" for batch_id in sorted(batch_ids))
+    spark.sql(f"alter table {SCHEMA}.sales add if not exists {partitions}")
+
+
+def quote(identifier: str) -> str:
+    """The identifier as Spark SQL reads it, whatever it holds."""
+    return "`" + identifier.replace("`", "``") + "`"
+
+
+def text_literal(text: str) -> str:
+    """The text as a Spark SQL literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,61 @@
+"""What one run works with and has found so far; the steps read and write it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.database import transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from ingestion.batches import BatchState
+    from ingestion.checking import CheckedFile
+    from ingestion.contract import Contract
+    from ingestion.services import Services
+    from ingestion.staging_table import FileRow
+    from ingestion.steps import Steps
+
+SALES_CONTRACT = Path("models", "staging", "_pos__sources.yml")
+DIMENSION_CONTRACT = Path("models", "staging", "_retail__sources.yml")
+
+
+@dataclasses.dataclass
+class RunState:
+    """One run. ``batch_id`` is None until a batch is open, and where only the logic changed."""
+
+    run_id: str
+    services: Services
+    contract: Contract
+    steps: Steps
+    full_refresh: bool = False
+    batch_id: int | None = None
+    checked: Sequence[CheckedFile] = ()
+    repeated: int = 0
+    changed_while_read: Sequence[str] = ()
+    set_aside: list[tuple[FileRow, str]] = dataclasses.field(default_factory=list)
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """One transaction; errors of the database come out as one sentence."""
+        return transaction(self.services.engine)
+
+    def move_to(self, state: BatchState) -> None:
+        """Moves the run's batch, if it has one."""
+        from ingestion.batches import move_batch
+
+        if self.batch_id is not None:
+            with self.transaction() as connection:
+                move_batch(connection, self.batch_id, state, self.run_id)
+
+    def batch_rows(self) -> list[FileRow]:
+        """The staging table's rows of the run's batch; none without a batch."""
+        from ingestion.staging_table import rows_of_batch
+
+        if self.batch_id is None:
+            return []
+        with self.transaction() as connection:
+            return rows_of_batch(connection, self.batch_id)

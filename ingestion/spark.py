@@ -1,0 +1,176 @@
+"""The Spark session, made from the dbt profile, and the raw tables that it sees."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ingestion.errors import PipelineError
+
+if TYPE_CHECKING:
+    import jinja2
+    from pyspark.sql import SparkSession
+
+PROFILE = "retail_mart"
+_JAVA_VERSIONS = ("17", "21")
+_JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
+
+
+def find_java(environ: Mapping[str, str], folders: Sequence[str] = _JAVA_FOLDERS) -> Path:
+    """The home of a Java 17 or 21: JAVA_HOME, else the ``java`` on PATH, else a usual folder.
+
+    Raises ``PipelineError`` naming the versions that were found instead.
+    """
+    homes = [Path(environ["JAVA_HOME"])] if environ.get("JAVA_HOME") else []
+    on_path = shutil.which("java", path=environ.get("PATH"))
+    if on_path:
+        homes.append(Path(on_path).resolve().parent.parent)
+    for folder in folders:
+        homes += sorted(path.resolve() for path in Path(folder).glob("*"))
+    seen = []
+    for home in dict.fromkeys(homes):
+        version = _java_version(home)
+        if version in _JAVA_VERSIONS:
+            return home
+        if version:
+            seen.append(f"Java {version} in {home}")
+    raise PipelineError(
+        "Spark needs Java, and none that fits was found",
+        expected="Java 17 or 21 in JAVA_HOME, on PATH or in " + ", ".join(folders),
+        found="; ".join(seen) or "no Java",
+        action="Install one (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME",
+    )
+
+
+def _java_version(home: Path) -> str | None:
+    if not (home / "bin" / "java").is_file():
+        return None
+    with contextlib.suppress(OSError):
+        match = re.search(r'JAVA_VERSION="(\d+)', (home / "release").read_text())
+        if match:
+            return match[1]
+    return None
+
+
+def find_profiles(project: Path, workspace: Path, environ: Mapping[str, str]) -> Path:
+    """The folder whose ``profiles.yml`` dbt is to read.
+
+    DBT_PROFILES_DIR, else the project folder, else ``~/.dbt`` where it has our profile, else a
+    copy of the example in the workspace.
+    """
+    if environ.get("DBT_PROFILES_DIR"):
+        return Path(environ["DBT_PROFILES_DIR"])
+    if (project / "profiles.yml").is_file():
+        return project
+    home = Path.home() / ".dbt"
+    if (home / "profiles.yml").is_file() and re.search(
+        rf"^{PROFILE}:", (home / "profiles.yml").read_text(), re.MULTILINE
+    ):
+        return home
+    copy = workspace / "profiles"
+    copy.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(project / "profiles.example.yml", copy / "profiles.yml")
+    return copy
+
+
+def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The profile's chosen target (DBT_TARGET, else its ``target``) with ``env_var()`` rendered."""
+    import jinja2
+
+    path = profiles / "profiles.yml"
+
+    def env_var(name: str, default: str | None = None) -> str:
+        value = environ.get(name, default)
+        if value is None:
+            raise PipelineError(f"{path} needs the environment variable {name}")
+        return value
+
+    try:
+        jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)
+        jinja.globals["env_var"] = env_var
+        jinja.filters |= dict.fromkeys(("as_bool", "as_native", "as_number", "as_text"), str)
+        profile = _rendered(yaml.safe_load(path.read_text())[PROFILE], jinja)
+        target = profile["outputs"][environ.get("DBT_TARGET") or profile["target"]]
+    except (OSError, KeyError, TypeError, yaml.YAMLError, jinja2.TemplateError) as error:
+        raise PipelineError(
+            f"The dbt profile {PROFILE!r} in {path} cannot be read",
+            found=f"{type(error).__name__}: {error}",
+            action="Compare it with profiles.example.yml",
+        ) from error
+    if target.get("type") != "spark" or target.get("method") != "session":
+        raise PipelineError(
+            f"The dbt profile in {path} cannot serve the pipeline",
+            expected="type: spark with method: session (dbt runs in this process)",
+            found=f"type: {target.get('type')}, method: {target.get('method')}",
+        )
+    return dict(target)
+
+
+def _rendered(value: Any, jinja: jinja2.Environment) -> Any:
+    if isinstance(value, str):
+        return jinja.from_string(value).render()
+    if isinstance(value, dict):
+        return {key: _rendered(item, jinja) for key, item in value.items()}
+    return value
+
+
+def start_session(target: Mapping[str, Any], environ: Mapping[str, str], log: Path) -> SparkSession:
+    """The one session of this process, with the settings of the dbt profile's target.
+
+    What the JVM writes to its standard error goes to the end of the file ``log``.
+    """
+    os.environ["JAVA_HOME"] = str(find_java(environ))
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName("retail-mart").enableHiveSupport()
+    for name, value in (target.get("server_side_parameters") or {}).items():
+        builder = builder.config(name, value)
+    with spark_errors(f"Spark cannot start (its log is {log})"), _stderr_to(log):
+        session = builder.getOrCreate()
+        session.sql("show databases").collect()
+    return session
+
+
+@contextlib.contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """A process started in the block inherits ``log`` as its standard error."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def spark_errors(what: str) -> Iterator[None]:
+    """Turns an error of Spark or its JVM into one sentence with the innermost cause."""
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        text = str(error)
+        if "Another instance of Derby" in text:
+            raise PipelineError(
+                f"{what}: another Spark process uses this workspace's metastore",
+                action="End it (a dbt command or a Spark shell, perhaps) and run again",
+            ) from error
+        causes = re.findall(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error): .*)$", text, re.M)
+        raise PipelineError(what, found=causes[-1] if causes else text.splitlines()[0]) from error
+    except RuntimeError as error:
+        raise PipelineError(what, found=str(error)) from error

@@ -1,0 +1,54 @@
+"""Where everything lies in the workspace folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from ingestion.errors import PipelineError
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The paths of one workspace."""
+
+    root: Path
+
+    @property
+    def downloads(self) -> Path:
+        """Objects as they were taken from the inbox, until their batch is archived."""
+        return self.root / "downloads"
+
+    @property
+    def bronze(self) -> Path:
+        """Accepted rows, file versions and dimensions as Parquet, the base of schema ``raw``."""
+        return self.root / "bronze"
+
+    @property
+    def warehouse(self) -> Path:
+        """Spark's tables."""
+        return self.root / "warehouse"
+
+    @property
+    def dbt_target(self) -> Path:
+        """dbt's artefacts: manifest, results, partial parse."""
+        return self.root / "dbt"
+
+    @property
+    def logs(self) -> Path:
+        """dbt's and the embedded server's logs."""
+        return self.root / "logs"
+
+    def create(self) -> None:
+        """Makes the folder; ``PipelineError`` when it cannot be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise PipelineError(
+                f"The workspace {self.root} cannot be written",
+                found=error.strerror,
+                action="Name another folder in RETAIL_WORKSPACE",
+            ) from error

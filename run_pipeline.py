@@ -1,0 +1,370 @@
+#!/usr/bin/env python3
+"""The command line of the pipeline, and the one place that knows the order of its steps."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ingestion.errors import PipelineError, UsageError
+from ingestion.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ingestion.run_state import RunState
+    from ingestion.services import Services
+    from ingestion.summary import RunSummary
+
+PROJECT = Path(__file__).resolve().parent
+FAILED = 1
+_LOG = logging.getLogger("retail_mart")
+
+app = typer.Typer(
+    help="Brings sales files from an S3 inbox to audited marts on S3 and in the database.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+secrets_app = typer.Typer(help="Makes keys and encrypted values for the settings.")
+app.add_typer(secrets_app, name="secrets")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+@app.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Without a command, run."""
+    if context.invoked_subcommand is None:
+        run()
+
+
+@app.command()
+def run(
+    as_json: Json = False,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Build every mart anew from bronze.")
+    ] = False,
+) -> None:
+    """Take the inbox through check, build, audit and publication (the default command)."""
+    from rich.console import Console
+
+    from ingestion.summary import show
+
+    with command() as (settings, run_id):
+        console = Console()
+        summary = run_once(settings, run_id, full_refresh, None if as_json else console)
+        if as_json:
+            write_json(summary.to_json())
+        else:
+            show(summary, console)
+    raise typer.Exit(summary.exit_code)
+
+
+def after_change(change: Callable[[Services, str], None]) -> None:
+    """A run that begins with ``change``."""
+    from rich.console import Console
+
+    from ingestion.summary import show
+
+    with command() as (settings, run_id):
+        console = Console()
+        summary = run_once(settings, run_id, False, console, change)
+        show(summary, console)
+    raise typer.Exit(summary.exit_code)
+
+
+def run_once(
+    settings: Settings,
+    run_id: str,
+    full_refresh: bool,
+    console: Console | None,
+    change: Callable[[Services, str], None] | None = None,
+) -> RunSummary:
+    """One run, alone on its database; ``change`` is made first."""
+    from ingestion.contract import read_contract
+    from ingestion.database import run_lock
+    from ingestion.demo import fill_first_demo
+    from ingestion.run_state import SALES_CONTRACT, RunState
+    from ingestion.services import open_services
+    from ingestion.steps import Steps
+
+    contract = read_contract(PROJECT / SALES_CONTRACT)
+    with open_services(settings, os.environ) as services, run_lock(services.engine):
+        if change is None:
+            fill_first_demo(services)
+        else:
+            change(services, run_id)
+        return execute(RunState(run_id, services, contract, Steps(console), full_refresh))
+
+
+def execute(state: RunState) -> RunSummary:
+    """The steps in their order; what an earlier run left unfinished comes first."""
+    from ingestion import delivery_steps as deliveries
+    from ingestion import history
+    from ingestion.publish import finish_pointer
+    from ingestion.summary import summarise
+    from ingestion.warehouse_state import WarehouseState, list_hash, logic_hash, write_state
+
+    services, step = state.services, state.steps.step
+    logic = logic_hash(PROJECT, state.contract)
+    with step("recover"):
+        finish_pointer(services.store, services.engine, services.prefixes)
+        deliveries.archive_last_batch(state)
+    if deliveries.take_files(state):
+        with step("check files"):
+            deliveries.check_files(state)
+            deliveries.set_files_aside(state)
+
+    from ingestion import mart_steps as marts
+
+    if not marts.must_build(state, logic):
+        deliveries.archive_batch(state)
+        notice = history.rollback_notice(services)
+        return summarise(state, warnings=[notice] if notice else ())
+    with step("dimensions"):
+        dimensions = marts.export_dimensions(state)
+    with step("Spark"):
+        dbt = marts.dbt_project(services.settings)
+        session = marts.start_spark(dbt)
+    with step("raw tables"):
+        batch_ids = marts.batches_to_build(state, logic)
+        marts.register_raw_tables(state, session, dimensions)
+    workspace = services.workspace
+    write_state(workspace.root, WarehouseState(logic, "", is_whole=batch_ids is not None))
+    with step("models and tests"):
+        result = marts.build(state, dbt, session, batch_ids)
+    with step("audit"):
+        entries = marts.audit(state, dbt, session, batch_ids)
+    with step("publish"):
+        published = marts.publish_marts(state, dbt, session, logic, entries)
+    write_state(workspace.root, WarehouseState(logic, list_hash(workspace.warehouse), True))
+    with step("archive"):
+        deliveries.archive_batch(state)
+        history.remove_old(services, services.settings.keep_publications)
+    sellers = marts.read_top_sellers(dbt, session, published)
+    return summarise(state, entries, published, sellers, result.warnings)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show the staging table and the last publication."""
+    from rich.console import Console
+
+    from ingestion.status import read_status, show_status
+
+    with command() as (settings, _):
+        found = read_status(settings)
+        if as_json:
+            write_json(found.to_json())
+        else:
+            show_status(found, Console())
+
+
+@app.command()
+def publications() -> None:
+    """List the published versions that can be shown again."""
+    from rich.console import Console
+
+    from ingestion.history import list_publications, show_publications
+    from ingestion.services import open_services
+
+    with command() as (settings, _), open_services(settings, os.environ) as services:
+        show_publications(list_publications(services), Console())
+
+
+@app.command()
+def rollback(
+    version: Annotated[
+        int | None, typer.Argument(help="The version to show; without it, the one before.")
+    ] = None,
+) -> None:
+    """Show an older version again, in the database and on S3, in one step."""
+    from ingestion.database import run_lock
+    from ingestion.history import roll_back
+    from ingestion.services import open_services
+
+    with (
+        command() as (settings, run_id),
+        open_services(settings, os.environ) as services,
+        run_lock(services.engine),
+    ):
+        shown = roll_back(services, version, run_id)
+        typer.echo(
+            f"Version {shown.version} shows version {shown.rolled_back_to} again: "
+            f"{shown.rows_total:,} sales, {shown.amount_total:,.2f}"
+        )
+
+
+@app.command()
+def retract(
+    key: Annotated[str, typer.Argument(help="The file's key, with or without inbox.")],
+) -> None:
+    """Withdraw a file from every table and month, as if it had never been sent."""
+    from ingestion.withdrawal import retract_file
+
+    after_change(lambda services, run_id: retract_file(services, key, run_id))
+
+
+@app.command()
+def restore(
+    key: Annotated[str, typer.Argument(help="The file's key, with or without inbox.")],
+) -> None:
+    """Bring a retracted file back."""
+    from ingestion.withdrawal import restore_file
+
+    after_change(lambda services, _: restore_file(services, key))
+
+
+@app.command("load-dimensions")
+def load_dimensions(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the four CSV files.")],
+) -> None:
+    """Load customer, product, store and sales_team CSV files into the database, by key."""
+    from ingestion.database import run_lock
+    from ingestion.dimensions import load_dimensions as load
+    from ingestion.run_state import DIMENSION_CONTRACT
+    from ingestion.services import open_database
+
+    with command() as (settings, _):
+        engine = open_database(settings)
+        with run_lock(engine):
+            loads = load(engine, folder, PROJECT / DIMENSION_CONTRACT)
+        for item in loads:
+            typer.echo(
+                f"{item.table}: {item.rows} rows read, {item.inserted} new, {item.updated} updated"
+            )
+
+
+@app.command()
+def sample(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Where to write; without it, into the inbox."),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows of all good files together.")] = 12_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 42,
+    months: Annotated[int, typer.Option(help="Months from the first one on.")] = 6,
+    first_month: Annotated[str, typer.Option(help="The first month, as yyyy-mm.")] = "2024-01",
+    stores: Annotated[int, typer.Option(help="Stores; each sends files of its own.")] = 4,
+    files_per_store: Annotated[int, typer.Option(help="Files that each store sends.")] = 2,
+    bad_files: Annotated[int, typer.Option(help="Files that lack a mandatory column.")] = 1,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=SHARE", help="Share of rows with this damage; may be repeated."),
+    ] = None,
+) -> None:
+    """Generate a sample star: into a folder, or dimensions and files for the pipeline to take."""
+    from ingestion.demo import load_sample, sample_spec
+    from ingestion.sample import write_sample
+    from ingestion.services import open_services
+
+    with command() as (settings, _):
+        spec = sample_spec(
+            share,
+            first_month,
+            rows=rows,
+            seed=seed,
+            months=months,
+            stores=stores,
+            files_per_store=files_per_store,
+            bad_files=bad_files,
+        )
+        if folder is not None:
+            made, place = write_sample(folder, spec), str(folder)
+        else:
+            with open_services(settings, os.environ) as services:
+                made, place = load_sample(services, spec), settings.inbox_prefix
+        typer.echo(
+            f"{len(made.files)} files with {made.rows} rows in {place}; of these "
+            f"{made.valid_rows} are valid and sum up to {made.amount}"
+        )
+
+
+@app.command()
+def docs() -> None:
+    """Write the models' documentation with lineage as one HTML file."""
+    from ingestion.docs import write_docs
+
+    with command() as (settings, _):
+        typer.echo(f"Documentation: {write_docs(settings)}")
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, Java, S3, database and Spark, one by one."""
+    from rich.console import Console
+
+    from ingestion.doctor import examine
+
+    with command() as (settings, _):
+        is_well = examine(settings, Console())
+    raise typer.Exit(0 if is_well else FAILED)
+
+
+@secrets_app.command("generate-key")
+def generate_key() -> None:
+    """Print a new key for RETAIL_SECRET_KEY or a key file."""
+    from ingestion import secrets
+
+    typer.echo(secrets.generate_key())
+
+
+@secrets_app.command("encrypt")
+def encrypt() -> None:
+    """Encrypt a value (typed unseen, or from stdin) with the key of the settings."""
+    from ingestion import secrets
+
+    with command() as (settings, _):
+        if settings.secret_key is None:
+            raise UsageError(
+                "There is no key to encrypt with",
+                expected="RETAIL_SECRET_KEY or RETAIL_SECRET_KEY_FILE",
+                action="Make one: python run_pipeline.py secrets generate-key",
+            )
+        if sys.stdin.isatty():
+            value = typer.prompt("Value", hide_input=True)
+        else:
+            value = sys.stdin.readline().rstrip("\n")
+        typer.echo(secrets.encrypt(value, settings.secret_key.get_secret_value()))
+
+
+@contextmanager
+def command() -> Iterator[tuple[Settings, str]]:
+    """Settings and log of one command; a failure ends with one sentence and its exit code."""
+    from ingestion.logs import configure_logging, masker
+
+    run_id = str(uuid.uuid4())
+    mask = masker(())
+    try:
+        settings = load_settings(PROJECT)
+        secrets = settings.secret_values(os.environ)
+        mask = masker(secrets)
+        configure_logging(settings.log_level, settings.log_format, run_id, secrets)
+        os.environ.update(settings.dbt_variables)
+        os.environ["RETAIL_WORKSPACE"] = str(settings.workspace)
+        yield settings, run_id
+    except PipelineError as error:
+        _LOG.debug("the cause of the failure", exc_info=True)
+        typer.echo(f"error: {mask(str(error))}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("error: stopped by hand; the next run goes on from here", err=True)
+        raise typer.Exit(FAILED) from None
+
+
+def write_json(content: Any) -> None:
+    """Prints the one object that ``--json`` promises."""
+    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    app()

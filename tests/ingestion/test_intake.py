@@ -1,0 +1,161 @@
+"""What is taken from the inbox is decided by key and ETag, and every object gets a verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from ingestion import checking, intake
+from ingestion.contract import read_contract
+from ingestion.intake import clean_downloads, is_csv_name, sort_inbox
+from ingestion.local_paths import local_path
+from ingestion.object_store import ObjectInfo
+from ingestion.profiles import FileProfile
+from ingestion.staging_table import Delivery, FileRow, FileStatus, utc_now
+
+PROJECT = Path(__file__).parents[2]
+HEADER = b"customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
+SALE = b"2,122,besan,2024-03-05,4,52,2,104\n"
+
+
+def location(key: str) -> str:
+    return f"s3://bucket/{key}"
+
+
+def row(number: int, key: str, **changes: object) -> FileRow:
+    plain = FileRow(
+        id=number,
+        file_name=key,
+        file_location=location(key),
+        created_date=utc_now(),
+        updated_date=utc_now(),
+        status="A",
+        etag="e1",
+        sha256="1" * 64,
+        content_sha256=None,
+        size_bytes=10,
+        batch_id=2,
+        run_id="run",
+    )
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_objects_of_an_unfinished_batch_are_not_taken_twice() -> None:
+    """Risk: a run after a crash plans the same object a second time."""
+    objects = [ObjectInfo(key, "e1", 10) for key in ("a.csv", "b.csv", "c.csv", "d.csv")]
+    unfinished = [
+        row(1, "a.csv"),
+        row(2, "b.csv", status="E"),
+        row(3, "c.csv", etag="older"),
+        row(4, "d.csv", file_location=location("sales_data_error/d.csv"), status="E"),
+    ]
+    inbox = sort_inbox(objects, unfinished, location)
+    assert [info.key for info in inbox.planned] == ["a.csv"]
+    assert [info.key for info in inbox.new] == ["c.csv", "d.csv"]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("sales_data/a.csv", True),
+        ("sales_data/A.CSV", True),
+        ("sales_data/.late.csv", True),
+        ("sales_data/_returns.csv.gz", True),
+        ("sales_data/notes.pdf", False),
+        ("sales_data/archive.csv/", False),
+        ("sales_data/csv", False),
+        ("sales_data/till/export.dat", True),
+    ],
+)
+def test_names_that_promise_a_sales_file(key: str, expected: bool) -> None:
+    """Risk: a till's odd ending is skipped, or a PDF is read as sales."""
+    profiles = (FileProfile(name="till", pattern="till/*.dat"),)
+    assert is_csv_name(key, "sales_data/", profiles) is expected
+
+
+def test_local_leftovers_go_unless_their_batch_is_unfinished(tmp_path: Path) -> None:
+    """Risk: a file left in a local folder becomes rows."""
+    for key, etag in (("in/a.csv", "e1"), ("in/a.csv", "e2"), ("b.csv", "e1")):
+        path = local_path(tmp_path, key, etag)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (tmp_path / "stray").write_bytes(b"x")
+    assert clean_downloads(tmp_path, {("in/a.csv", "e2")}) == 3
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [
+        local_path(tmp_path, "in/a.csv", "e2")
+    ]
+
+
+def test_the_same_bytes_under_the_same_key_are_already_loaded() -> None:
+    """Risk: a file that is sent again counts again; or its correction is taken for a repeat."""
+    known = {"a.csv": [row(1, "a.csv", status="S", sha256="2" * 64), row(2, "a.csv", status="I")]}
+    again = Delivery("a.csv", location("a.csv"), "e9", "1" * 64, 10)
+    back_to_the_old = Delivery("a.csv", location("a.csv"), "e8", "2" * 64, 10)
+    assert intake.already_loaded([again, back_to_the_old], known) == [(again, known["a.csv"][1])]
+
+
+@pytest.fixture
+def checker(tmp_path: Path) -> checking.Checker:
+    """A checker with the project's contract and folders of its own."""
+    contract = read_contract(PROJECT / "models" / "staging" / "_pos__sources.yml")
+    return checking.Checker(contract, (), "in/", tmp_path / "downloads", tmp_path / "bronze")
+
+
+def put(checker: checking.Checker, file: FileRow, content: bytes) -> FileRow:
+    path = local_path(checker.downloads, file.file_name, file.etag)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return file
+
+
+def test_equal_content_counts_once_and_names_the_first(checker: checking.Checker) -> None:
+    """Risk: a till sends one day under two names and the day counts twice."""
+    rows = [
+        put(checker, row(1, "in/a.csv"), HEADER + SALE),
+        put(checker, row(2, "in/b.csv"), HEADER + SALE),
+        put(checker, row(3, "in/c.csv"), HEADER + SALE + SALE),
+        put(checker, row(4, "in/d.csv"), b"nonsense\n"),
+        row(5, "in/e.pdf", sha256=None),
+    ]
+    checked = checking.check_batch(checker, rows, {}, lambda _: {})
+    verdicts = [item.verdict for item in checked]
+    assert [verdict.status for verdict in verdicts] == ["A", "D", "A", "E", "E"]
+    assert verdicts[1].reason == "duplicate: the content of in/a.csv (id 1), which counts"
+    assert verdicts[1].duplicate_of_id == 1
+    assert [verdict.rows_read for verdict in verdicts[:3]] == [1, 1, 2]
+    assert sorted(path.name for path in checker.bronze.rglob("*.parquet")) == [
+        "1.parquet",
+        "3.parquet",
+    ]
+    assert verdicts[4].reason is not None
+    assert verdicts[4].reason.startswith("name: not the name of a CSV file.")
+
+
+def test_a_correction_replaces_what_counts_under_its_key(checker: checking.Checker) -> None:
+    """Risk: a correction is added to the version that it corrects."""
+    old = row(1, "in/a.csv", status="I", batch_id=1, etag="e0")
+    new = put(checker, row(2, "in/a.csv"), HEADER + SALE)
+    newer = put(checker, row(3, "in/a.csv", etag="e2"), HEADER + SALE + SALE)
+    history = {"in/a.csv": [old, new, newer]}
+    checked = checking.check_batch(checker, [new, newer], history, lambda _: {})
+    assert [item.verdict.replaces_id for item in checked] == [1, 2]
+
+
+def test_a_broken_correction_replaces_nothing(checker: checking.Checker) -> None:
+    """Risk: an empty file takes a good day out of the marts."""
+    old = row(1, "in/a.csv", status="I", batch_id=1, etag="e0")
+    new = put(checker, row(2, "in/a.csv"), b"")
+    [checked] = checking.check_batch(checker, [new], {"in/a.csv": [old, new]}, lambda _: {})
+    assert (checked.verdict.status, checked.verdict.replaces_id) == (FileStatus.ERROR, None)
+
+
+def test_bronze_that_no_planned_file_explains_is_removed(checker: checking.Checker) -> None:
+    """Risk: rows of a run that was cut short come back with the next one."""
+    folder = checker.bronze / "sales" / "batch_id=2"
+    folder.mkdir(parents=True)
+    for name in ("1.parquet", "9.parquet", ".partial"):
+        (folder / name).write_bytes(b"x")
+    checking.remove_strays(checker.bronze, 2, [row(1, "in/a.csv")])
+    assert [path.name for path in folder.iterdir()] == ["1.parquet"]

@@ -1,0 +1,56 @@
+"""The manifest survives its JSON, and two of them tell which partitions changed."""
+
+from __future__ import annotations
+
+from ingestion.publication_manifest import (
+    Manifest,
+    MartFile,
+    MartTable,
+    changed_partitions,
+    from_json,
+    touched_months,
+)
+
+
+def table(*paths: str) -> MartTable:
+    files = tuple(MartFile(path, f"mart/v1/{path}", 10, 1, "0" * 64) for path in paths)
+    return MartTable(
+        name="mart",
+        columns=(("id", "int"), ("sales_month", "string")),
+        key=("id",),
+        in_database=True,
+        partition_columns=("sales_month",),
+        files=files,
+    )
+
+
+def test_a_manifest_comes_back_as_it_was() -> None:
+    """Risk: a field that JSON loses makes the next run upload everything again."""
+    manifest = Manifest(
+        7, "run", "2026-01-01T00:00:00Z", {"mart": table("sales_month=ä/1.parquet")}
+    )
+    assert from_json(manifest.to_json()) == manifest
+    assert from_json(manifest.to_json()).to_json() == manifest.to_json()
+
+
+def test_changed_partitions_include_those_that_came_and_went() -> None:
+    """Risk: a month that became empty stays in the published marts."""
+    old = table("sales_month=2024-01/a", "sales_month=2024-02/b", "sales_month=2024-03/c")
+    new = table("sales_month=2024-02/b", "sales_month=2024-03/d", "sales_month=2024-04/e")
+    assert changed_partitions(old, new) == (
+        "sales_month=2024-01",
+        "sales_month=2024-03",
+        "sales_month=2024-04",
+    )
+    assert changed_partitions(old, old) == ()
+    assert changed_partitions(None, old) == tuple(old.by_partition())
+
+
+def test_months_are_named_once_and_in_order() -> None:
+    """Risk: the summary names a store as a month, or a month twice."""
+    changed = {
+        "lines": ("sales_month=2024-02/store_id=1", "sales_month=2024-01/store_id=2"),
+        "mart": ("sales_date_month=2024-02",),
+        "report": ("",),
+    }
+    assert touched_months(changed) == ["2024-01", "2024-02"]

@@ -1,0 +1,84 @@
+"""Spark starts from the dbt profile alone, and says in one sentence why it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingestion.errors import PipelineError
+from ingestion.spark import find_java, find_profiles, read_target
+
+PROFILE = """
+retail_mart:
+  target: embedded
+  outputs:
+    embedded:
+      type: spark
+      method: {method}
+      server_side_parameters:
+        spark.driver.memory: "{{{{ env_var('MEMORY', '2g') }}}}"
+"""
+
+
+def java_home(folder: Path, version: str) -> Path:
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "java").write_text("")
+    (folder / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    return folder
+
+
+def test_a_fitting_java_is_found_behind_one_that_does_not_fit(tmp_path: Path) -> None:
+    """Risk: Spark dies in the JVM because the first java on PATH is too new."""
+    newer = java_home(tmp_path / "jdk-25", "25.0.1")
+    fitting = java_home(tmp_path / "jvm" / "jdk-17", "17.0.15")
+    environ = {"JAVA_HOME": str(newer), "PATH": ""}
+    assert find_java(environ, [str(tmp_path / "jvm")]) == fitting
+
+
+def test_no_java_is_one_sentence(tmp_path: Path) -> None:
+    """Risk: a stack trace of the JVM launcher instead of what to install."""
+    newer = java_home(tmp_path / "jdk-25", "25.0.1")
+    with pytest.raises(PipelineError) as missing:
+        find_java({"JAVA_HOME": str(newer), "PATH": ""}, [str(tmp_path / "none")])
+    assert str(missing.value) == (
+        "Spark needs Java, and none that fits was found. Expected: Java 17 or 21 in JAVA_HOME, on "
+        f"PATH or in {tmp_path / 'none'}. Found: Java 25 in {newer}. Install one (Debian: "
+        "apt-get install openjdk-17-jre-headless) or set JAVA_HOME."
+    )
+
+
+def test_the_example_profile_serves_where_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a fresh clone needs a manual step before its first run."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "profiles.example.yml").write_text("example")
+    found = find_profiles(tmp_path / "project", tmp_path / "workspace", {})
+    assert (found / "profiles.yml").read_text() == "example"
+    (tmp_path / "project" / "profiles.yml").write_text("own")
+    assert find_profiles(tmp_path / "project", tmp_path, {}) == tmp_path / "project"
+    elsewhere = {"DBT_PROFILES_DIR": str(tmp_path / "elsewhere")}
+    assert find_profiles(tmp_path / "project", tmp_path, elsewhere) == tmp_path / "elsewhere"
+
+
+def test_the_target_is_rendered_from_the_environment(tmp_path: Path) -> None:
+    """Risk: dbt and the session see different settings."""
+    (tmp_path / "profiles.yml").write_text(PROFILE.format(method="session"))
+    key = "spark.driver.memory"
+    assert read_target(tmp_path, {})["server_side_parameters"][key] == "2g"
+    given = {"MEMORY": "3g: '{x}'"}
+    assert read_target(tmp_path, given)["server_side_parameters"][key] == "3g: '{x}'"
+
+
+def test_another_method_is_refused(tmp_path: Path) -> None:
+    """Risk: dbt builds in one Spark while the pipeline publishes from another."""
+    (tmp_path / "profiles.yml").write_text(PROFILE.format(method="thrift"))
+    with pytest.raises(PipelineError) as refused:
+        read_target(tmp_path, {})
+    assert str(refused.value) == (
+        f"The dbt profile in {tmp_path / 'profiles.yml'} cannot serve the pipeline. Expected: "
+        "type: spark with method: session (dbt runs in this process). Found: type: spark, "
+        "method: thrift."
+    )

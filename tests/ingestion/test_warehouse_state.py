@@ -1,0 +1,75 @@
+"""A run adds to the warehouse only where it is what the last run left, under the same logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingestion.contract import Contract, ContractColumn
+from ingestion.warehouse_state import (
+    WarehouseState,
+    can_increment,
+    list_hash,
+    logic_hash,
+    read_state,
+    write_state,
+)
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    """A warehouse of one file."""
+    (tmp_path / "warehouse" / "fct_sales").mkdir(parents=True)
+    (tmp_path / "warehouse" / "fct_sales" / "part-1.parquet").write_text("rows")
+    return tmp_path / "warehouse"
+
+
+def test_a_clean_warehouse_may_grow(warehouse: Path, tmp_path: Path) -> None:
+    """Risk: every daily run pays for the whole history."""
+    assert read_state(tmp_path) is None
+    write_state(tmp_path, WarehouseState("logic", list_hash(warehouse), True))
+    assert can_increment(read_state(tmp_path), "logic", warehouse)
+
+
+def test_a_table_that_somebody_else_built_is_not_published(warehouse: Path, tmp_path: Path) -> None:
+    """Risk: an analyst's trial build reaches the published marts with the next daily file."""
+    write_state(tmp_path, WarehouseState("logic", list_hash(warehouse), True))
+    (warehouse / "fct_sales" / "part-1.parquet").rename(warehouse / "fct_sales" / "part-2.parquet")
+    assert not can_increment(read_state(tmp_path), "logic", warehouse)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (None, False),
+        (WarehouseState("other", "", True), False),
+        (WarehouseState("logic", "", False), False),
+        (WarehouseState("logic", "", True), True),
+    ],
+    ids=["unknown", "other logic", "rebuild cut short", "increment cut short"],
+)
+def test_what_a_crash_left_decides(
+    warehouse: Path, state: WarehouseState | None, expected: bool
+) -> None:
+    """Risk: after a rebuild that was cut short, half of the history is missing for good."""
+    assert can_increment(state, "logic", warehouse) is expected
+
+
+def test_logic_changes_with_sql_seeds_and_the_contract(tmp_path: Path) -> None:
+    """Risk: an analyst changes a rate and the old months keep the old one."""
+    (tmp_path / "models" / "marts").mkdir(parents=True)
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "models" / "marts" / "mart.sql").write_text("select 1")
+    (tmp_path / "models" / "marts" / "_models.yml").write_text("description: one")
+    (tmp_path / "seeds" / "rates.csv").write_text("rate\n0.01\n")
+    contract = Contract((ContractColumn("price", "decimal(18,4)", minimum="0"),), tmp_path)
+    first = logic_hash(tmp_path, contract)
+    (tmp_path / "models" / "marts" / "_models.yml").write_text("description: two")
+    assert logic_hash(tmp_path, contract) == first
+    (tmp_path / "seeds" / "rates.csv").write_text("rate\n0.02\n")
+    second = logic_hash(tmp_path, contract)
+    (tmp_path / "models" / "marts" / "mart.sql").write_text("select 2")
+    third = logic_hash(tmp_path, contract)
+    wider = Contract((ContractColumn("price", "decimal(18,4)", minimum="1"),), tmp_path)
+    assert len({first, second, third, logic_hash(tmp_path, wider)}) == 4

@@ -1,0 +1,198 @@
+"""The whole pipeline on real services, in this process: one Spark session serves all tests."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+import run_pipeline
+from ingestion.database import connect, transaction
+from ingestion.dimensions import load_dimensions
+from ingestion.object_store import ObjectStore
+from ingestion.run_state import DIMENSION_CONTRACT
+from ingestion.services import open_store
+from ingestion.settings import Settings, load_settings
+from ingestion.staging_table import FileRow
+from ingestion.status import read_status
+from ingestion.summary import RunSummary
+from tests.services import Bucket
+
+PROJECT = Path(run_pipeline.__file__).parent
+HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
+DIMENSIONS = {
+    "customer": "customer_id,first_name,last_name,address,pincode,phone_number,"
+    "customer_joining_date\n2,Dhanu,Sahni,Mill Lane,122009,9155328165,2022-03-27\n"
+    "16,Asha 🫖,Rossi,Quay Street,122010,9155328166,2022-03-28\n",
+    "product": "id,name,current_price,old_price,created_date,updated_date,expiry_date\n"
+    "1,besan,52,52,2020-05-05,,\n2,maida,20,20,2020-05-05,,\n3,besan,54,54,2021-05-05,,\n",
+    "store": "id,address,store_pincode,store_manager_name,store_opening_date,reviews\n"
+    "121,Mill Lane,122009,Manish,2022-01-15,\n122,Quay Street,110011,Nikita,2021-08-10,Good\n",
+    "sales_team": "id,first_name,last_name,manager_id,is_manager,address,pincode,joining_date\n"
+    "4,Sneha,Gupta,10,N,Mill Lane,122007,2020-05-01\n"
+    "6,Neha,Jain,10,N,Mill Lane,122007,2020-05-01\n",
+}
+
+
+@dataclasses.dataclass
+class Pipeline:
+    """One bucket, one database, and runs on them."""
+
+    settings: Settings
+    store: ObjectStore
+    engine: Engine
+
+    def put(self, key: str, content: str | bytes) -> None:
+        """Puts an object into the inbox; ``key`` is relative to it."""
+        data = content.encode() if isinstance(content, str) else content
+        self.store.put_bytes(self.settings.inbox_prefix + key, data)
+
+    def run(self, **options: Any) -> RunSummary:
+        """One run, as the command line starts it."""
+        options = {"full_refresh": False, **options}
+        return run_pipeline.run_once(self.settings, str(uuid.uuid4()), console=None, **options)
+
+    def restart(self) -> None:
+        """Forgets all files: empty bucket, staging table, marts and warehouse."""
+        for key in self.keys(""):
+            self.store.delete(key)
+        metadata = sa.MetaData()
+        metadata.reflect(self.engine)
+        kept = set(DIMENSIONS)
+        metadata.drop_all(
+            self.engine, [table for table in metadata.sorted_tables if table.name not in kept]
+        )
+        empty_warehouse(self.settings.workspace)
+
+    def files(self) -> list[FileRow]:
+        """The staging table, oldest first."""
+        return list(read_status(self.settings).files)
+
+    def file(self, key: str) -> FileRow:
+        """The newest row of the object that was put as ``key``."""
+        return [row for row in self.files() if row.file_name == f"sales_data/{key}"][-1]
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys below ``prefix``."""
+        return [info.key for info in self.store.list_objects(prefix)]
+
+    def table(self, name: str, *columns: str) -> list[dict[str, Any]]:
+        """The rows of a published table in the database."""
+        chosen = [sa.column(column) for column in columns] or [sa.text("*")]
+        with transaction(self.engine) as connection:
+            found = connection.execute(sa.select(*chosen).select_from(sa.table(name)))
+            return [dict(row._mapping) for row in found]
+
+    def totals(self) -> dict[tuple[int, str], Decimal]:
+        """Month totals by customer, from the database."""
+        return {
+            (row["customer_id"], row["sales_date_month"]): Decimal(row["total_sales"])
+            for row in self.table("customers_data_mart")
+        }
+
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        """Rows of the warehouse."""
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.getActiveSession()
+        assert session is not None
+        return [row.asDict() for row in session.sql(query).collect()]
+
+    def s3_table(self, name: str, folder: Path) -> list[dict[str, Any]]:
+        """The rows of a published table as another engine reads them from S3 by the pointer."""
+        pointer = json.loads(self.store.get_bytes("publications/current.json"))
+        manifest = json.loads(self.store.get_bytes(pointer["manifest"]))
+        [table] = [table for table in manifest["tables"] if table["name"] == name]
+        root = folder / name
+        shutil.rmtree(root, ignore_errors=True)
+        for file in table["files"]:
+            path = root / file["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.store.get_bytes(file["key"]))
+        return pq.read_table(root, partitioning="hive").to_pylist() if table["files"] else []
+
+
+def write_dimensions(folder: Path, tables: Mapping[str, str] = DIMENSIONS) -> Path:
+    """The dimension CSVs in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in tables.items():
+        (folder / f"{name}.csv").write_text(content, encoding="utf-8")
+    return folder
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a truth file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace that the one Spark session of the test run is bound to."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    (workspace / "profiles").mkdir()
+    shutil.copyfile(PROJECT / "profiles.example.yml", workspace / "profiles" / "profiles.yml")
+    return workspace
+
+
+def empty_warehouse(workspace: Path) -> None:
+    """Takes the workspace back to its first moment; the session and its metastore stay."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        for schema in ("retail", "raw"):
+            session.sql(f"drop database if exists {schema} cascade")
+        session.catalog.clearCache()
+    for name in ("bronze", "downloads"):
+        shutil.rmtree(workspace / name, ignore_errors=True)
+    (workspace / "warehouse.json").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def environ(
+    warehouse: Path, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> Mapping[str, str]:
+    """The environment of a run, but for its database; the process has it too."""
+    empty_warehouse(warehouse)
+    variables = {
+        **s3_bucket.environment,
+        "RETAIL_WORKSPACE": str(warehouse),
+        "DBT_PROFILES_DIR": str(warehouse / "profiles"),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return os.environ
+
+
+@pytest.fixture
+def sqlite_pipeline(environ: Mapping[str, str], tmp_path: Path) -> Iterator[Pipeline]:
+    """A pipeline whose database is SQLite."""
+    yield from open_pipeline(environ, f"sqlite:///{tmp_path / 'database.sqlite'}", tmp_path)
+
+
+@pytest.fixture
+def pipeline(environ: Mapping[str, str], mariadb_url: str, tmp_path: Path) -> Iterator[Pipeline]:
+    """A pipeline whose database is MariaDB."""
+    yield from open_pipeline(environ, mariadb_url, tmp_path)
+
+
+def open_pipeline(environ: Mapping[str, str], url: str, folder: Path) -> Iterator[Pipeline]:
+    """The services of these settings, with the small dimensions loaded."""
+    settings = load_settings(PROJECT, {**environ, "RETAIL_DATABASE_URL": url})
+    engine = connect(settings.database)
+    load_dimensions(engine, write_dimensions(folder / "dimensions"), PROJECT / DIMENSION_CONTRACT)
+    yield Pipeline(settings, open_store(settings, environ), engine)
+    engine.dispose()

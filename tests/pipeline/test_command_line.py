@@ -1,0 +1,204 @@
+"""The command line as its user meets it: real processes, one sentence a mistake, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.services import Bucket
+
+PROJECT = Path(__file__).parents[2]
+
+
+def pipeline(
+    *words: str, environ: Mapping[str, str], stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """One call of the command line, with the test's settings alone."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, str(PROJECT / "run_pipeline.py"), *words],
+        env={**kept, **environ},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        cwd=environ.get("RETAIL_WORKSPACE", "/"),
+    )
+
+
+@pytest.fixture
+def environ(s3_bucket: Bucket, tmp_path: Path) -> dict[str, str]:
+    """Settings that work, with a workspace of their own."""
+    return {**s3_bucket.environment, "RETAIL_WORKSPACE": str(tmp_path)}
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """One error line with these words, no traceback, nothing on stdout."""
+    assert result.returncode == code, result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    for word in words:
+        assert word in result.stderr
+
+
+def test_every_wrong_setting_is_named_at_once(environ: dict[str, str]) -> None:
+    """Risk: a user mends one setting after another, a run each."""
+    environ |= {"RETAIL_LOG_FORMAT": "xml", "RETAIL_DATABASE_POOL_SIZE": "many"}
+    result = pipeline("run", environ=environ)
+    assert_refused(result, 2, "RETAIL_LOG_FORMAT", "RETAIL_DATABASE_POOL_SIZE")
+
+
+def test_an_unknown_option_is_wrong_usage(environ: dict[str, str]) -> None:
+    """Risk: a mistyped option is passed over and the run does something else."""
+    result = pipeline("run", "--full-refesh", environ=environ)
+    assert result.returncode == 2
+    assert "--full-refresh" in result.stderr
+
+
+def test_a_wrong_key_of_s3_is_one_sentence(environ: dict[str, str], s3_bucket: Bucket) -> None:
+    """Risk: a traceback of the client, or the secret in it."""
+    s3_bucket.put("sales_data/a.csv", b"x")
+    environ["AWS_SECRET_ACCESS_KEY"] = "not-the-right-one"
+    result = pipeline("run", environ=environ)
+    assert_refused(result, 1, "the secret does not fit the access key")
+    assert "not-the-right-one" not in result.stderr
+    assert s3_bucket.keys() == ["sales_data/a.csv"]
+
+
+def test_a_missing_bucket_is_one_sentence(environ: dict[str, str]) -> None:
+    """Risk: the run goes on and finds an empty inbox."""
+    environ["RETAIL_BUCKET"] = "no-such-bucket"
+    assert_refused(pipeline("run", environ=environ), 1, "no-such-bucket")
+
+
+def test_an_s3_server_that_is_down_is_told_within_seconds(environ: dict[str, str]) -> None:
+    """Risk: minutes of retries before a wrong address is told."""
+    environ["RETAIL_S3_ENDPOINT_URL"] = "http://127.0.0.1:9"
+    start = time.monotonic()
+    assert_refused(pipeline("run", environ=environ), 1, "http://127.0.0.1:9")
+    assert time.monotonic() - start < 30
+
+
+def test_a_database_that_refuses_is_one_sentence(
+    environ: dict[str, str], s3_bucket: Bucket
+) -> None:
+    """Risk: files are moved although nothing can be recorded."""
+    s3_bucket.put("sales_data/a.csv", b"x")
+    environ["RETAIL_DATABASE_URL"] = "mysql+pymysql://someone@127.0.0.1:9/shop"
+    environ["RETAIL_DATABASE_PASSWORD"] = "p@ss/w#rd&1%:x"
+    result = pipeline("run", environ=environ)
+    assert_refused(result, 1, "127.0.0.1:9", "Check host and port")
+    assert "p@ss" not in result.stderr
+    assert s3_bucket.keys() == ["sales_data/a.csv"]
+
+
+def test_no_java_is_one_sentence_and_changes_nothing(
+    environ: dict[str, str], s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: files are half way in before it turns out that Spark cannot start."""
+    s3_bucket.put("sales_data/a.csv", b"x")
+    script = (
+        "import ingestion.spark as spark, run_pipeline, sys\n"
+        "spark.find_java.__defaults__ = ((),)\n"
+        "run_pipeline.app(['run'])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**environ, "PATH": str(tmp_path), "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert_refused(result, 1, "Spark needs Java")
+    status = pipeline("status", "--json", environ=environ)
+    assert json.loads(status.stdout) == {"files": [], "publication": None}
+    assert s3_bucket.keys() == ["sales_data/a.csv"]
+
+
+def test_json_is_alone_on_stdout_when_there_is_nothing_to_do(environ: dict[str, str]) -> None:
+    """Risk: a log line in front of the object breaks every program that reads it."""
+    result = pipeline("run", "--json", environ=environ)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["exit_code"], found["version"], found["rows_read"]) == (0, None, 0)
+    assert found["money"] == {"read": "0", "valid": "0", "quarantined": "0", "balance": "0"}
+
+
+def test_encrypted_password_opens_with_its_key_only(environ: dict[str, str]) -> None:
+    """Risk: a secret cannot be given encrypted, or a wrong key is told as a wrong password."""
+    key = pipeline("secrets", "generate-key", environ=environ).stdout.strip()
+    encrypted = pipeline(
+        "secrets",
+        "encrypt",
+        environ={**environ, "RETAIL_SECRET_KEY": key},
+        stdin="p@ss/w#rd&1%:x\n",
+    ).stdout.strip()
+    assert encrypted.startswith("enc:")
+    environ |= {
+        "RETAIL_DATABASE_URL": "mysql+pymysql://someone@127.0.0.1:9/shop",
+        "RETAIL_DATABASE_PASSWORD": encrypted,
+    }
+    other = pipeline("secrets", "generate-key", environ=environ | {"RETAIL_DATABASE_PASSWORD": ""})
+    wrong = {**environ, "RETAIL_SECRET_KEY": other.stdout.strip()}
+    assert_refused(pipeline("status", environ=wrong), 2, "RETAIL_DATABASE_PASSWORD")
+    right = {**environ, "RETAIL_SECRET_KEY": key}
+    assert_refused(pipeline("status", environ=right), 1, "Check host and port")
+
+
+def test_dimensions_are_loaded_by_key(environ: dict[str, str], tmp_path: Path) -> None:
+    """Risk: a second load doubles the dimension, or a wrong file loads half."""
+    assert pipeline("sample", str(tmp_path / "s"), environ=environ).returncode == 0
+    folder = str(tmp_path / "s" / "dimensions")
+    first = pipeline("load-dimensions", folder, environ=environ)
+    assert first.returncode == 0, first.stderr
+    assert "customer: 200 rows read, 200 new, 0 updated" in first.stdout
+    second = pipeline("load-dimensions", folder, environ=environ)
+    assert "customer: 200 rows read, 0 new, 0 updated" in second.stdout
+    (tmp_path / "s" / "dimensions" / "store.csv").write_text("id,adress\nx,y\n")
+    assert_refused(pipeline("load-dimensions", folder, environ=environ), 1, "store.csv")
+
+
+@pytest.mark.slow
+def test_first_and_second_run_of_a_fresh_workspace(tmp_path: Path) -> None:
+    """Risk: the first thing that a user sees fails; or the second run starts Spark for nothing."""
+    environ = {"RETAIL_WORKSPACE": str(tmp_path / "fresh")}
+    (tmp_path / "fresh").mkdir()
+    try:
+        first = pipeline("run", "--json", environ=environ)
+        assert first.returncode == 3, first.stderr
+        found = json.loads(first.stdout)
+        assert found["files"]["accepted"] == 8
+        assert found["files"]["set aside"] == 1
+        assert (found["rows_read"], found["rows_valid"]) == (12_000, 11_966)
+        assert found["money"]["valid"] == "466189.41"
+        assert found["money"]["balance"] == "0.00"
+        assert len(found["months"]) == 6
+        assert {seller["incentive"] for seller in found["top_sellers"]} >= {"86.63"}
+
+        second = pipeline("run", environ=environ)
+        assert second.returncode == 0, second.stderr
+        assert second.stdout.strip() == "Nothing to do: the inbox has no new files"
+
+        status = json.loads(pipeline("status", "--json", environ=environ).stdout)
+        assert sorted({row["status"] for row in status["files"]}) == ["E", "I"]
+        assert status["publication"]["amount_total"] == "466189.41"
+        documents = pipeline("docs", environ=environ)
+        assert documents.returncode == 0, documents.stderr
+        page = Path(documents.stdout.strip().removeprefix("Documentation: "))
+        assert "sales_team_data_mart" in page.read_text(encoding="utf-8")
+        doctor = pipeline("doctor", environ=environ)
+        assert doctor.returncode == 0, doctor.stdout
+    finally:
+        (tmp_path / "fresh" / "s3.json").unlink(missing_ok=True)  # ends the embedded server

@@ -1,0 +1,179 @@
+"""Files come again, come late, come corrected and come broken; each sale counts once."""
+
+from __future__ import annotations
+
+import gzip
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import HEADER, Pipeline
+
+pytestmark = pytest.mark.slow
+
+MARCH = "2,122,besan,2024-03-05,4,52,2,104\n"
+MAIDA = "16,122,maida,2024-03-12,6,20,7,140\n"
+JUNE = "2,122,besan,2024-06-05,4,52,1,52\n"
+
+
+def test_one_bad_file_among_three(pipeline: Pipeline) -> None:
+    """Risk: one broken file stops the others, or vanishes without a word."""
+    pipeline.put("a.csv", HEADER + MARCH)
+    pipeline.put("b.csv", HEADER + MAIDA)
+    pipeline.put("c.csv", HEADER.replace(",total_cost", "") + "2,122,besan,2024-03-05,4,52,2\n")
+    summary = pipeline.run()
+    assert summary.exit_code == 3
+    assert [row.status for row in pipeline.files()] == ["I", "I", "E"]
+    assert "total_cost" in (pipeline.file("c.csv").reason or "")
+    assert sum(pipeline.totals().values()) == Decimal("244.00")
+    assert pipeline.keys("sales_data/") == []
+    assert pipeline.keys("sales_data_processed/") == [
+        "sales_data_processed/a.csv",
+        "sales_data_processed/b.csv",
+    ]
+    assert pipeline.keys("sales_data_error/") == [
+        "sales_data_error/c.csv",
+        "sales_data_error/c.csv.reasons.json",
+    ]
+
+
+def test_an_empty_inbox_changes_nothing(pipeline: Pipeline) -> None:
+    """Risk: a quiet day empties the marts or leaves an empty Parquet folder."""
+    pipeline.store.put_bytes("sales_data/", b"")
+    summary = pipeline.run()
+    assert (summary.exit_code, summary.outcome) == (
+        0,
+        "Nothing to do: the inbox has no new files",
+    )
+    assert pipeline.keys("customer_data_mart/") == []
+    pipeline.put("a.csv", HEADER + MARCH)
+    pipeline.run()
+    before = pipeline.keys("")
+    assert pipeline.run().version is None
+    assert pipeline.keys("") == before
+    assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
+
+
+def test_the_same_file_again_under_any_name_counts_once(pipeline: Pipeline) -> None:
+    """Risk: a till that sends a day twice doubles the day."""
+    content = HEADER + MARCH + MAIDA
+    pipeline.put("a.csv", content)
+    pipeline.run()
+    pipeline.put("a.csv", content)
+    pipeline.put("copy.csv", content)
+    pipeline.put("copy.csv.gz", gzip.compress(content.encode()))
+    summary = pipeline.run()
+    assert (summary.exit_code, summary.version) == (0, None)
+    assert sum(pipeline.totals().values()) == Decimal("244.00")
+    assert [(row.file_name, row.status) for row in pipeline.files()] == [
+        ("sales_data/a.csv", "I"),
+        ("sales_data/copy.csv", "D"),
+        ("sales_data/copy.csv.gz", "D"),
+    ]
+    assert pipeline.file("a.csv").reason == "already loaded: sent again, counted once"
+    assert pipeline.file("copy.csv").reason == (
+        "duplicate: the content of sales_data/a.csv (id 1), which counts"
+    )
+    assert pipeline.keys("sales_data/") == []
+    assert sorted(pipeline.keys("sales_data_processed/")) == [
+        "sales_data_processed/a.csv",
+        "sales_data_processed/copy.csv",
+        "sales_data_processed/copy.csv.gz",
+    ]
+
+
+def test_a_corrected_file_replaces_the_old_version_in_every_month(pipeline: Pipeline) -> None:
+    """Risk: old and new version are added up, or a month that became empty stays."""
+    pipeline.put("a.csv", HEADER + MARCH + JUNE)
+    pipeline.put("b.csv", HEADER + MAIDA)
+    pipeline.run()
+    pipeline.put("a.csv", HEADER + MARCH.replace(",104", ",140"))
+    summary = pipeline.run()
+    assert list(summary.months) == ["2024-03", "2024-06"]
+    assert pipeline.totals() == {
+        (2, "2024-03"): Decimal("140.00"),
+        (16, "2024-03"): Decimal("140.00"),
+    }
+    assert [row.status for row in pipeline.files()] == ["S", "I", "I"]
+    kept = pipeline.keys("sales_data_processed/")
+    assert len(kept) == 3, "both versions and b.csv are archived, none over another"
+    assert {row.file_location for row in pipeline.files()} == {
+        pipeline.store.location(key) for key in kept
+    }
+
+
+def test_a_late_file_recomputes_its_month_and_no_other(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Risk: a late sale replaces its month, or a run rewrites months it has no business with."""
+    pipeline.put("a.csv", HEADER + MARCH + JUNE)
+    pipeline.run()
+    before = {row["total_cost"]: row for row in pipeline.s3_table("sales_team_sales", tmp_path)}
+    pipeline.put("late.csv", HEADER + "16,122,maida,2024-03-31,6,20,7,140\n")
+    summary = pipeline.run()
+    assert list(summary.months) == ["2024-03"]
+    assert pipeline.totals() == {
+        (2, "2024-03"): Decimal("104.00"),
+        (16, "2024-03"): Decimal("140.00"),
+        (2, "2024-06"): Decimal("52.00"),
+    }
+    sellers = {
+        (row["sales_person_id"], row["sales_month"]): Decimal(row["incentive"])
+        for row in pipeline.table("sales_team_data_mart")
+    }
+    assert sellers == {
+        (4, "2024-03"): Decimal("0.00"),
+        (6, "2024-03"): Decimal("1.40"),
+        (4, "2024-06"): Decimal("0.52"),
+    }
+    assert len(before) == 2
+
+
+def test_a_sale_of_unknown_members_stays(pipeline: Pipeline) -> None:
+    """Risk: an inner join to a dimension drops money."""
+    pipeline.put("a.csv", HEADER + "999,777,new thing,2024-03-05,55,500,1,500\n" + MARCH)
+    assert pipeline.run().exit_code == 0
+    rows = {row["customer_id"]: row for row in pipeline.table("customers_data_mart")}
+    assert Decimal(rows[999]["total_sales"]) == Decimal("500.00")
+    assert "unknown" in rows[999]["full_name"].lower()
+    sellers = {row["store_id"]: row for row in pipeline.table("sales_team_data_mart")}
+    assert "unknown" in sellers[777]["full_name"].lower()
+
+
+def test_names_reach_the_tables_byte_for_byte(pipeline: Pipeline) -> None:
+    """Risk: a narrow charset on the way turns a name into question marks."""
+    pipeline.put("a.csv", HEADER + MAIDA)
+    pipeline.run()
+    [row] = pipeline.table("customers_data_mart")
+    assert row["full_name"] == "Asha 🫖 Rossi"
+
+
+def test_a_header_without_rows_is_done(pipeline: Pipeline) -> None:
+    """Risk: an empty day stops the next file."""
+    pipeline.put("empty_day.csv", HEADER)
+    pipeline.put("next.csv", HEADER + MARCH)
+    assert pipeline.run().exit_code == 0
+    assert [(row.status, row.rows_read) for row in pipeline.files()] == [("I", 0), ("I", 1)]
+
+
+def test_bad_rows_have_an_address(pipeline: Pipeline) -> None:
+    """Risk: a row is set aside and nobody can find it in the file again."""
+    pipeline.put("a.csv", HEADER + MARCH + "\n3,122,besan,2024-02-30,4,fifty,1,52\n4,5\n" + MAIDA)
+    summary = pipeline.run()
+    assert (summary.rows_read, summary.rows_valid, summary.rows_quarantined) == (4, 2, 2)
+    assert summary.exit_code == 3
+    rows = pipeline.sql(
+        "select file_name, line_number, reasons, raw_sales_date, raw_line "
+        "from retail.fct_quarantined_sales order by line_number"
+    )
+    assert [(row["file_name"], row["line_number"]) for row in rows] == [
+        ("sales_data/a.csv", 4),
+        ("sales_data/a.csv", 5),
+    ]
+    assert "sales_date" in rows[0]["reasons"]
+    assert "price" in rows[0]["reasons"]
+    assert rows[0]["raw_sales_date"] == "2024-02-30"
+    assert "column count" in rows[1]["reasons"]
+    assert rows[1]["raw_line"] == "4,5"
+    counted = pipeline.file("a.csv")
+    assert (counted.rows_valid, counted.rows_quarantined) == (2, 2)
+    assert counted.amount_valid == Decimal("244.00")

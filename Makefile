@@ -26,7 +26,7 @@ lint: $(VENV)/.installed ## ruff, mypy and sqlfluff
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --check --quiet .
 	@$(PYTHON) -m mypy
-	@$(PYTHON) -m sqlfluff lint --nofail-on-warning --disable-progress-bar --processes 2 models
+	@$(PYTHON) -m sqlfluff lint --disable-progress-bar --processes 2 models
 
 format: $(VENV)/.installed ## put the Python code into shape
 	@$(PYTHON) -m ruff check --fix --quiet .

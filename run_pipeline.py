@@ -36,24 +36,29 @@ app = typer.Typer(
 )
 secrets_app = typer.Typer(help="Makes keys and encrypted values for the settings.")
 app.add_typer(secrets_app, name="secrets")
+quarantine_app = typer.Typer(help="What is set aside: list, export, mend and replay.")
+app.add_typer(quarantine_app, name="quarantine")
 
+Key = Annotated[str, typer.Argument(help="The file's key, with or without the inbox prefix.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+FullRefresh = Annotated[
+    bool, typer.Option("--full-refresh", help="Build every mart anew from bronze.")
+]
 
 
 @app.callback(invoke_without_command=True)
-def default(context: typer.Context) -> None:
+def default(
+    context: typer.Context, as_json: Json = False, full_refresh: FullRefresh = False
+) -> None:
     """Without a command, run."""
     if context.invoked_subcommand is None:
-        run()
+        run(as_json, full_refresh)
+    elif as_json or full_refresh:
+        raise typer.BadParameter("put the option behind the command")
 
 
 @app.command()
-def run(
-    as_json: Json = False,
-    full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Build every mart anew from bronze.")
-    ] = False,
-) -> None:
+def run(as_json: Json = False, full_refresh: FullRefresh = False) -> None:
     """Take the inbox through check, build, audit and publication (the default command)."""
     from rich.console import Console
 
@@ -205,9 +210,7 @@ def rollback(
 
 
 @app.command()
-def retract(
-    key: Annotated[str, typer.Argument(help="The file's key, with or without inbox.")],
-) -> None:
+def retract(key: Key) -> None:
     """Withdraw a file from every table and month, as if it had never been sent."""
     from ingestion.withdrawal import retract_file
 
@@ -215,9 +218,7 @@ def retract(
 
 
 @app.command()
-def restore(
-    key: Annotated[str, typer.Argument(help="The file's key, with or without inbox.")],
-) -> None:
+def restore(key: Key) -> None:
     """Bring a retracted file back."""
     from ingestion.withdrawal import restore_file
 
@@ -308,6 +309,62 @@ def doctor() -> None:
     with command() as (settings, _):
         is_well = examine(settings, Console())
     raise typer.Exit(0 if is_well else FAILED)
+
+
+@quarantine_app.command("list")
+def list_quarantine() -> None:
+    """List the reasons for which rows and files are set aside, with counts and an example."""
+    from rich.console import Console
+
+    from ingestion.quarantine import group_by_reason, show_groups
+    from ingestion.services import open_services
+
+    with command() as (settings, _), open_services(settings, os.environ) as services:
+        show_groups(group_by_reason(services), Console(soft_wrap=True))
+
+
+@quarantine_app.command("export")
+def export_quarantine(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the CSV files go.")],
+    reason: Annotated[str | None, typer.Option(help="Only rows with this reason code.")] = None,
+    file: Annotated[str | None, typer.Option(help="Only rows of the file with this key.")] = None,
+) -> None:
+    """Write the rows set aside as CSV, one for each file, to be mended and replayed."""
+    from ingestion.quarantine import export_rows, read_rows
+    from ingestion.services import open_services
+
+    with command() as (settings, _), open_services(settings, os.environ) as services:
+        rows = read_rows(services, reason, file)
+        for path in export_rows(services, rows, folder):
+            typer.echo(path)
+        typer.echo(f"{len(rows)} rows exported")
+
+
+@quarantine_app.command("replay")
+def replay_quarantine(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[CSV]...", help="Mended exports.")
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option(help="Read the whole file with this key again, as it is.")
+    ] = None,
+) -> None:
+    """Send mended rows in again, or a whole file after a rule or profile has changed."""
+    from ingestion.quarantine import replay
+    from ingestion.withdrawal import read_again
+
+    def change(services: Services, _: str) -> None:
+        if file is not None:
+            read_again(services, file)
+        if paths:
+            replay(services, paths)
+
+    if not paths and file is None:
+        raise typer.BadParameter("name mended CSV files, or a file with --file")
+    for path in paths or ():
+        if not path.is_file():
+            raise typer.BadParameter(f"{path} is no file")
+    after_change(change)
 
 
 @secrets_app.command("generate-key")

@@ -1,7 +1,9 @@
 """Measure how fast a clean sales file becomes bronze Parquet, against pyarrow's bare CSV read.
 
-Run: python benchmarks/bronze.py [--megabytes 200] [--repeat 3]. Both sides read with one thread;
-the ratio is that of the best of the repeats, taken in turns.
+Run: python benchmarks/bronze.py [--megabytes 200] [--repeat 3]. Both sides parse with one thread;
+bronze also hashes the content, finds every record's line, and encodes Parquet on a second thread,
+so pin the process (taskset -c 0) to see the cost on one core. The ratio is that of the best of
+the repeats, taken in turns.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from ingestion.local_paths import local_path
 from ingestion.profiles import FileProfile, profile_for
 from ingestion.raw_tables import batch_folder, bronze_path
 from ingestion.staging_table import FileRow, FileStatus, Verdict
-from ingestion.verdicts import FileReport, Reason
+from ingestion.verdicts import BadRow, FileReport, Reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,20 +52,25 @@ class Checker:
         )
 
     def report_again(self, row: FileRow) -> FileReport:
-        """The report on a file whose row says that it was set aside, after an interrupted run.
+        """The report on a file that the check set aside, after an interrupted run.
 
-        Where the local copy is gone, or the models set the file aside, the row's reason serves.
+        Where the local copy is gone, the row's reason serves.
         """
         path = local_path(self.downloads, row.file_name, row.etag)
         if path.exists() or row.sha256 is None:
             report = self.check(row)
-            bronze_path(self.bronze, row.batch_id, row.id).unlink(missing_ok=True)
             if not report.accepted:
                 return report
+        return self.report_of_models(row, ())
+
+    def report_of_models(self, row: FileRow, bad_rows: Sequence[BadRow]) -> FileReport:
+        """The report on a file whose rows the models found too bad to trust."""
         code, _, _ = (row.reason or "").partition(":")
-        report = _refused(Reason(code, row.reason or ""))
         return dataclasses.replace(
-            report, rows_read=row.rows_read or 0, rows_faulty=row.rows_quarantined or 0
+            _refused(Reason(code, row.reason or "")),
+            rows_read=row.rows_read or 0,
+            rows_faulty=row.rows_quarantined or 0,
+            first_bad_rows=tuple(bad_rows),
         )
 
 
@@ -112,17 +117,33 @@ def check_batch(
         key: counting_row([row for row in known if row.id not in planned_ids])
         for key, known in history.items()
     }
-    checked = []
+    checked: dict[int, CheckedFile] = {}
     for row, report in reports:
         verdict = _decide(row, report, counted, current.get(row.file_name))
+        earlier = checked.get(verdict.replaces_id or 0)
+        if earlier is not None:
+            verdict = dataclasses.replace(verdict, replaces_id=earlier.verdict.replaces_id)
+            checked[earlier.row.id] = _superseded(earlier, row)
+            bronze_path(checker.bronze, row.batch_id, earlier.row.id).unlink()
         if verdict.status == FileStatus.ACTIVE:
             counted.setdefault(report.content_sha256, row)
         else:
             bronze_path(checker.bronze, row.batch_id, row.id).unlink(missing_ok=True)
         if verdict.status != FileStatus.ERROR:
             current[row.file_name] = row if verdict.status == FileStatus.ACTIVE else None
-        checked.append(CheckedFile(row, verdict, report))
-    return checked
+        checked[row.id] = CheckedFile(row, verdict, report)
+    return list(checked.values())
+
+
+def _superseded(earlier: CheckedFile, newer: FileRow) -> CheckedFile:
+    """A version that a newer one of the same batch replaces before it was ever published."""
+    verdict = dataclasses.replace(
+        earlier.verdict,
+        status=FileStatus.SUPERSEDED,
+        reason=f"superseded before it was published (id {newer.id})",
+        replaces_id=None,
+    )
+    return dataclasses.replace(earlier, verdict=verdict)
 
 
 def _decide(

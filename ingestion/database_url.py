@@ -1,4 +1,4 @@
-"""Brings the database URL to the one form that the pipeline uses, and its password apart."""
+"""Brings the database URL to the one form that the pipeline uses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ingestion.errors import UsageError
+from ingestion.secrets import open_secret
 
 SQLITE = "sqlite"
 MYSQL = "mysql+pymysql"
@@ -30,15 +31,15 @@ def sqlite_url(path: Path) -> str:
     return f"{SQLITE}:///{quote(str(path))}"
 
 
-def split_database_url(text: str, project: Path) -> tuple[str, str | None]:
-    """Return the SQLAlchemy URL without its password, and that password (None where it has none).
+def complete_database_url(text: str, key: str | None, project: Path) -> str:
+    """Return a database URL as SQLAlchemy takes it; it and its password may be encrypted.
 
     MySQL and MariaDB go through PyMySQL and always with the character set utf8mb4; a relative
     SQLite file counts from ``project``. Raises UsageError for another database, a URL without a
-    database, or one that cannot be told apart because of raw signs in the password. The URL is
-    never part of the message, since it may hold a secret.
+    database, one that cannot be told apart because of raw signs in the password, or a secret that
+    ``key`` does not open. The URL is never part of the message, since it may hold a secret.
     """
-    scheme, separator, rest = text.strip().partition("://")
+    scheme, separator, rest = open_secret(text, key).strip().partition("://")
     driver = _DRIVERS.get(scheme.lower())
     if not separator:
         raise UsageError("Not a database URL", expected=_EXPECTED)
@@ -47,10 +48,10 @@ def split_database_url(text: str, project: Path) -> tuple[str, str | None]:
         raise UsageError(
             "The pipeline does not work with this database", expected=_EXPECTED, found=found
         )
-    return _split_sqlite(rest, project) if driver == SQLITE else _split_mysql(rest)
+    return _complete_sqlite(rest, project) if driver == SQLITE else _complete_mysql(rest, key)
 
 
-def _split_sqlite(rest: str, project: Path) -> tuple[str, None]:
+def _complete_sqlite(rest: str, project: Path) -> str:
     from sqlalchemy.engine import make_url
 
     url = make_url(f"{SQLITE}://{rest}")
@@ -67,10 +68,10 @@ def _split_sqlite(rest: str, project: Path) -> tuple[str, None]:
         )
     path = (project / url.database).resolve()
     query = f"?{rest.partition('?')[2]}" if url.query else ""
-    return sqlite_url(path) + query, None
+    return sqlite_url(path) + query
 
 
-def _split_mysql(rest: str) -> tuple[str, str | None]:
+def _complete_mysql(rest: str, key: str | None) -> str:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -92,6 +93,7 @@ def _split_mysql(rest: str) -> tuple[str, str | None]:
         raise UsageError("The URL names no database", expected=_EXPECTED)
     if {"password", "passwd"} & url.query.keys():
         raise UsageError("The password stands behind the ?", action=_PASSWORD_APART)
-    bare = url.set(password=None).update_query_dict({"charset": CHARSET})
-    password = None if url.password is None else str(url.password)
-    return bare.render_as_string(hide_password=False), password
+    url = url.update_query_dict({"charset": CHARSET})
+    if url.password:
+        url = url.set(password=open_secret(url.password, key))
+    return url.render_as_string(hide_password=False)

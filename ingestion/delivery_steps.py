@@ -1,4 +1,7 @@
-"""The steps of a run that handle delivered files: take, check, set aside, archive."""
+"""The steps of a run that handle delivered files: take, check, set aside, archive.
+
+What reads files is imported where it is used: a run that finds nothing does not pay for it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ingestion import archive, batches, checking, intake, staging_table
+from ingestion import archive, batches, intake, staging_table
 from ingestion.batches import BatchState
 from ingestion.local_paths import local_path
 from ingestion.run_state import RunState
@@ -15,6 +18,7 @@ from ingestion.spark import find_java
 from ingestion.staging_table import Delivery, FileRow, FileStatus
 
 if TYPE_CHECKING:
+    from ingestion.checking import Checker
     from ingestion.verdicts import FileReport
 
 _LOG = logging.getLogger(__name__)
@@ -99,6 +103,8 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
 
 def check_files(state: RunState) -> None:
     """Gives every planned file its verdict; accepted files become bronze Parquet."""
+    from ingestion import checking
+
     planned = [
         row
         for row in state.batch_rows()
@@ -123,9 +129,11 @@ def check_files(state: RunState) -> None:
             batches.move_batch(connection, state.batch_id, BatchState.BRONZE, state.run_id)
 
 
-def _checker(state: RunState) -> checking.Checker:
+def _checker(state: RunState) -> Checker:
+    from ingestion.checking import Checker
+
     settings, workspace = state.services.settings, state.services.workspace
-    return checking.Checker(
+    return Checker(
         state.contract,
         settings.profiles,
         settings.inbox_prefix,
@@ -179,7 +187,13 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
 
 
 def _report_again(state: RunState, row: FileRow) -> FileReport:
-    return _checker(state).report_again(row)
+    from ingestion import quarantine
+
+    checker = _checker(state)
+    if row.rows_quarantined is None:  # the check set it aside, the models have not seen it
+        return checker.report_again(row)
+    bad_rows = quarantine.first_bad_rows(state.services.engine, state.contract, row.id)
+    return checker.report_of_models(row, bad_rows)
 
 
 def _target_key(state: RunState, row: FileRow) -> str:

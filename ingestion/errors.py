@@ -37,8 +37,11 @@ class PipelineError(Exception):
         return " ".join(parts)
 
 
-class UsageError(PipelineError):
-    """Wrong usage or settings, seen before anything is touched."""
+class UsageError(PipelineError, ValueError):
+    """Wrong usage or settings, seen before anything is touched.
+
+    A ValueError too, so that a validator of pydantic may raise it.
+    """
 
     exit_code = 2
 

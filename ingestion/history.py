@@ -40,8 +40,7 @@ def roll_back(services: Services, version: int | None, run_id: str) -> Publicati
     target = _chosen(kept, version)
     store, prefixes = services.store, services.prefixes
     current = kept[-1]
-    last = from_json(store.get_bytes(current.manifest_key))
-    old = from_json(store.get_bytes(target.manifest_key))
+    last, old = manifest_of(services, current.version), manifest_of(services, target.version)
     moment = utc_now()
     manifest = Manifest(current.version + 1, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", old.tables)
     shown = dataclasses.replace(
@@ -67,6 +66,11 @@ def roll_back(services: Services, version: int | None, run_id: str) -> Publicati
 
         publish.show_version(store, services.engine, prefixes, last, manifest, download, record)
     return shown
+
+
+def manifest_of(services: Services, version: int) -> Manifest:
+    """The manifest of a kept version."""
+    return from_json(services.store.get_bytes(services.prefixes.manifest_key(version)))
 
 
 def _chosen(kept: list[Publication], version: int | None) -> Publication:
@@ -124,7 +128,7 @@ def _objects(services: Services, item: Publication) -> set[str]:
     from ingestion.object_store import ObjectGone
 
     try:
-        manifest = from_json(services.store.get_bytes(item.manifest_key))
+        manifest = manifest_of(services, item.version)
     except ObjectGone:  # removed by a call that was cut short
         return set()
     return {file.key for table in manifest.tables.values() for file in table.files}

@@ -139,7 +139,9 @@ def already_loaded(
     found = []
     for delivery in deliveries:
         counted = counting_row(rows.get(delivery.key, ()))
-        if counted is not None and delivery.sha256 == counted.sha256:
+        if counted is None or counted.is_read_again:
+            continue
+        if delivery.sha256 == counted.sha256:
             found.append((delivery, counted))
     return found
 

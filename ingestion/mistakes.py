@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import get_args
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr
+from pydantic_core import ErrorDetails
 
 from ingestion.errors import UsageError
 
@@ -40,6 +40,38 @@ class Mistakes:
         except UsageError as error:
             self.found.append((name, error))
 
+    def add_unknown(self, name: str, key: str, known: Iterable[str]) -> None:
+        """Note a key that no setting has, and the known one that was probably meant."""
+        by_core = {_core(one): one for one in known}
+        near = difflib.get_close_matches(_core(key), sorted(by_core), n=1, cutoff=0.7)
+        action = f"Perhaps {by_core[near[0]]} is meant" if near else "Remove it"
+        self.add(name, "There is no such setting", action=action)
+
+    def add_invalid(
+        self, name: str, model: type[BaseModel], field: str, detail: ErrorDetails
+    ) -> None:
+        """Note one error of pydantic's in a field of ``model``, the first of each ``name``.
+
+        A UsageError is told as it stands. Another error is completed by the field's description,
+        as what is expected, and the value found, which is never shown where it is a secret.
+        """
+        if any(name == known for known, _ in self.found):
+            return
+        about = model.model_fields.get(field)
+        cause = detail.get("ctx", {}).get("error")
+        if about is None:
+            self.add_unknown(name, field, model.model_fields)
+        elif isinstance(cause, UsageError):
+            self.found.append((name, cause))
+        else:
+            is_secret = SecretStr.__name__ in str(about.annotation)
+            self.add(
+                name,
+                str(cause) if isinstance(cause, ValueError) else "Wrong value",
+                expected=about.description,
+                found=None if is_secret else _shown(detail),
+            )
+
     def raise_if_any(self) -> None:
         """Raise one UsageError that lists all mistakes, a line each."""
         if self.found:
@@ -48,66 +80,12 @@ class Mistakes:
             raise UsageError("\n".join([f"The settings have {count}:", *lines]))
 
 
-def nearest(name: str, known: Collection[str]) -> str | None:
-    """Return the known name that ``name`` was probably meant to be, if one is near."""
-    matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
-    return matches[0] if matches else None
+def _core(name: str) -> str:
+    return name.lower().removeprefix("retail_")
 
 
-def check_fields(
-    model: type[BaseModel],
-    values: Mapping[str, object],
-    written: Callable[[str], str],
-    mistakes: Mistakes,
-) -> dict[str, object]:
-    """Return the values that ``model`` takes, and note the others in ``mistakes``.
-
-    ``written`` gives a field's name as the user writes it. What is expected of a field is the
-    description in its model; the value of a secret field is never shown.
-    """
-    try:
-        model.model_validate(dict(values))
-    except ValidationError as error:
-        wrong = set()
-        for detail in error.errors(include_url=False):
-            name = str(detail["loc"][0])
-            if name not in wrong:
-                wrong.add(name)
-                cause = detail.get("ctx", {}).get("error")
-                _note(model, name, values, cause, written(name), mistakes)
-        return {name: value for name, value in values.items() if name not in wrong}
-    return dict(values)
-
-
-def _note(
-    model: type[BaseModel],
-    name: str,
-    values: Mapping[str, object],
-    cause: object,
-    written: str,
-    mistakes: Mistakes,
-) -> None:
-    known = model.model_fields.get(name)
-    if known is None:
-        near = nearest(name, model.model_fields)
-        mistakes.add(
-            written,
-            "There is no such setting",
-            action=f"Perhaps {near} is meant" if near else "Remove it",
-        )
-        return
-    # What the variable holds is shown back, save for secrets, alone or inside an address.
-    is_secret = SecretStr in (known.annotation, *get_args(known.annotation))
-    mistakes.add(
-        written,
-        str(cause) if isinstance(cause, ValueError) else "Wrong value",
-        expected=known.description,
-        found=None if is_secret else _shown(values, name),
-    )
-
-
-def _shown(values: Mapping[str, object], name: str) -> str:
-    if name not in values:
+def _shown(detail: ErrorDetails) -> str:
+    if detail["type"] == "missing":
         return "nothing"
-    text = repr(values[name])
+    text = repr(detail["input"])
     return re.sub(r"(?<=://).*@|(?<=\?).*", "***", text) if "://" in text else text

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+)
 
-from ingestion.mistakes import Mistakes, check_fields
+from ingestion.errors import UsageError
 
 REGEX_PREFIX = "re:"
 DATE_DIRECTIVES = frozenset("YymdbBHMSfpI%")
 
+ThousandsMark = Literal["", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u202f"]
 Formula = Literal["price*quantity", "total_cost/quantity"]
 
 
@@ -66,8 +73,61 @@ def _without_blanks(formula: object) -> object:
     return re.sub(r"\s+", "", formula) if isinstance(formula, str) else formula
 
 
+def _differs_from(field: str) -> AfterValidator:
+    def check(value: str, info: ValidationInfo) -> str:
+        if value == info.data.get(field):
+            what = f"The same as the {field.replace('_', ' ')}"
+            raise UsageError(what, action="Give another, or empty for none")
+        return value
+
+    return AfterValidator(check)
+
+
+def _check_aliases(aliases: dict[str, str]) -> dict[str, str]:
+    counts = Counter(header.strip().casefold() for header in aliases)
+    repeated = [repr(header) for header, count in counts.items() if count > 1]
+    if repeated:
+        raise UsageError(f"More than once here: {', '.join(repeated)}", action="Keep one of each")
+    return aliases
+
+
+def _check_constants(constants: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    groups = _regex(info.data.get("pattern", "")).groupindex
+    wrong = [
+        f"{column} asks for {{{group}}}"
+        for column, text in constants.items()
+        for group in re.findall(r"\{(\w+)\}", text)
+        if group not in groups
+    ]
+    if wrong and "pattern" in info.data:
+        raise UsageError(
+            f"{', '.join(wrong)}, which the pattern does not name",
+            action=f"Write (?P<name>…) in a pattern that begins with {REGEX_PREFIX}",
+        )
+    return constants
+
+
+def _check_derived(derived: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    wrong = [
+        f"{column} is derived from itself"
+        for column, formula in derived.items()
+        if column in re.split(r"[*/]", formula)
+    ]
+    wrong += [
+        f"{column} is a constant too"
+        for column in derived
+        if column in info.data.get("constants", {})
+    ]
+    if {"price", "total_cost"} <= derived.keys():
+        wrong.append("price and total_cost are derived from each other")
+    if wrong:
+        raise UsageError("; ".join(wrong), action="Take one rule out")
+    return derived
+
+
 Column = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
 Header = Annotated[str, Field(pattern=r"\S")]
+PlainFormula = Annotated[Formula, BeforeValidator(_without_blanks)]
 CurrencySign = Annotated[str, AfterValidator(_check_currency_sign)]
 
 
@@ -78,7 +138,7 @@ class FileProfile(BaseModel):
     regard to case and outer blanks.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
@@ -95,13 +155,13 @@ class FileProfile(BaseModel):
     encoding: Annotated[str, AfterValidator(_check_encoding)] = Field(
         default="utf-8", min_length=1, description="a Python encoding name, such as cp1252"
     )
-    quote: Annotated[str, AfterValidator(_check_sign)] = Field(
+    quote: Annotated[str, AfterValidator(_check_sign), _differs_from("delimiter")] = Field(
         default='"',
         pattern=r"^[\x00-\x7f]?\z",
         description="one ASCII character, or empty where values are never quoted",
     )
     decimal_mark: Literal[".", ","] = Field(default=".", description="'.' or ','")
-    thousands_mark: Literal["", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u202f"] = Field(
+    thousands_mark: Annotated[ThousandsMark, _differs_from("decimal_mark")] = Field(
         default="", description="',', '.', an apostrophe, a blank, '_', or empty for none"
     )
     currency_signs: tuple[CurrencySign, ...] = Field(
@@ -112,15 +172,15 @@ class FileProfile(BaseModel):
         description="year, month and day as strptime directives, such as %d/%m/%Y for 31/12/2024"
         " (a time of day may follow: %H:%M)",
     )
-    aliases: dict[Header, Column] = Field(
+    aliases: Annotated[dict[Header, Column], AfterValidator(_check_aliases)] = Field(
         default={}, description="the sender's header = the contract's column"
     )
-    constants: dict[Column, str] = Field(
+    constants: Annotated[dict[Column, str], AfterValidator(_check_constants)] = Field(
         default={},
         description="a column = the text it has in every row, where {group} is a named group of"
         " the re: pattern",
     )
-    derived: dict[Column, Annotated[Formula, BeforeValidator(_without_blanks)]] = Field(
+    derived: Annotated[dict[Column, PlainFormula], AfterValidator(_check_derived)] = Field(
         default={}, description="a column = price*quantity or total_cost/quantity"
     )
     skip_lines: int = Field(
@@ -144,82 +204,6 @@ def constants_for(key: str, profile: FileProfile) -> dict[str, str]:
         column: re.sub(r"\{(\w+)\}", lambda name: groups.get(name[1], name[0]), text)
         for column, text in profile.constants.items()
     }
-
-
-def read_profiles(
-    tables: object, written: Callable[[str], str], mistakes: Mistakes
-) -> tuple[FileProfile, ...]:
-    """Return the profiles of the ``[[profiles]]`` tables, and note every mistake in them.
-
-    ``written`` gives a place its name as the user writes it. A profile with a mistake is left
-    out of the result, which is not used once a mistake is noted.
-    """
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        mistakes.add(
-            written("profiles"), "Not a list of tables", expected="[[profiles]] above each profile"
-        )
-        return ()
-    profiles = []
-    for number, table in enumerate(tables, start=1):
-        title = f"profile {table.get('name') or number}, "
-        in_table = partial(_written_in, written, title)
-        values = check_fields(FileProfile, table, in_table, mistakes)
-        if {"name", "pattern"} <= values.keys():
-            profile = FileProfile.model_validate(values)
-            profiles.append(profile)
-            for field, what, action in _contradictions(profile, given=values):
-                mistakes.add(in_table(field), what, action=action)
-    for name, count in Counter(profile.name for profile in profiles).items():
-        if count > 1:
-            mistakes.add(
-                written(f"profile {name}"),
-                f"{count} profiles have this name",
-                action="Give each its own",
-            )
-    return tuple(profiles)
-
-
-def _written_in(written: Callable[[str], str], title: str, field: str) -> str:
-    return written(title + field)
-
-
-def _contradictions(
-    profile: FileProfile, given: Mapping[str, object]
-) -> list[tuple[str, str, str]]:
-    """Return where two right values of a profile do not go together: field, what, what to do."""
-    found = []
-    if profile.delimiter == profile.quote:
-        found.append(("quote", "The same as the delimiter", "Give another, or empty for none"))
-    if profile.thousands_mark == profile.decimal_mark:
-        field = "thousands_mark" if "thousands_mark" in given else "decimal_mark"
-        found.append((field, "Thousands and decimals have the same mark", "Change one of the two"))
-    for header, count in Counter(h.strip().casefold() for h in profile.aliases).items():
-        if count > 1:
-            found.append(
-                ("aliases", f"The header {header!r} stands {count} times", "Keep one of them")
-            )
-    groups = _regex(profile.pattern).groupindex
-    for column, text in profile.constants.items():
-        for group in re.findall(r"\{(\w+)\}", text):
-            if group not in groups:
-                found.append(
-                    (
-                        "constants",
-                        f"{column} asks for {{{group}}}, which the pattern does not name",
-                        f"Write (?P<{group}>…) in a pattern that begins with {REGEX_PREFIX}",
-                    )
-                )
-    for column, formula in profile.derived.items():
-        if column in profile.constants:
-            found.append(("derived", f"{column} is a constant too", "Keep one of the two"))
-        operands = re.split(r"[*/]", formula)
-        if column in operands:
-            found.append(("derived", f"{column} is derived from itself", "Use the other formula"))
-        elif any(column in re.split(r"[*/]", profile.derived.get(name, "")) for name in operands):
-            found.append(
-                ("derived", f"{column} is derived from a column derived from it", "Keep one")
-            )
-    return found
 
 
 def _fits(pattern: str, key: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.contract import Contract
 from ingestion.spark import spark_errors
-from ingestion.staging_table import FileRow, counted_ids
+from ingestion.staging_table import FileRow, is_accepted, replacements
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +34,7 @@ _FILES = (
     ("batch_id", "int"),
     ("rows_read", "bigint"),
     ("is_counted", "boolean"),
+    ("replaced_by_file_id", "bigint"),
     ("created_date", "timestamp"),
 )
 
@@ -52,23 +54,25 @@ def write_files(bronze: Path, rows: Iterable[FileRow]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = list(rows)
-    counted = counted_ids(rows)
-    columns: dict[str, list[object]] = {name: [] for name, _ in _FILES}
-    for row in rows:
-        for name in columns:
-            columns[name].append(
-                row.id
-                if name == "file_id"
-                else row.id in counted
-                if name == "is_counted"
-                else getattr(row, name)
-            )
+    versions = [_version(row, replaced_by) for row, replaced_by in replacements(rows)]
+    columns = {name: [version[name] for version in versions] for name, _ in _FILES}
     table = pa.table(columns, schema=pa.schema([(n, _arrow_type(t)) for n, t in _FILES]))
     folder = bronze / "files"
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / "_new.parquet", compression="snappy")
     (folder / "_new.parquet").replace(folder / "files.parquet")
+
+
+def _version(row: FileRow, replaced_by: FileRow | None) -> dict[str, object]:
+    """A row of ``raw.files``. What a duplicate replaces is gone; what an accepted version is to
+    replace stays until the models trust that version."""
+    is_replaced_by_accepted = replaced_by is not None and is_accepted(replaced_by)
+    return {
+        **dataclasses.asdict(row),
+        "file_id": row.id,
+        "is_counted": is_accepted(row) and (replaced_by is None or is_replaced_by_accepted),
+        "replaced_by_file_id": replaced_by.id if replaced_by and is_replaced_by_accepted else None,
+    }
 
 
 def _arrow_type(name: str) -> pa.DataType:

@@ -34,6 +34,7 @@ class Services:
                 "customer": self.settings.customer_mart_prefix,
                 "sales": self.settings.sales_mart_prefix,
                 "reports": f"{self.settings.publication_prefix}reports/",
+                "quarantine": f"{self.settings.publication_prefix}quarantine/",
             },
             publications=self.settings.publication_prefix,
         )

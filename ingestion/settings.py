@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
-from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from ingestion.aws_credentials import (
     AWS_SECRET_ACCESS_KEY,
@@ -18,44 +30,52 @@ from ingestion.aws_credentials import (
     AwsCredentials,
     decrypted_credentials,
 )
-from ingestion.database_url import split_database_url, sqlite_url
-from ingestion.mistakes import Mistakes, check_fields
-from ingestion.profiles import FileProfile, read_profiles
-from ingestion.secrets import load_key, open_secret
-from ingestion.setting_sources import Given, read_sources
+from ingestion.mistakes import Mistakes
+from ingestion.profiles import FileProfile
+from ingestion.secrets import load_key
+from ingestion.setting_sources import CONFIG_FILE, PREFIX, Given, open_sources, variable_name
 from ingestion.setting_values import (
     check_bucket,
     check_date,
     check_endpoint,
     check_prefix,
-    lower,
-    upper,
+    complete_url,
+    from_project,
+    open_password,
+    region_of_endpoint,
+    text_of,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-ENDPOINT_REGION = "us-east-1"
-
-
 _PREFIX_RULE = "folder names with / between them, such as sales_data/"
 Prefix = Annotated[str, AfterValidator(check_prefix), Field(description=_PREFIX_RULE)]
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """Everything a run may be told, checked; made by `load_settings`.
 
-    Paths are absolute, prefixes end with ``/`` and none begins with another. ``database_url``
-    holds no password: `database` puts the two together.
+    Paths are absolute, prefixes end with ``/`` and none begins with another. A field is checked
+    with those above it at hand.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        enable_decoding=False,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
 
     project: Path
     uses_embedded_s3: bool = False
     dbt_variables: dict[str, str] = Field(default={}, repr=False)
 
-    workspace: Path = Field(description="a folder")
+    workspace: Annotated[Path, AfterValidator(from_project)] = Field(
+        default=Path(".workspace"), description="a folder"
+    )
     bucket: Annotated[str, AfterValidator(check_bucket)] = Field(
         default="retail-mart",
         description="3 to 63 small letters, digits, dots and hyphens, such as acme-retail",
@@ -71,22 +91,27 @@ class Settings(BaseModel):
         description="http:// or https:// and a host, such as https://s3.example.com, without a"
         " user or a query",
     )
-    s3_region: str | None = Field(
+    s3_region: Annotated[str | None, AfterValidator(region_of_endpoint)] = Field(
         default=None, pattern=r"^[a-z0-9-]{1,63}\z", description="a region, such as eu-west-1"
-    )
-    database_url: SecretStr
-    database_password: SecretStr | None = Field(default=None, description="text")
-    database_pool_size: int = Field(
-        default=5, ge=1, le=100, description="a whole number from 1 to 100"
     )
     secret_key: SecretStr | None = Field(default=None, description="text")
     secret_key_file: Path | None = Field(default=None, description="a file")
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(lower)] = Field(
-        default="text", description="text or json"
+    database_url: Annotated[SecretStr, AfterValidator(complete_url)] = Field(
+        default=SecretStr(""), description="text"
     )
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(upper)] = (
-        Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    database_password: Annotated[SecretStr, AfterValidator(open_password)] | None = Field(
+        default=None, description="text"
     )
+    database_pool_size: int = Field(
+        default=5, ge=1, le=100, description="a whole number from 1 to 100"
+    )
+    log_format: Annotated[
+        Literal["text", "json"], BeforeValidator(lambda word: str(word).lower())
+    ] = Field(default="text", description="text or json")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        BeforeValidator(lambda word: str(word).upper()),
+    ] = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     business_date: Annotated[date, BeforeValidator(check_date)] | None = Field(
         default=None, description="a real day as yyyy-mm-dd"
     )
@@ -95,7 +120,22 @@ class Settings(BaseModel):
         default=10, ge=1, le=1000, description="a whole number from 1 to 1000"
     )
     download_threads: int = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
-    profiles: tuple[FileProfile, ...] = ()
+    profiles: tuple[FileProfile, ...] = Field(
+        default=(), description=f"[[profiles]] above each profile in {CONFIG_FILE}"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the sources that `load_settings` opened, in place of the process's own."""
+        values = dict(init_settings())
+        sources = values.pop("sources", ())
+        return (InitSettingsSource(settings_cls, values), *sources)
 
     @property
     def database(self) -> URL:
@@ -104,7 +144,7 @@ class Settings(BaseModel):
 
         url = make_url(self.database_url.get_secret_value())
         password = self.database_password
-        return url if password is None else url.set(password=password.get_secret_value())
+        return url.set(password=password.get_secret_value()) if password else url
 
     def aws_credentials(self, environ: Mapping[str, str]) -> AwsCredentials | None:
         """Return the credentials for the S3 client, or None where the standard chain finds them.
@@ -115,21 +155,19 @@ class Settings(BaseModel):
         """
         if self.uses_embedded_s3:
             return EMBEDDED_CREDENTIALS
-        key = self.secret_key.get_secret_value() if self.secret_key else None
         mistakes = Mistakes()
-        credentials = decrypted_credentials(environ, key, mistakes)
+        credentials = decrypted_credentials(environ, text_of(self.secret_key), mistakes)
         mistakes.raise_if_any()
         return credentials
 
     def secret_values(self, environ: Mapping[str, str]) -> tuple[str, ...]:
         """Return every secret a run knows, for the log to mask."""
-        settings = [self.database_password, self.secret_key]
-        own = [secret.get_secret_value() for secret in settings if secret is not None]
         aws = [environ.get(name, "") for name in (AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN)]
         credentials = None if self.uses_embedded_s3 else self.aws_credentials(environ)
         if credentials:
             aws += [credentials.secret_access_key, credentials.session_token or ""]
-        return tuple(dict.fromkeys(secret for secret in own + aws if secret))
+        secrets = [self.database.password, text_of(self.secret_key), *aws]
+        return tuple(dict.fromkeys(str(secret) for secret in secrets if secret))
 
 
 _DERIVED = frozenset({"project", "uses_embedded_s3", "dbt_variables"})
@@ -147,89 +185,53 @@ def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Se
     environ = os.environ if environ is None else environ
     project = project.resolve()
     mistakes = Mistakes()
-    given = read_sources(project, environ, SETTING_NAMES, mistakes)
-    in_config = given.written("profiles").removeprefix("profiles")
-    profiles = read_profiles(
-        given.values.pop("profiles", []), lambda place: place + in_config, mistakes
-    )
-    is_embedded = not {"bucket", "s3_endpoint_url"} & given.values.keys()
-    has_own_endpoint = is_embedded or "s3_endpoint_url" in given.values
-    fallbacks: dict[str, object] = {
+    given = open_sources(Settings, SETTING_NAMES, project, environ, mistakes)
+    is_embedded = not {"bucket", "s3_endpoint_url"} & given.names.keys()
+    key, key_file = None, given.value("secret_key_file")
+    with mistakes.under(given.written("secret_key" if key_file is None else "secret_key_file")):
+        path = Path(key_file) if isinstance(key_file, str) else None
+        key = load_key(environ.get(variable_name("secret_key")), path, project)
+    if not is_embedded:
+        decrypted_credentials(environ, key, mistakes)
+    _check_together(given, mistakes)
+    values: dict[str, Any] = {
         "project": project,
         "uses_embedded_s3": is_embedded,
         "dbt_variables": given.dbt_variables,
-        "workspace": ".workspace",
-        "s3_region": ENDPOINT_REGION if has_own_endpoint else None,
-        "database_url": "",
-        "profiles": profiles,
+        "secret_key": key,
+        "sources": given.sources,
     }
-    checked = check_fields(Settings, {**fallbacks, **given.values}, given.written, mistakes)
-    draft = Settings.model_validate({**fallbacks, **checked})
-    workspace = (project / draft.workspace.expanduser()).resolve()
-    key = _load_key(draft, given, mistakes)
-    url, password = _split_database(draft, workspace, key, given, mistakes)
-    _check_together(draft, given, checked, mistakes)
-    if not is_embedded:
-        decrypted_credentials(environ, key, mistakes)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            setting, *inside = detail["loc"][:3]  # inside the profiles: an index and a field
+            model, field = (FileProfile, inside[1]) if inside[1:] else (Settings, setting)
+            written = given.written(str(setting), *inside)
+            mistakes.add_invalid(written, model, str(field), detail)
     mistakes.raise_if_any()
-    return draft.model_copy(
-        update={
-            "workspace": workspace,
-            "secret_key": SecretStr(key) if key else None,
-            "database_url": SecretStr(url),
-            "database_password": None if password is None else SecretStr(password),
-        }
-    )
+    return settings
 
 
-def _load_key(draft: Settings, given: Given, mistakes: Mistakes) -> str | None:
-    secret_key = draft.secret_key.get_secret_value() if draft.secret_key else None
-    setting = "secret_key_file" if draft.secret_key_file else "secret_key"
-    with mistakes.under(given.written(setting)):
-        return load_key(secret_key, draft.secret_key_file, draft.project)
-    return None
-
-
-def _split_database(
-    draft: Settings, workspace: Path, key: str | None, given: Given, mistakes: Mistakes
-) -> tuple[str, str | None]:
-    """Return the URL without its password, and the password: the one given apart, if there is."""
-    url, password = sqlite_url(workspace / "database.sqlite"), None
-    with mistakes.under(given.written("database_url")):
-        text = draft.database_url.get_secret_value()
-        if text:
-            url, in_url = split_database_url(open_secret(text, key), draft.project)
-            password = in_url and open_secret(in_url, key)
-    with mistakes.under(given.written("database_password")):
-        if draft.database_password:
-            password = open_secret(draft.database_password.get_secret_value(), key)
-    return url, password
-
-
-def _check_together(
-    draft: Settings, given: Given, checked: Mapping[str, object], mistakes: Mistakes
-) -> None:
-    """Note what is wrong between settings that are right one by one."""
-    if "s3_endpoint_url" in given.values and "bucket" not in given.values:
+def _check_together(given: Given, mistakes: Mistakes) -> None:
+    """Note the settings that are given without another that they need."""
+    if "s3_endpoint_url" in given.names and "bucket" not in given.names:
         mistakes.add(
             given.written("bucket"),
             f"Missing, while {given.written('s3_endpoint_url')} is given",
             action="Name the bucket at that endpoint",
         )
-    if "database_password" in given.values and "database_url" not in given.values:
+    if "database_password" in given.names and "database_url" not in given.names:
         mistakes.add(
             given.written("database_password"),
             f"A password without {given.written('database_url')}",
             action="Give the URL of the database that it opens",
         )
-    right = [name for name in PREFIX_NAMES if name in checked or name not in given.values]
-    for one, other in combinations(right, 2):
-        shorter, longer = sorted((one, other), key=lambda name: len(getattr(draft, name)))
-        outer, inner = getattr(draft, shorter), getattr(draft, longer)
-        if inner.startswith(outer):
+    titles = given.profile_titles()
+    for title, count in Counter(titles).items():
+        if count > 1:
             mistakes.add(
-                given.written(longer),
-                f"The same as or inside {given.written(shorter)}",
-                expected="a prefix of its own",
-                found=f"{inner!r} in {outer!r}",
+                given.written("profiles", titles.index(title)),
+                f"{count} profiles have this name",
+                action="Give each its own",
             )

@@ -52,6 +52,7 @@ files = define_table(
     sa.Column("reason", sa.Text),
     sa.Column("replaces_id", sa.BigInteger),
     sa.Column("duplicate_of_id", sa.BigInteger),
+    sa.Column("is_read_again", sa.Boolean, nullable=False, default=False),
     sa.Index("ix_staging_file_name", "file_name", mysql_length=191, mariadb_length=191),
     sa.Index("ix_staging_content", "content_sha256"),
     sa.Index("ix_staging_batch", "batch_id"),
@@ -60,7 +61,10 @@ files = define_table(
 
 @dataclasses.dataclass(frozen=True)
 class FileRow:
-    """One row of the staging table; ``file_name`` is the S3 key, dates are UTC."""
+    """One row of the staging table; ``file_name`` is the S3 key, dates are UTC.
+
+    ``is_read_again``: the same bytes, sent again, are to be read anew and not taken for a repeat.
+    """
 
     id: int
     file_name: str
@@ -81,6 +85,7 @@ class FileRow:
     reason: str | None = None
     replaces_id: int | None = None
     duplicate_of_id: int | None = None
+    is_read_again: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,11 +195,16 @@ def is_accepted(row: FileRow) -> bool:
     return row.status in (FileStatus.ACTIVE, FileStatus.INACTIVE)
 
 
+def replacements(rows: Iterable[FileRow]) -> list[tuple[FileRow, FileRow | None]]:
+    """Each row with the version that replaces it, or is to replace it; set aside ones do not."""
+    rows = list(rows)
+    replacing = {row.replaces_id: row for row in rows if _replaces(row)}
+    return [(row, replacing.get(row.id)) for row in rows]
+
+
 def counted_ids(rows: Iterable[FileRow]) -> set[int]:
     """The ids that count: accepted, and not replaced by an accepted newer version."""
-    accepted = [row for row in rows if is_accepted(row)]
-    replaced = {row.replaces_id for row in rows if _replaces(row)}
-    return {row.id for row in accepted if row.id not in replaced}
+    return {row.id for row, newer in replacements(rows) if is_accepted(row) and newer is None}
 
 
 def _replaces(row: FileRow) -> bool:
@@ -316,6 +326,11 @@ def record_locations(connection: Connection, locations: Mapping[int, str]) -> No
             .values(file_location=sa.bindparam("new_location"), updated_date=utc_now()),
             [{"row_id": key, "new_location": value} for key, value in locations.items()],
         )
+
+
+def ask_to_read_again(connection: Connection, row: FileRow) -> None:
+    """The next delivery of the row's bytes under its key is read anew and replaces it."""
+    connection.execute(files.update().where(files.c.id == row.id).values(is_read_again=True))
 
 
 def add_note(connection: Connection, row: FileRow, note: str) -> None:

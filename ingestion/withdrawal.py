@@ -1,4 +1,4 @@
-"""Withdraws a file and brings it back, both by the way that every correction takes.
+"""Withdraws a file, brings it back, reads it again: all by the way that every correction takes.
 
 A withdrawal is a version of the file without rows: it replaces the version that counts, in every
 table and month. To bring a file back, its archived object is sent again.
@@ -59,6 +59,25 @@ def restore_file(services: Services, key: str) -> None:
         )
     [retracted] = [row for row in rows if row.id == current.replaces_id]
     send_again(services, retracted)
+
+
+def read_again(services: Services, key: str) -> None:
+    """Sends the newest version of a file again, to be read under the rules of today.
+
+    For a file that was set aside, or whose profile or contract has changed since.
+    """
+    key, rows = _rows(services, key)
+    newest = rows[-1]
+    if newest.status not in (FileStatus.INACTIVE, FileStatus.ERROR) or newest.etag == RETRACTION:
+        raise PipelineError(
+            f"{key} cannot be read again",
+            expected="a file that counts or was set aside",
+            found=_state(rows),
+            action="python run_pipeline.py status lists the files",
+        )
+    with transaction(services.engine) as connection:
+        staging_table.ask_to_read_again(connection, newest)
+    send_again(services, newest)
 
 
 def send_again(services: Services, row: FileRow) -> None:

@@ -57,6 +57,7 @@ counted as (
         files.file_id,
         files.file_name,
         files.is_counted,
+        files.replaced_by_file_id,
         files.batch_id,
         coalesce(rows_of_files.rows_read, 0) as rows_read,
         coalesce(rejected_rows_of_files.rows_rejected, 0) as rows_rejected
@@ -72,7 +73,7 @@ counted as (
 
 ),
 
-int_files_judged as (
+judged as (
 
     select
         file_id,
@@ -90,9 +91,39 @@ int_files_judged as (
                     'file_too_bad: ', rows_rejected, ' of ', rows_read, ' rows are rejected'
                 )
         end as file_reason,
+        replaced_by_file_id,
         batch_id
 
     from counted
+
+),
+
+-- a new version that can be trusted takes the place of the old one; a bad one leaves it
+trusted_versions as (
+
+    select file_id
+
+    from judged
+
+    where file_reason is null
+
+),
+
+int_files_judged as (
+
+    select
+        judged.file_id,
+        judged.file_name,
+        judged.rows_read,
+        judged.rows_rejected,
+        judged.file_reason,
+        judged.batch_id
+
+    from judged
+
+    left join trusted_versions on judged.replaced_by_file_id = trusted_versions.file_id
+
+    where trusted_versions.file_id is null
 
 )
 

@@ -18,6 +18,7 @@ stg_pos__files as (
         size_bytes,
         rows_read,
         is_counted,
+        replaced_by_file_id,
         created_date as created_at,
         batch_id
 

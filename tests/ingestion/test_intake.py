@@ -140,7 +140,11 @@ def test_a_correction_replaces_what_counts_under_its_key(checker: checking.Check
     newer = put(checker, row(3, "in/a.csv", etag="e2"), HEADER + SALE + SALE)
     history = {"in/a.csv": [old, new, newer]}
     checked = checking.check_batch(checker, [new, newer], history, lambda _: {})
-    assert [item.verdict.replaces_id for item in checked] == [1, 2]
+    assert [(item.verdict.status, item.verdict.replaces_id) for item in checked] == [
+        ("S", None),
+        ("A", 1),
+    ]
+    assert [path.name for path in checker.bronze.rglob("*.parquet")] == ["3.parquet"]
 
 
 def test_a_broken_correction_replaces_nothing(checker: checking.Checker) -> None:

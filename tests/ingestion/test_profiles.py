@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from ingestion.mistakes import Mistakes
-from ingestion.profiles import FileProfile, constants_for, profile_for, read_profiles
+from ingestion.errors import UsageError
+from ingestion.profiles import FileProfile, constants_for, profile_for
+from ingestion.settings import load_settings
 
 
-def read(*tables: dict[str, object]) -> tuple[tuple[FileProfile, ...], list[str]]:
-    """Return the profiles and the mistakes, as the user would read them."""
-    mistakes = Mistakes()
-    profiles = read_profiles(list(tables), lambda place: place, mistakes)
-    return profiles, [f"{name}: {error}" for name, error in mistakes.found]
+def mistakes(project: Path, *tables: dict[str, object]) -> list[str]:
+    """Return the mistakes in the profiles of pipeline.toml, as the user reads them."""
+    text = f"profiles = [{', '.join(toml(table) for table in tables)}]"
+    (project / "pipeline.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_settings(project, {})
+    return [line.removeprefix("- ") for line in str(caught.value).splitlines()[1:]]
+
+
+def toml(value: object) -> str:
+    """Return the value as TOML, of which JSON is a part, save for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {toml(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value)
 
 
 def profile(**values: object) -> FileProfile:
     """Return a profile with a name, a pattern that fits everything, and ``values``."""
-    (made,), mistakes = read({"name": "a", "pattern": "*", **values})
-    assert not mistakes
-    return made
+    return FileProfile.model_validate({"name": "a", "pattern": "*", **values})
 
 
 def test_what_is_left_out_is_the_contract() -> None:
@@ -107,61 +118,75 @@ def test_constants_come_from_the_key() -> None:
         ("aliases", {" ": "store_id"}, "Wrong value. Expected: the sender's header = the"),
         ("derived", {"total_cost": "price+1"}, "Wrong value. Expected: a column = price*quantity"),
         ("decimal_marc", ",", "There is no such setting. Perhaps decimal_mark is meant."),
-        ("thousands_mark", ".", "Thousands and decimals have the same mark."),
-        ("decimal_mark", ".", ""),
+        ("thousands_mark", ".", "The same as the decimal mark. Give another, or empty for none."),
         ("quote", ",", "The same as the delimiter. Give another, or empty for none."),
-        ("aliases", {"A": "price", "a ": "quantity"}, "The header 'a' stands 2 times."),
+        (
+            "aliases",
+            {"A": "price", "a ": "quantity"},
+            "More than once here: 'a'. Keep one of",
+        ),
         (
             "constants",
             {"store_id": "{store}"},
             "store_id asks for {store}, which the pattern does not name. "
-            "Write (?P<store>…) in a pattern that begins with re:.",
+            "Write (?P<name>…) in a pattern that begins with re:.",
         ),
         ("derived", {"price": "price*quantity"}, "price is derived from itself."),
     ],
 )
-def test_a_mistake_is_told_where_it_stands(field: str, value: object, told: str) -> None:
+def test_a_mistake_is_told_where_it_stands(
+    tmp_path: Path, field: str, value: object, told: str
+) -> None:
     """Risk: a profile that cannot work fails late, in the middle of a file."""
-    _, mistakes = read({"name": "a", "pattern": "*", field: value})
-    if not told:
-        assert mistakes == []
-        return
+    (line,) = mistakes(tmp_path, {"name": "a", "pattern": "*", field: value})
     title = value if field == "name" else "a"
-    (line,) = mistakes
-    assert line.startswith(f"profile {title}, {field}: {told}")
+    assert line.startswith(f"profile {title}, {field} (pipeline.toml): {told}")
 
 
-def test_derived_columns_do_not_go_in_circles_or_fight_constants() -> None:
+def test_a_default_can_be_the_wrong_one(tmp_path: Path) -> None:
+    """Risk: only marks that are both given are compared."""
+    assert mistakes(tmp_path, {"name": "a", "pattern": "*", "delimiter": '"'}) == [
+        "profile a, quote (pipeline.toml): The same as the delimiter. "
+        "Give another, or empty for none."
+    ]
+
+
+def test_derived_columns_do_not_go_in_circles_or_fight_constants(tmp_path: Path) -> None:
     """Risk: a column is worked out from nothing, or one rule silently beats another."""
     circle = {"total_cost": "price*quantity", "price": "total_cost/quantity"}
-    _, mistakes = read(
-        {"name": "a", "pattern": "*", "derived": circle, "constants": {"price": "1"}}
-    )
-    assert mistakes == [
-        "profile a, derived: total_cost is derived from a column derived from it. Keep one.",
-        "profile a, derived: price is a constant too. Keep one of the two.",
-        "profile a, derived: price is derived from a column derived from it. Keep one.",
+    table = {"name": "a", "pattern": "*", "derived": circle, "constants": {"price": "1"}}
+    assert mistakes(tmp_path, table) == [
+        "profile a, derived (pipeline.toml): price is a constant too; price and total_cost are "
+        "derived from each other. Take one rule out."
     ]
 
 
-def test_all_mistakes_of_all_profiles_come_together() -> None:
+def test_all_mistakes_of_all_profiles_come_together(tmp_path: Path) -> None:
     """Risk: the user mends one mistake per run, or a later profile hides behind an earlier one."""
     good = {"name": "twice", "pattern": "*"}
-    _, mistakes = read({"pattern": "*", "skip_lines": -1, "quote": "x"}, good, good)
-    assert [line.split(". ")[0] for line in mistakes] == [
-        "profile 1, name: Wrong value",
-        "profile 1, quote: A letter, a digit or a line end cannot mark a column or a value",
-        "profile 1, skip_lines: Wrong value",
-        "profile twice: 2 profiles have this name",
+    lines = mistakes(tmp_path, {"pattern": "*", "skip_lines": -1, "quote": "x"}, good, good)
+    assert [line.split(". ")[0] for line in lines] == [
+        "profile twice (pipeline.toml): 2 profiles have this name",
+        "profile 1, name (pipeline.toml): Wrong value",
+        "profile 1, quote (pipeline.toml): A letter, a digit or a line end cannot mark a column "
+        "or a value",
+        "profile 1, skip_lines (pipeline.toml): Wrong value",
     ]
 
 
-def test_profiles_are_a_list_of_tables() -> None:
+@pytest.mark.parametrize(
+    ("text", "name", "found"),
+    [
+        ('[profiles]\nname = "a"\n', "profiles", "{'name': 'a'}"),
+        ('profiles = ["a"]\n', "profile 1", "'a'"),
+    ],
+)
+def test_profiles_are_a_list_of_tables(tmp_path: Path, text: str, name: str, found: str) -> None:
     """Risk: [profiles] in place of [[profiles]] shows as a stack trace."""
-    mistakes = Mistakes()
-    assert read_profiles({"name": "a"}, lambda place: place, mistakes) == ()
-    ((name, error),) = mistakes.found
-    assert (name, str(error)) == (
-        "profiles",
-        "Not a list of tables. Expected: [[profiles]] above each profile.",
-    )
+    (tmp_path / "pipeline.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_settings(tmp_path, {})
+    assert str(caught.value).splitlines()[1:] == [
+        f"- {name} (pipeline.toml): Wrong value. Expected: [[profiles]] above each profile in "
+        f"pipeline.toml. Found: {found}."
+    ]

@@ -174,6 +174,8 @@ def test_an_endpoint_has_a_region_and_no_slash(project: Path) -> None:
     environ = {"RETAIL_BUCKET": "acme", "RETAIL_S3_ENDPOINT_URL": "http://127.0.0.1:8333/"}
     settings = load_settings(project, environ)
     assert (settings.s3_endpoint_url, settings.s3_region) == ("http://127.0.0.1:8333", "us-east-1")
+    environ["RETAIL_S3_ENDPOINT_URL"] = "HTTPS:s3.example.com/base/"
+    assert load_settings(project, environ).s3_endpoint_url == "https://s3.example.com/base"
     settings = load_settings(project, {**environ, "RETAIL_S3_REGION": "eu-west-1"})
     assert settings.s3_region == "eu-west-1"
 
@@ -243,12 +245,21 @@ def test_a_prefix_can_be_read_by_every_tool(project: Path, prefix: str) -> None:
     assert "A folder name that not every S3 tool can read" in line
 
 
-@pytest.mark.parametrize("prefix", ["sales_data", "sales_data/errors"])
-def test_no_prefix_lies_in_another(project: Path, prefix: str) -> None:
+@pytest.mark.parametrize(
+    ("inner", "outer"),
+    [
+        ("sales_data/", "sales_data/"),
+        ("sales_data/", "sales_data/errors/"),
+        ("in/tills/", "in/"),
+    ],
+)
+def test_no_prefix_lies_in_another(project: Path, inner: str, outer: str) -> None:
     """Risk: a file set aside is listed as new, again and again."""
-    assert mistakes(project, {"RETAIL_ERROR_PREFIX": prefix}) == [
-        f"- RETAIL_ERROR_PREFIX: The same as or inside RETAIL_INBOX_PREFIX. "
-        f"Expected: a prefix of its own. Found: '{prefix}/' in 'sales_data/'."
+    environ = {"RETAIL_INBOX_PREFIX": inner, "RETAIL_ERROR_PREFIX": outer}
+    outer, inner = sorted((outer, inner), key=len)
+    assert mistakes(project, environ) == [
+        "- RETAIL_ERROR_PREFIX: The same as RETAIL_INBOX_PREFIX, or one lies in the other. "
+        f"Expected: a prefix of its own. Found: '{inner}' in '{outer}'."
     ]
 
 
@@ -270,9 +281,9 @@ def test_a_password_apart_may_hold_any_character(project: Path) -> None:
     environ = {"RETAIL_DATABASE_URL": "mysql://me@db/retail", "RETAIL_DATABASE_PASSWORD": PASSWORD}
     database = load_settings(project, environ).database
     assert (database.username, database.password, database.host) == ("me", PASSWORD, "db")
-    (project / ".env").write_text("RETAIL_DATABASE_PASSWORD='$a #b@c'\n")
+    (project / ".env").write_text("RETAIL_DATABASE_PASSWORD='$a ${HOME} #b@c'\n")
     environ.pop("RETAIL_DATABASE_PASSWORD")
-    assert password_of(load_settings(project, environ)) == "$a #b@c"
+    assert password_of(load_settings(project, environ)) == "$a ${HOME} #b@c"
 
 
 def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
@@ -390,9 +401,9 @@ def test_encrypted_values_that_do_not_open_are_each_named(project: Path) -> None
     }
     lines = mistakes(project, environ)
     assert [line.split(".")[0] for line in lines] == [
-        "- RETAIL_DATABASE_PASSWORD: The encrypted value does not open with this key",
         "- AWS_ACCESS_KEY_ID: Missing, while another AWS variable is given encrypted",
         "- AWS_SECRET_ACCESS_KEY: The encrypted value is damaged",
+        "- RETAIL_DATABASE_PASSWORD: The encrypted value does not open with this key",
     ]
     assert not [line for line in lines if KEY in line or foreign[4:20] in line]
 
@@ -459,7 +470,6 @@ def test_all_mistakes_come_in_one_list(project: Path) -> None:
         "RETAIL_BUKET": "acme",
         "retail_log_level": "INFO",
         "RETAIL_WHATEVER": "1",
-        "RETAIL_PROFILES": "[]",
         "RETAIL_BUSINESS_DATE": "2024-02-30",
         "RETAIL_DATABASE_URL": "oracle://me@db/retail",
         "RETAIL_SECRET_KEY_FILE": "key",
@@ -471,23 +481,40 @@ def test_all_mistakes_come_in_one_list(project: Path) -> None:
         "- RETAIL_BUKET: There is no such setting. Perhaps RETAIL_BUCKET is meant.",
         "- retail_log_level: There is no such setting. Perhaps RETAIL_LOG_LEVEL is meant.",
         "- RETAIL_WHATEVER: There is no such setting. Remove it.",
-        "- RETAIL_PROFILES: No variable can hold profiles. Write them in pipeline.toml.",
+        "- RETAIL_SECRET_KEY_FILE: The key file lies inside the project folder. Expected: a file "
+        "elsewhere, so that key and encrypted values never travel together. Found: "
+        f"{project / 'key'}. Move it, for instance to ~/.config/retail-mart/key.",
+        "- bucket (pipeline.toml): Not a bucket name that S3 allows. Expected: 3 to 63 small "
+        "letters, digits, dots and hyphens, such as acme-retail. Found: 'Acme'.",
+        "- RETAIL_DATABASE_URL: The pipeline does not work with this database. Expected: "
+        "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Found: oracle://.",
+        "- RETAIL_BUSINESS_DATE: Wrong value. Expected: a real day as yyyy-mm-dd. "
+        "Found: '2024-02-30'.",
+        "- RETAIL_DOWNLOAD_THREADS (.env): Wrong value. Expected: a whole number from 1 to 64. "
+        "Found: '0'.",
         "- profile a, pattern (pipeline.toml): Wrong value. Expected: a glob over the key below "
         "the inbox, such as north/*.csv, where * also crosses folders, or re: and a regular "
         "expression for the whole of it. Found: nothing.",
         "- profile a, skip_lines (pipeline.toml): Wrong value. Expected: the lines above the "
         "header, from 0 to 1000. Found: -1.",
-        "- bucket (pipeline.toml): Not a bucket name that S3 allows. Expected: 3 to 63 small "
-        "letters, digits, dots and hyphens, such as acme-retail. Found: 'Acme'.",
-        "- RETAIL_BUSINESS_DATE: Wrong value. Expected: a real day as yyyy-mm-dd. "
-        "Found: '2024-02-30'.",
-        "- RETAIL_DOWNLOAD_THREADS (.env): Wrong value. Expected: a whole number from 1 to 64. "
-        "Found: '0'.",
-        "- RETAIL_SECRET_KEY_FILE: The key file lies inside the project folder. Expected: a file "
-        "elsewhere, so that key and encrypted values never travel together. Found: "
-        f"{project / 'key'}. Move it, for instance to ~/.config/retail-mart/key.",
-        "- RETAIL_DATABASE_URL: The pipeline does not work with this database. Expected: "
-        "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Found: oracle://.",
+    ]
+
+
+def test_profiles_stand_in_the_file_alone(project: Path) -> None:
+    """Risk: a variable that cannot hold tables hides the profiles of the file."""
+    assert mistakes(project, {"RETAIL_PROFILES": "[]"}) == [
+        "- RETAIL_PROFILES: Wrong value. Expected: [[profiles]] above each profile in "
+        "pipeline.toml. Found: '[]'."
+    ]
+
+
+def test_what_the_pipeline_works_out_cannot_be_set(project: Path) -> None:
+    """Risk: a field of the object that is no setting passes for one, and does nothing."""
+    (project / "pipeline.toml").write_text('project = "/"\nRETAIL_BUCKET = "acme"\n')
+    assert mistakes(project, {"RETAIL_USES_EMBEDDED_S3": "no"}) == [
+        "- project (pipeline.toml): There is no such setting. Remove it.",
+        "- RETAIL_BUCKET (pipeline.toml): There is no such setting. Perhaps bucket is meant.",
+        "- RETAIL_USES_EMBEDDED_S3: There is no such setting. Remove it.",
     ]
 
 

@@ -53,6 +53,7 @@ class Pipeline:
     settings: Settings
     store: ObjectStore
     engine: Engine
+    url: str
 
     def put(self, key: str, content: str | bytes) -> None:
         """Puts an object into the inbox; ``key`` is relative to it."""
@@ -61,8 +62,15 @@ class Pipeline:
 
     def run(self, **options: Any) -> RunSummary:
         """One run, as the command line starts it."""
-        options = {"full_refresh": False, **options}
-        return run_pipeline.run_once(self.settings, str(uuid.uuid4()), console=None, **options)
+        options = {"full_refresh": False, "console": None, **options}
+        return run_pipeline.run_once(self.settings, str(uuid.uuid4()), **options)
+
+    def use_profiles(self, toml: str) -> None:
+        """From now on these file profiles are in the settings."""
+        path = self.settings.workspace / "pipeline.toml"
+        path.write_text(toml)
+        environ = {**os.environ, "RETAIL_CONFIG": str(path), "RETAIL_DATABASE_URL": self.url}
+        self.settings = load_settings(PROJECT, environ)
 
     def restart(self) -> None:
         """Forgets all files: empty bucket, staging table, marts and warehouse."""
@@ -194,5 +202,5 @@ def open_pipeline(environ: Mapping[str, str], url: str, folder: Path) -> Iterato
     settings = load_settings(PROJECT, {**environ, "RETAIL_DATABASE_URL": url})
     engine = connect(settings.database)
     load_dimensions(engine, write_dimensions(folder / "dimensions"), PROJECT / DIMENSION_CONTRACT)
-    yield Pipeline(settings, open_store(settings, environ), engine)
+    yield Pipeline(settings, open_store(settings, environ), engine, url)
     engine.dispose()

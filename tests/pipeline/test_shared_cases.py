@@ -14,7 +14,7 @@ import pytest
 
 from tests.pipeline.conftest import HEADER, Pipeline
 
-pytestmark = [pytest.mark.slow, pytest.mark.shared]
+pytestmark = pytest.mark.slow
 
 TREES = {"39", "41", "43", "45", "47", "49"}  # cases that come as keys below an inbox
 ELSEWHERE = {"46", "51"}  # cases that need an inbox of their own

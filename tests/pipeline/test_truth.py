@@ -13,7 +13,7 @@ from ingestion.dimensions import load_dimensions
 from ingestion.run_state import DIMENSION_CONTRACT
 from tests.pipeline.conftest import PROJECT, Pipeline, read_csv
 
-pytestmark = [pytest.mark.slow, pytest.mark.shared]
+pytestmark = pytest.mark.slow
 
 CUSTOMER_COLUMNS = (
     "customer_id",

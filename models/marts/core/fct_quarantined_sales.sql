@@ -4,6 +4,7 @@
     materialized='incremental',
     incremental_strategy='insert_overwrite',
     partition_by=['batch_id'],
+    on_schema_change='fail',
     pre_hook='{{ drop_batches_in_scope() }}'
 ) }}
 

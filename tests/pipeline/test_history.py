@@ -1,0 +1,93 @@
+"""Files are withdrawn and come back; older publications are shown again; old ones are removed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ingestion import history, withdrawal
+from ingestion.errors import PipelineError
+from tests.pipeline.conftest import HEADER, Pipeline
+from tests.pipeline.test_quarantine import services
+
+pytestmark = pytest.mark.slow
+
+MARCH = "2,122,besan,2024-03-05,4,52,2,104\n"
+APRIL = "16,122,maida,2024-04-12,6,20,7,140\n"
+
+
+def test_a_retracted_file_is_gone_from_every_month_and_comes_back(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Risk: a withdrawn file leaves a month behind, or counts twice once it is restored."""
+    pipeline.put("a.csv", HEADER + MARCH)
+    pipeline.put("b.csv", HEADER + APRIL)
+    pipeline.run()
+    summary = pipeline.run(
+        change=lambda services, run_id: withdrawal.retract_file(services, "b.csv", run_id)
+    )
+    assert list(summary.months) == ["2024-04"]
+    assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
+    assert {row["sales_month"] for row in pipeline.s3_table("sales_team_sales", tmp_path)} == {
+        "2024-03"
+    }
+    with pytest.raises(PipelineError, match=r"b\.csv cannot be retracted.*retracted by hand"):
+        withdrawal.retract_file(services(pipeline), "b.csv", "run")
+
+    pipeline.run(change=lambda services, _: withdrawal.restore_file(services, "b.csv"))
+    assert pipeline.totals() == {
+        (2, "2024-03"): Decimal("104.00"),
+        (16, "2024-04"): Decimal("140.00"),
+    }
+    assert [row.status for row in pipeline.files()] == ["I", "S", "S", "I"]
+    assert pipeline.keys("sales_data/") == []
+
+
+def test_a_rollback_moves_both_sinks_and_the_next_run_says_so(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Risk: MySQL shows one version and S3 another, or the rolled back files are lost."""
+    pipeline.put("a.csv", HEADER + MARCH)
+    pipeline.run()
+    pipeline.put("b.csv", HEADER + APRIL)
+    pipeline.run()
+    with pytest.raises(PipelineError, match="Version 7 cannot be shown again"):
+        history.roll_back(services(pipeline), 7, "run")
+    shown = history.roll_back(services(pipeline), None, "run")
+    assert (shown.version, shown.rolled_back_to, shown.amount_total) == (3, 1, Decimal("104.00"))
+    assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
+    lines = pipeline.s3_table("customer_sales", tmp_path)
+    assert [row["total_cost"] for row in lines] == [Decimal("104.00")]
+    idle = pipeline.run()
+    assert idle.version is None
+    assert "readers see version 1 again since the rollback" in idle.warnings[0]
+
+    pipeline.put("c.csv", HEADER + APRIL.replace("140", "280"))
+    assert pipeline.run().version == 4
+    assert sum(pipeline.totals().values()) == Decimal("524.00")
+    assert len(pipeline.s3_table("customer_sales", tmp_path)) == 3
+
+
+def test_old_versions_go_and_the_current_one_stays_whole(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Risk: cleaning up removes an object that the current version carries by reference."""
+    for number, row in enumerate((MARCH, APRIL, MARCH.replace("-03-", "-05-"))):
+        pipeline.put(f"{number}.csv", HEADER + row)
+        pipeline.run()
+    assert [item.version for item in history.list_publications(services(pipeline))] == [1, 2, 3]
+    history.remove_old(services(pipeline), keep=1)
+    assert [item.version for item in history.list_publications(services(pipeline))] == [3]
+    assert pipeline.keys("publications/manifests/") == ["publications/manifests/v000003.json"]
+    assert len(pipeline.s3_table("customer_sales", tmp_path)) == 3
+    needed = {
+        file.key
+        for table in history.manifest_of(services(pipeline), 3).tables.values()
+        for file in table.files
+    }
+    stored = [*pipeline.keys("customer_data_mart/"), *pipeline.keys("sales_data_mart/")]
+    assert set(stored) <= needed
+    with pytest.raises(PipelineError, match="There is no earlier version to go back to"):
+        history.roll_back(services(pipeline), None, "run")

@@ -1,0 +1,122 @@
+"""What is set aside can be found, mended and sent in again, and then counts once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ingestion import quarantine, withdrawal
+from ingestion.errors import PipelineError
+from ingestion.services import Services
+from ingestion.workspace import Workspace
+from tests.pipeline.conftest import HEADER, Pipeline
+
+pytestmark = pytest.mark.slow
+
+GOOD = "2,122,besan,2024-03-05,4,52,2,104\n"
+BAD_DATE = '16,122,"maida, fine",05/03/2024,6,20,7,140\n'
+BAD_COUNT = "16,122,soap, large,2024-03-06,6,20,1,20\n"
+
+
+def services(pipeline: Pipeline) -> Services:
+    """What the commands work with."""
+    workspace = Workspace(pipeline.settings.workspace)
+    return Services(pipeline.settings, workspace, pipeline.engine, pipeline.store)
+
+
+def mend(path: Path, line: str, **values: str) -> None:
+    """Edits one exported row, as an analyst does."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+        names = list(rows[0])
+    for row in rows:
+        if row["line_number"] == line:
+            row.update(values)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_mended_rows_count_once_and_lead_back_to_their_file(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Risk: mending a row by hand counts it twice, or disturbs its neighbours."""
+    pipeline.put("a.csv", HEADER + GOOD + BAD_DATE + "\r\n" + BAD_COUNT + GOOD)
+    pipeline.run()
+    found = services(pipeline)
+    groups = {group.code: group for group in quarantine.group_by_reason(found)}
+    assert {code: group.rows for code, group in groups.items()} == {
+        "invalid_sales_date": 1,
+        "column_count": 1,
+    }
+    assert "line 3 of sales_data/a.csv" in groups["invalid_sales_date"].example
+
+    rows = quarantine.read_rows(found)
+    [path] = quarantine.export_rows(found, rows, tmp_path / "export")
+    mend(path, "3", sales_date="2024-03-05")
+    mend(path, "5", record='16,122,"soap, large",2024-03-06,6,20,1,20')
+    summary = pipeline.run(change=lambda services, _: quarantine.replay(services, [path]))
+    assert (summary.exit_code, summary.rows_quarantined) == (0, 0)
+    old, new = pipeline.files()
+    assert (old.status, new.status, new.replaces_id) == ("S", "I", old.id)
+    assert new.amount_valid == Decimal("368.00")
+    assert pipeline.totals() == {
+        (2, "2024-03"): Decimal("208.00"),
+        (16, "2024-03"): Decimal("160.00"),
+    }
+    assert quarantine.read_rows(found) == []
+    with pytest.raises(PipelineError, match="cannot be replayed"):
+        quarantine.replay(found, [path])
+
+
+def test_an_export_of_one_reason_leaves_the_other_rows_alone(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Risk: replaying one row drops the others that are set aside."""
+    pipeline.put("a.csv", HEADER + GOOD + BAD_DATE + BAD_COUNT)
+    pipeline.run()
+    found = services(pipeline)
+    rows = quarantine.read_rows(found, reason="invalid_sales_date", key="a.csv")
+    [path] = quarantine.export_rows(found, rows, tmp_path)
+    mend(path, "3", sales_date="2024-03-05")
+    pipeline.run(change=lambda services, _: quarantine.replay(services, [path]))
+    [left] = quarantine.read_rows(found)
+    assert (left.line_number, left.codes) == (4, ("column_count",))
+    assert sum(pipeline.totals().values()) == Decimal("244.00")
+
+
+def test_a_file_set_aside_is_read_again_under_a_new_profile(pipeline: Pipeline) -> None:
+    """Risk: after a profile is written, the sender has to be asked for the file again."""
+    pipeline.put("shop/a.csv", (HEADER + GOOD).replace(",", ";"))
+    assert pipeline.run().exit_code == 3
+    reasons = json.loads(pipeline.store.get_bytes("sales_data_error/shop/a.csv.reasons.json"))
+    assert "delimiter" in reasons["reasons"][0]["message"]
+    pipeline.use_profiles('[[profiles]]\nname = "shop"\npattern = "shop/*"\ndelimiter = ";"\n')
+    summary = pipeline.run(change=lambda services, _: withdrawal.read_again(services, "shop/a.csv"))
+    assert summary.exit_code == 0
+    assert [row.status for row in pipeline.files()] == ["E", "I"]
+    assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
+
+
+def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
+    pipeline: Pipeline,
+) -> None:
+    """Risk: a broken correction counts half, or takes the good version out of the marts."""
+    pipeline.put("a.csv", HEADER + GOOD)
+    pipeline.run()
+    pipeline.put("a.csv", HEADER + GOOD * 10 + GOOD.replace("2024-03-05", "someday") * 20)
+    summary = pipeline.run()
+    assert summary.exit_code == 3
+    assert [row.status for row in pipeline.files()] == ["I", "E"]
+    assert "file_too_bad: 20 of 30 rows" in (pipeline.file("a.csv").reason or "")
+    assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
+    [key] = [key for key in pipeline.keys("sales_data_error/") if key.endswith(".json")]
+    reasons = json.loads(pipeline.store.get_bytes(key))
+    assert reasons["reasons"][0]["code"] == "file_too_bad"
+    assert len(reasons["first_bad_rows"]) == 10
+    assert "sales_date" in reasons["first_bad_rows"][0]["reason"]

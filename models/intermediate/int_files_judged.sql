@@ -88,7 +88,11 @@ judged as (
                     and rows_rejected > rows_read * {{ var('too_bad_share') }}
                 )
                 then concat(
-                    'file_too_bad: ', rows_rejected, ' of ', rows_read, ' rows are rejected'
+                    'file_too_bad: ',
+                    rows_rejected,
+                    ' of ',
+                    rows_read,
+                    ' rows are rejected'
                 )
         end as file_reason,
         replaced_by_file_id,

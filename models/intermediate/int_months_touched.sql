@@ -1,7 +1,9 @@
--- a table: the marts read it before they are planned, so that Spark opens these months only
+-- a table: the marts read it before they are planned, so that Spark opens these months
+-- only
 {{ config(materialized='table') }}
 
-{#- The marts are read as the last build left them, by name: a ref() would make a circle. -#}
+{#- The marts are read as the last build left them, by name: a ref() would make a
+    circle. -#}
 {%- set customer_months = built_before('customers_data_mart') -%}
 {%- set seller_months = built_before('sales_team_data_mart') -%}
 {%- set product_months = built_before('rpt_sales_by_product_and_month') -%}
@@ -49,7 +51,8 @@ stores as (
 
 ),
 
--- every row that has a day, so that a row or file that no longer counts takes its month along
+-- every row that has a day, so that a row or file that no longer counts takes its month
+-- along
 months_of_batches as (
 
     select {{ month_of('sales_date') }} as sales_month
@@ -71,8 +74,10 @@ months_of_changed_customers as (
     left join customers on marts.customer_id = customers.customer_id
 
     where not (
-        marts.full_name <=> {{ or_unknown('customers.full_name', 'customers.customer_id') }}
-        and marts.address <=> {{ or_unknown('customers.address', 'customers.customer_id') }}
+        marts.full_name
+        <=> {{ or_unknown('customers.full_name', 'customers.customer_id') }}
+        and marts.address
+        <=> {{ or_unknown('customers.address', 'customers.customer_id') }}
         and marts.phone_number
         <=> {{ or_unknown('customers.phone_number', 'customers.customer_id') }}
     )
@@ -120,7 +125,11 @@ months_of_changed_products as (
 months_cut_short as (
 
     select explode(
-        array({% for month in cut_short %}{{ text_literal(month) }}{{ ', ' if not loop.last }}{% endfor %})
+        array(
+            {%- for month in cut_short %}
+            {{ text_literal(month) }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
     ) as sales_month
 
 ),

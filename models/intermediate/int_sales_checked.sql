@@ -1,13 +1,16 @@
-{#- The rules that a row must pass, in the order in which its reasons are listed. contract_rules()
-    are those of models/staging/_pos__sources.yml: empty, invalid and out of range. `when` is the
-    fault, `words` an SQL text; a `reject` sets the row aside, a `warn` only marks it. -#}
+{#- The rules that a row must pass, in the order in which its reasons are listed.
+    contract_rules() are those of models/staging/_pos__sources.yml: empty, invalid and out of
+    range. `when` is the fault, `words` an SQL text; a `reject` sets the row aside, a `warn`
+    only marks it. -#}
+{%- set days_allowed = var('future_days_allowed') -%}
+{%- set last_day = 'date_add(' ~ business_date() ~ ', ' ~ days_allowed ~ ')' -%}
 {%- set rules = contract_rules() + [
     {
         'code': 'future_sales_date',
         'severity': 'reject',
-        'when': 'sales.sales_date > date_add(' ~ business_date() ~ ', ' ~ var('future_days_allowed') ~ ')',
-        'words': "concat('sales_date: expected a day up to ', date_add(" ~ business_date() ~ ', '
-            ~ var('future_days_allowed') ~ "), ', found ', sales.sales_date)",
+        'when': 'sales.sales_date > ' ~ last_day,
+        'words': "concat('sales_date: expected a day up to ', " ~ last_day
+            ~ ", ', found ', sales.sales_date)",
     },
     {
         'code': 'before_store_opening',
@@ -19,7 +22,8 @@
     {
         'code': 'total_cost_mismatch',
         'severity': 'warn',
-        'when': 'abs(sales.price * sales.quantity - sales.total_cost) > ' ~ var('total_cost_tolerance'),
+        'when': 'abs(sales.price * sales.quantity - sales.total_cost) > '
+            ~ var('total_cost_tolerance'),
         'words': "concat('total_cost: expected price * quantity = ', sales.price * sales.quantity, "
             ~ "', found ', sales.total_cost)",
     },

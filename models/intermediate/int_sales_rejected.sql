@@ -1,4 +1,5 @@
--- a table: the rules are costly, and both the quarantine and the verdict on a file need the result
+-- a table: the rules are costly, and both the quarantine and the verdict on a file need
+-- the result
 {{ config(materialized='table') }}
 
 with

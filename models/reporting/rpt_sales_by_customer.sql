@@ -19,7 +19,8 @@ compared as (
 
 ),
 
--- month over month compares calendar months: a month without a purchase counts as nothing bought
+-- month over month compares calendar months: a month without a purchase counts as
+-- nothing bought
 with_previous_month as (
 
     select
@@ -48,7 +49,8 @@ rpt_sales_by_customer as (
         max(sales_date_month) as last_sales_month,
         max_by(total_sales, sales_date_month) as last_month_sales,
         cast(
-            max_by(total_sales - previous_month_sales, sales_date_month) as decimal(28, 2)
+            max_by(total_sales - previous_month_sales, sales_date_month)
+            as decimal(28, 2)
         ) as change_to_previous_month
 
     from with_previous_month

@@ -1,4 +1,5 @@
--- incremental, unlike the other reports: it reads sale by sale, so it reads the touched months only
+-- incremental, unlike the other reports: it reads sale by sale, so it reads the touched
+-- months only
 {{ config(
     materialized='incremental',
     incremental_strategy='insert_overwrite',

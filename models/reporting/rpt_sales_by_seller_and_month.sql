@@ -21,7 +21,8 @@ rpt_sales_by_seller_and_month as (
             order by total_sales desc
         ) as rank_overall,
         cast(
-            total_sales / nullif(sum(total_sales) over (partition by store_id, sales_month), 0)
+            total_sales
+            / nullif(sum(total_sales) over (partition by store_id, sales_month), 0)
             as decimal(9, 4)
         ) as share_of_store,
         sales_count

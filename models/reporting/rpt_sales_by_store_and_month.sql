@@ -45,7 +45,8 @@ compared as (
 
 ),
 
--- growth compares calendar months: after a month without sales there is nothing to compare with
+-- growth compares calendar months: after a month without sales there is nothing to
+-- compare with
 with_previous_month as (
 
     select

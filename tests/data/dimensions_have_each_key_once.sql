@@ -1,4 +1,5 @@
--- If this fails, a join with a dimension multiplies sales. One query, for it runs in every build.
+-- If this fails, a join with a dimension multiplies sales. One query, for it runs in
+-- every build.
 {%- set keys = [
     ('dim_customers', 'customer_id', 'true'),
     ('dim_products', 'product_id', 'true'),

@@ -1,4 +1,5 @@
--- If this fails, a mart has lost, multiplied or changed sales; nothing may be published.
+-- If this fails, a mart has lost, multiplied or changed sales; nothing may be
+-- published.
 {%- set relations = [
     ('fct_sales', 'sales_month', 'count(*)', 'total_cost'),
     ('customer_sales', 'sales_month', 'count(*)', 'total_cost'),
@@ -27,7 +28,9 @@ totals as (
 
 select
     sales_month,
-    sort_array(collect_list(concat(relation, ': ', sales_count, ' rows, ', total_sales))) as found
+    sort_array(
+        collect_list(concat(relation, ': ', sales_count, ' rows, ', total_sales))
+    ) as totals_found
 
 from totals
 

@@ -1,4 +1,5 @@
--- If this fails, money of a delivered file is in none of fct_sales and fct_quarantined_sales.
+-- If this fails, money of a delivered file is in none of fct_sales and
+-- fct_quarantined_sales.
 with
 
 ledger as (

@@ -1,4 +1,5 @@
--- If this fails, a report has lost, multiplied or changed sales of the mart that it reads.
+-- If this fails, a report has lost, multiplied or changed sales of the mart that it
+-- reads.
 {%- set relations = [
     'customers_data_mart',
     'sales_team_data_mart',
@@ -21,7 +22,10 @@ totals as (
 
 )
 
-select sort_array(collect_list(concat(relation, ': ', sales_count, ' rows, ', total_sales))) as found
+select
+    sort_array(
+        collect_list(concat(relation, ': ', sales_count, ' rows, ', total_sales))
+    ) as totals_found
 
 from totals
 

@@ -1,4 +1,5 @@
--- If this warns, sales count for a customer, seller or store that the database does not know yet.
+-- If this warns, sales count for a customer, seller or store that the database does not
+-- know yet.
 {{ config(severity='warn') }}
 
 with
@@ -6,7 +7,7 @@ with
 months as (
 
     select
-        'customer' as member,
+        'customer' as dimension,
         customer_id as member_id,
         sales_count,
         total_sales
@@ -16,7 +17,7 @@ months as (
     union all
 
     select
-        'seller' as member,
+        'seller' as dimension,
         sales_person_id as member_id,
         sales_count,
         total_sales
@@ -26,7 +27,7 @@ months as (
     union all
 
     select
-        'store' as member,
+        'store' as dimension,
         store_id as member_id,
         sales_count,
         total_sales
@@ -36,7 +37,7 @@ months as (
 )
 
 select
-    member,
+    dimension,
     member_id,
     sum(sales_count) as sales_count,
     sum(total_sales) as total_sales
@@ -44,5 +45,5 @@ select
 from months
 
 group by
-    member,
+    dimension,
     member_id

@@ -8,8 +8,8 @@ products as (
 
 ),
 
--- the tills send a name, and one name may stand for several products: the one with the lowest
--- id bears the sales, so that a join on the name never multiplies a row
+-- the tills send a name, and one name may stand for several products: the one with the
+-- lowest id bears the sales, so that a join on the name never multiplies a row
 known_products as (
 
     select

@@ -1,5 +1,5 @@
--- incremental: a build writes the batches in scope, each in a partition of its own, after dropping
--- them, and leaves the others alone
+-- incremental: a build writes the batches in scope, each in a partition of its own,
+-- after dropping them, and leaves the others alone
 {{ config(
     materialized='incremental',
     incremental_strategy='insert_overwrite',
@@ -65,7 +65,8 @@ quarantined_sales as (
         unioned.file_id,
         files.file_name,
         unioned.line_number,
-        concat_ws(' | ', nullif(unioned.reject_reasons, ''), files.file_reason) as reasons,
+        concat_ws(' | ', nullif(unioned.reject_reasons, ''), files.file_reason)
+            as reasons,
         {%- for column in contract_columns() %}
         unioned.raw_{{ column.name }},
         {%- endfor %}
@@ -89,7 +90,10 @@ fct_quarantined_sales as (
         reasons,
         -- a rule keeps the mark between two reasons out of the words of one
         array_join(
-            transform(split(reasons, ' [|] '), reason -> substring_index(reason, ':', 1)), ', '
+            transform(
+                split(reasons, ' [|] '), reason -> substring_index(reason, ':', 1)
+            ),
+            ', '
         ) as reason_codes,
         {%- for column in contract_columns() %}
         raw_{{ column.name }},

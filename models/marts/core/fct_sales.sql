@@ -1,5 +1,5 @@
--- incremental: a build writes the batches in scope, each in partitions of its own, after dropping
--- them, and leaves the others alone
+-- incremental: a build writes the batches in scope, each in partitions of its own,
+-- after dropping them, and leaves the others alone
 {{ config(
     materialized='incremental',
     incremental_strategy='insert_overwrite',

@@ -1,5 +1,5 @@
--- partitioned by month so that an increment writes the touched months only; bucketed so that
--- readers join and group by customer without a shuffle
+-- partitioned by month so that an increment writes the touched months only; bucketed so
+-- that readers join and group by customer without a shuffle
 {{ config(
     partition_by=['sales_month'],
     clustered_by=['customer_id'],
@@ -32,7 +32,8 @@ customer_sales as (
         sales.customer_id,
         {{ or_unknown('customers.full_name', 'customers.customer_id') }} as full_name,
         {{ or_unknown('customers.address', 'customers.customer_id') }} as address,
-        {{ or_unknown('customers.phone_number', 'customers.customer_id') }} as phone_number,
+        {{ or_unknown('customers.phone_number', 'customers.customer_id') }}
+            as phone_number,
         sales.store_id,
         sales.sales_person_id,
         sales.product_name,

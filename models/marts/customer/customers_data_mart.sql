@@ -30,7 +30,8 @@ customer_months as (
         sales_month,
         sum(total_cost) as total_sales,
         count(*) as sales_count,
-        -- a day of the month is one bit, so the number of bits set is the number of days
+        -- a day of the month is one bit, so the number of bits set is the number of
+        -- days
         bit_count(bit_or(shiftleft(1, day(sales_date) - 1))) as days_with_sales,
         min(sales_date) as first_sales_date,
         max(sales_date) as last_sales_date
@@ -49,7 +50,8 @@ customers_data_mart as (
         customer_months.customer_id,
         {{ or_unknown('customers.full_name', 'customers.customer_id') }} as full_name,
         {{ or_unknown('customers.address', 'customers.customer_id') }} as address,
-        {{ or_unknown('customers.phone_number', 'customers.customer_id') }} as phone_number,
+        {{ or_unknown('customers.phone_number', 'customers.customer_id') }}
+            as phone_number,
         customer_months.sales_month as sales_date_month,
         customer_months.total_sales,
         customer_months.sales_count,

@@ -72,17 +72,20 @@ sales_team_data_mart as (
     select
         ranked.store_id,
         ranked.sales_person_id,
-        {{ or_unknown('sales_people.full_name', 'sales_people.sales_person_id') }} as full_name,
+        {{ or_unknown('sales_people.full_name', 'sales_people.sales_person_id') }}
+            as full_name,
         ranked.sales_month,
         ranked.total_sales,
         -- exact decimals, rounded half up, once
         cast(
-            round(ranked.total_sales * coalesce(incentive_rates.rate, 0), 2) as decimal(28, 2)
+            round(ranked.total_sales * coalesce(incentive_rates.rate, 0), 2)
+            as decimal(28, 2)
         ) as incentive,
         ranked.rank_in_store,
         ranked.sales_count,
         {{ or_unknown('stores.address', 'stores.store_id') }} as store_address,
-        {{ or_unknown('stores.manager_name', 'stores.store_id') }} as store_manager_name,
+        {{ or_unknown('stores.manager_name', 'stores.store_id') }}
+            as store_manager_name,
         coalesce(sales_people.is_known, false) as is_known_sales_person,
         coalesce(stores.is_known, false) as is_known_store
 

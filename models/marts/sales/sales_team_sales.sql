@@ -1,5 +1,5 @@
--- partitioned by month so that an increment writes the touched months only, and by store for
--- readers of one store
+-- partitioned by month so that an increment writes the touched months only, and by
+-- store for readers of one store
 {{ config(
     partition_by=['sales_month', 'store_id'],
     pre_hook='{{ drop_touched_months("sales_month") }}'
@@ -43,10 +43,12 @@ sales_team_sales as (
     select
         sales.store_id,
         sales.sales_person_id,
-        {{ or_unknown('sales_people.full_name', 'sales_people.sales_person_id') }} as full_name,
+        {{ or_unknown('sales_people.full_name', 'sales_people.sales_person_id') }}
+            as full_name,
         sales_people.manager_id,
         {{ or_unknown('stores.address', 'stores.store_id') }} as store_address,
-        {{ or_unknown('stores.manager_name', 'stores.store_id') }} as store_manager_name,
+        {{ or_unknown('stores.manager_name', 'stores.store_id') }}
+            as store_manager_name,
         sales.customer_id,
         sales.product_name,
         sales.sales_date,

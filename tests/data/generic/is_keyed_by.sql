@@ -2,6 +2,13 @@
     model, columns, promises=[], condition='true', batch_column=none, month_column=none
 ) %}
 
+{%- set checks = ["'; '"] -%}
+{%- for promise in promises -%}
+    {%- do checks.append(
+        'if(bool_and(coalesce(' ~ promise ~ ', false)), null, ' ~ text_literal(promise) ~ ')'
+    ) -%}
+{%- endfor %}
+
 with
 
 keys as (
@@ -9,12 +16,7 @@ keys as (
     select
         {{ columns | join(', ') }},
         count(*) as rows_with_this_key,
-        concat_ws(
-            '; '
-            {%- for promise in promises %},
-            if(bool_and(coalesce({{ promise }}, false)), null, {{ text_literal(promise) }})
-            {%- endfor %}
-        ) as broken_promises
+        concat_ws({{ checks | join(', ') }}) as broken_promises
 
     from {{ model }}
 
@@ -31,8 +33,8 @@ from keys
 where
     rows_with_this_key > 1
     or broken_promises <> ''
-    {%- for column in columns %}
+    {% for column in columns -%}
     or {{ column }} is null
-    {%- endfor %}
+    {% endfor %}
 
 {% endtest %}

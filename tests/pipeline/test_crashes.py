@@ -40,7 +40,6 @@ BEFORE_SPARK = [
 WITH_SPARK = [
     "dbt:fct_sales:after",
     "dbt:customers_data_mart:before",
-    "ingestion.mart_steps:audit:after",
     "ingestion.object_store:ObjectStore.put_file:after",
     "ingestion.mart_tables:swap_in:after",
     "ingestion.publish:finish_pointer:before",

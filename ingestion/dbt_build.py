@@ -149,8 +149,8 @@ def _summed(results: Sequence[Any]) -> BuildResult:
         if status in ("error", "fail", "runtime error", "partial success"):
             failures.append(Failure(result.node.name, kind, (result.message or status).strip()))
         elif status == "warn":
-            rows = f" ({result.failures} rows)" if result.failures else ""
-            warnings.append(f"{result.node.name.replace('_', ' ')}{rows}")
+            words = result.node.name.replace("_", " ")
+            warnings.append(f"the test '{words}' found {result.failures} rows")
     return BuildResult(
         models=counts[False],
         tests=counts[True],

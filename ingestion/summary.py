@@ -7,6 +7,7 @@ import decimal
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ingestion.aws_credentials import EMBEDDED_CREDENTIALS
 from ingestion.database import describe
 from ingestion.publication_manifest import touched_months
 from ingestion.staging_table import FileStatus
@@ -127,7 +128,13 @@ def summarise(
 def _places(state: RunState, published: Published) -> dict[str, str]:
     settings, prefixes = state.services.settings, state.services.prefixes
     bucket = f"s3://{settings.bucket}/"
+    embedded = {
+        "embedded S3": f"{state.services.store.client.meta.endpoint_url} "
+        f"(key {EMBEDDED_CREDENTIALS.access_key_id}, "
+        f"secret {EMBEDDED_CREDENTIALS.secret_access_key})"
+    }
     return {
+        **(embedded if settings.uses_embedded_s3 else {}),
         "current version": f"{bucket}{prefixes.pointer_key}",
         "customer mart": f"{bucket}{settings.customer_mart_prefix}",
         "sales mart": f"{bucket}{settings.sales_mart_prefix}",

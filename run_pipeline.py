@@ -142,6 +142,7 @@ def execute(state: RunState) -> RunSummary:
         session = marts.start_spark(dbt)
     with step("raw tables"):
         batch_ids = marts.batches_to_build(state, logic)
+        deliveries.restore_bronze(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     workspace = services.workspace
     write_state(workspace.root, WarehouseState(logic, "", is_whole=batch_ids is not None))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from ingestion import archive, batches, intake, staging_table
 from ingestion.batches import BatchState
+from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
+from ingestion.raw_tables import bronze_path
 from ingestion.run_state import RunState
 from ingestion.spark import find_java
 from ingestion.staging_table import Delivery, FileRow, FileStatus
@@ -140,6 +142,41 @@ def _checker(state: RunState) -> Checker:
         workspace.downloads,
         workspace.bronze,
     )
+
+
+def restore_bronze(state: RunState, batch_ids: Sequence[int] | None) -> None:
+    """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
+
+    Of the given batches; None means of all. Raises ``PipelineError`` where the archived object is
+    gone or has other content.
+    """
+    with state.transaction() as connection:
+        rows = staging_table.all_rows(connection)
+    bronze = state.services.workspace.bronze
+    for row in rows:
+        was_read = row.rows_valid is not None and row.etag != staging_table.RETRACTION
+        counts = row.status in (FileStatus.INACTIVE, FileStatus.ERROR) and was_read
+        if not counts or (batch_ids is not None and row.batch_id not in batch_ids):
+            continue
+        if not bronze_path(bronze, row.batch_id, row.id).exists():
+            _LOG.info("bronze of %s is missing; its archived object is read again", row.file_name)
+            _read_archived(state, row)
+
+
+def _read_archived(state: RunState, row: FileRow) -> None:
+    store = state.services.store
+    path = local_path(state.services.workspace.downloads, row.file_name, row.etag)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    info = store.head(store.key_at(row.file_location))
+    sha256 = None if info is None else store.download(info, path)
+    report = _checker(state).check(row) if sha256 == row.sha256 else None
+    if report is None or report.rows_read != row.rows_read:
+        raise PipelineError(
+            f"The rows of {row.file_name} (id {row.id}) cannot be restored",
+            expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
+            found="no object there" if info is None else "another content, or another contract",
+            action="Bring the object back, or retract the file",
+        )
 
 
 def set_files_aside(state: RunState) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ingestion.dbt_build import DbtProject, read_manifest, run_command
 from ingestion.mart_steps import dbt_project
-from tests.pipeline.conftest import HEADER, Pipeline
+from tests.pipeline.conftest import HEADER, Pipeline, empty_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +51,10 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
     assert set(pipeline.run().months) == {"2024-03", "2024-04", "2024-05"}, (
         "what somebody else built is not published: all is built anew from bronze"
     )
+    totals = pipeline.totals()
+    empty_warehouse(pipeline.settings.workspace)  # a new machine: S3 and the database are enough
+    pipeline.run(full_refresh=True)
+    assert pipeline.totals() == totals
 
 
 def check_layers(manifest: dict[str, Any]) -> None:

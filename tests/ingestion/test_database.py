@@ -6,8 +6,6 @@ import decimal
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -34,18 +32,6 @@ with run_lock(connect(make_url(sys.argv[1]))):
 """
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """A fresh database of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'database.sqlite'}"
-    else:
-        url = request.getfixturevalue("mariadb_url")
-    engine = connect(make_url(url))
-    yield engine
-    engine.dispose()
-
-
 def make_table(engine: Engine) -> sa.Table:
     metadata = sa.MetaData()
     table = define_table(
@@ -59,48 +45,48 @@ def make_table(engine: Engine) -> sa.Table:
     return table
 
 
-def test_decimals_and_text_come_back_exactly(engine: Engine) -> None:
+def test_decimals_and_text_come_back_exactly(each_engine: Engine) -> None:
     """Risk: a float in between changes cents, a narrow charset loses an emoji."""
-    table = make_table(engine)
+    table = make_table(each_engine)
     amount = decimal.Decimal("12345678901234567890123456.78")
     name = "José 🫖 50%_off 'x' \\"
-    with transaction(engine) as connection:
+    with transaction(each_engine) as connection:
         connection.execute(table.insert(), [{"id": 1, "amount": amount, "name": name}])
-    with transaction(engine) as connection:
+    with transaction(each_engine) as connection:
         assert connection.execute(sa.select(table.c.amount, table.c.name)).one() == (amount, name)
 
 
-def test_a_decimal_that_does_not_fit_is_refused(engine: Engine) -> None:
+def test_a_decimal_that_does_not_fit_is_refused(each_engine: Engine) -> None:
     """Risk: the database rounds a third decimal away without a word."""
-    table = make_table(engine)
-    with pytest.raises(PipelineError) as misfit, transaction(engine) as connection:
+    table = make_table(each_engine)
+    with pytest.raises(PipelineError) as misfit, transaction(each_engine) as connection:
         connection.execute(table.insert(), {"id": 1, "amount": decimal.Decimal("0.005")})
     assert str(misfit.value).startswith("A decimal does not fit its column. Expected: at most")
 
 
-def test_names_that_differ_in_case_or_accent_stay_apart(engine: Engine) -> None:
+def test_names_that_differ_in_case_or_accent_stay_apart(each_engine: Engine) -> None:
     """Risk: a case-folding collation takes jose for José."""
     metadata = sa.MetaData()
     table = define_table(
         metadata, "names", sa.Column("name", column_type("string", key=True), primary_key=True)
     )
-    metadata.create_all(engine)
+    metadata.create_all(each_engine)
     names = ["José", "Jose", "jose", "JOSE", "Jose\u0301"]
-    with transaction(engine) as connection:
+    with transaction(each_engine) as connection:
         connection.execute(table.insert(), [{"name": name} for name in names])
         assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 5
 
 
-def test_a_second_run_is_turned_away_and_a_killed_one_frees_the_lock(engine: Engine) -> None:
+def test_a_second_run_is_turned_away_and_a_killed_one_frees_the_lock(each_engine: Engine) -> None:
     """Risk: two runs at once load a file twice, or a dead run blocks all others."""
-    url = engine.url.render_as_string(hide_password=False)
+    url = each_engine.url.render_as_string(hide_password=False)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD_LOCK, url], stdout=subprocess.PIPE, text=True
     )
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(BusyError) as busy, run_lock(engine):
+        with pytest.raises(BusyError) as busy, run_lock(each_engine):
             pass
         assert str(busy.value) == (
             "Another run is at work on this database. Wait until it has ended; nothing was changed."
@@ -112,18 +98,18 @@ def test_a_second_run_is_turned_away_and_a_killed_one_frees_the_lock(engine: Eng
         holder.stdout.close()
     for _ in range(50):  # the server notices the closed connection within moments
         try:
-            with run_lock(engine):
+            with run_lock(each_engine):
                 return
         except BusyError:
-            with engine.connect() as connection:
+            with each_engine.connect() as connection:
                 connection.execute(sa.text("select 1"))
     raise AssertionError("the lock of a killed run was not freed")
 
 
-def test_the_lock_is_free_after_the_block(engine: Engine) -> None:
+def test_the_lock_is_free_after_the_block(each_engine: Engine) -> None:
     """Risk: a pooled connection keeps the lock after its run has ended."""
     for _ in range(2):
-        with run_lock(engine):
+        with run_lock(each_engine):
             pass
 
 

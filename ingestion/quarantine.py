@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ingestion.services import Services
 
 TABLE = "fct_quarantined_sales"  # as the model of that name publishes it
+FILE_REASON = "file_too_bad"  # the code of rows that only their file's verdict sets aside
 _FIXED = ("file_id", "file_name", "line_number", "reasons", "record")
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -99,13 +100,20 @@ def read_rows(
 
 
 def first_bad_rows(engine: Engine, contract: Contract, file_id: int) -> list[BadRow]:
-    """The first rows that were set aside of a file, personal values masked."""
+    """The first rows of a file that a rule rejects, personal values masked.
+
+    Rows that are set aside only because their file is too bad to trust are not among them.
+    """
     names = [column.name for column in contract.columns]
     personal = [place for place, column in enumerate(contract.columns) if column.personal]
-    fixed = ("file_id", "line_number", "reasons", "raw_line")
+    fixed = ("file_id", "line_number", "reasons", "reason_codes", "raw_line")
     raw: list[sa.ColumnClause[Any]] = [sa.column(f"raw_{name}") for name in names]
     table = sa.table(TABLE, *(sa.column(name) for name in fixed), *raw)
-    query = sa.select(table).where(table.c.file_id == file_id).order_by(table.c.line_number)
+    query = (
+        sa.select(table)
+        .where(table.c.file_id == file_id, table.c.reason_codes != FILE_REASON)
+        .order_by(table.c.line_number)
+    )
     with transaction(engine) as connection:
         found = connection.execute(query.limit(SHOWN_BAD_ROWS)).mappings().all()
     return [

@@ -28,7 +28,7 @@ def test_a_retracted_file_is_gone_from_every_month_and_comes_back(
     summary = pipeline.run(
         change=lambda services, run_id: withdrawal.retract_file(services, "b.csv", run_id)
     )
-    assert list(summary.months) == ["2024-04"]
+    assert "2024-04" in summary.months
     assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
     assert {row["sales_month"] for row in pipeline.s3_table("sales_team_sales", tmp_path)} == {
         "2024-03"

@@ -15,6 +15,11 @@ from ingestion.raw_tables import batch_folder, bronze_path
 from ingestion.staging_table import FileRow, FileStatus, Verdict
 from ingestion.verdicts import BadRow, FileReport, Reason
 
+_GONE = (
+    "gone: the object was replaced or removed in the inbox before it could be read. "
+    "A newer version is taken by the next run; otherwise send the file again"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class CheckedFile:
@@ -39,11 +44,14 @@ class Checker:
         """The report on one file; accepted files are bronze Parquet afterwards."""
         if not is_csv_name(row.file_name, self.inbox_prefix, self.profiles):
             return _refused(Reason("name", not_csv_reason(row.file_name)))
+        path = local_path(self.downloads, row.file_name, row.etag)
+        if not path.exists():
+            return _refused(Reason("gone", _GONE))
         relative = row.file_name.removeprefix(self.inbox_prefix)
         destination = bronze_path(self.bronze, row.batch_id, row.id)
         destination.parent.mkdir(parents=True, exist_ok=True)
         return check_file(
-            local_path(self.downloads, row.file_name, row.etag),
+            path,
             key=relative,
             file_id=row.id,
             contract=self.contract,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.local_paths import key_of, local_path
 from ingestion.profiles import FileProfile, profile_for
-from ingestion.staging_table import Delivery, FileRow, FileStatus
+from ingestion.staging_table import Delivery, FileRow, FileStatus, is_accepted
 
 if TYPE_CHECKING:
     from ingestion.object_store import ObjectInfo, ObjectStore
@@ -148,5 +148,5 @@ def already_loaded(
 
 def counting_row(rows: Sequence[FileRow]) -> FileRow | None:
     """Of the rows of one key, the one whose content counts."""
-    counting = [row for row in rows if row.status in (FileStatus.ACTIVE, FileStatus.INACTIVE)]
+    counting = [row for row in rows if is_accepted(row)]
     return counting[-1] if counting else None

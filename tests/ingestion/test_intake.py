@@ -155,6 +155,16 @@ def test_a_broken_correction_replaces_nothing(checker: checking.Checker) -> None
     assert (checked.verdict.status, checked.verdict.replaces_id) == (FileStatus.ERROR, None)
 
 
+def test_a_planned_file_whose_bytes_are_lost_is_set_aside(checker: checking.Checker) -> None:
+    """Risk: after a lost workspace every run ends in a traceback."""
+    [checked] = checking.check_batch(checker, [row(1, "in/a.csv")], {}, lambda _: {})
+    assert checked.verdict.status == FileStatus.ERROR
+    assert checked.verdict.reason == (
+        "gone: the object was replaced or removed in the inbox before it could be read. "
+        "A newer version is taken by the next run; otherwise send the file again"
+    )
+
+
 def test_bronze_that_no_planned_file_explains_is_removed(checker: checking.Checker) -> None:
     """Risk: rows of a run that was cut short come back with the next one."""
     folder = checker.bronze / "sales" / "batch_id=2"

@@ -102,7 +102,7 @@ def run_once(
     from ingestion.services import open_services
     from ingestion.steps import Steps
 
-    contract = read_contract(PROJECT / SALES_CONTRACT)
+    contract = read_contract(settings.project / SALES_CONTRACT)
     with open_services(settings, os.environ) as services, run_lock(services.engine):
         if change is None:
             fill_first_demo(services)
@@ -120,7 +120,7 @@ def execute(state: RunState) -> RunSummary:
     from ingestion.warehouse_state import WarehouseState, list_hash, logic_hash, write_state
 
     services, step = state.services, state.steps.step
-    logic = logic_hash(PROJECT, state.contract)
+    logic = logic_hash(services.settings.project, state.contract)
     with step("recover"):
         finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
@@ -133,8 +133,8 @@ def execute(state: RunState) -> RunSummary:
 
     if not marts.must_build(state, logic):
         deliveries.archive_batch(state)
-        notice = history.rollback_notice(services)
-        return summarise(state, warnings=[notice] if notice else ())
+        state.warnings += history.rollback_notices(services)
+        return summarise(state)
     with step("dimensions"):
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
@@ -147,7 +147,7 @@ def execute(state: RunState) -> RunSummary:
     workspace = services.workspace
     write_state(workspace.root, WarehouseState(logic, "", is_whole=batch_ids is not None))
     with step("models and tests"):
-        result = marts.build(state, dbt, session, batch_ids)
+        marts.build(state, dbt, session, batch_ids)
     with step("audit"):
         entries = marts.audit(state, dbt, session, batch_ids)
     with step("publish"):
@@ -157,7 +157,7 @@ def execute(state: RunState) -> RunSummary:
         deliveries.archive_batch(state)
         history.remove_old(services, services.settings.keep_publications)
     sellers = marts.read_top_sellers(dbt, session, published)
-    return summarise(state, entries, published, sellers, result.warnings)
+    return summarise(state, entries, published, sellers)
 
 
 @app.command()
@@ -239,7 +239,7 @@ def load_dimensions(
     with command() as (settings, _):
         engine = open_database(settings)
         with run_lock(engine):
-            loads = load(engine, folder, PROJECT / DIMENSION_CONTRACT)
+            loads = load(engine, folder, settings.project / DIMENSION_CONTRACT)
         for item in loads:
             typer.echo(
                 f"{item.table}: {item.rows} rows read, {item.inserted} new, {item.updated} updated"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ingestion.dbt_parse import keep_parsed, parse_options
 from ingestion.errors import PipelineError
 from ingestion.spark import PROFILE
 
@@ -93,7 +94,7 @@ def build(
 
     _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
     _set(BUSINESS_DATE_VARIABLE, business_date)
-    options = ["--exclude-resource-type", "unit_test"]
+    options = ["--exclude-resource-type", "unit_test", *parse_options(dbt.project, dbt.target)]
     if full_refresh:
         options.append("--full-refresh")
     callbacks = [] if progress is None else [_follow(progress)]
@@ -104,6 +105,7 @@ def build(
             found=str(outcome.exception).strip() or "no result",
             action=f"Mend the project; dbt's own log is {dbt.logs / 'dbt.log'}",
         )
+    keep_parsed(dbt.project, dbt.target)
     return _summed(list(cast("Any", outcome.result)))
 
 

@@ -40,7 +40,7 @@ def roll_back(services: Services, version: int | None, run_id: str) -> Publicati
     target = _chosen(kept, version)
     store, prefixes = services.store, services.prefixes
     current = kept[-1]
-    last, old = manifest_of(services, current.version), manifest_of(services, target.version)
+    last, old = manifest_of(services, current), manifest_of(services, target)
     moment = utc_now()
     manifest = Manifest(current.version + 1, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", old.tables)
     shown = dataclasses.replace(
@@ -68,9 +68,9 @@ def roll_back(services: Services, version: int | None, run_id: str) -> Publicati
     return shown
 
 
-def manifest_of(services: Services, version: int) -> Manifest:
+def manifest_of(services: Services, item: Publication) -> Manifest:
     """The manifest of a kept version."""
-    return from_json(services.store.get_bytes(services.prefixes.manifest_key(version)))
+    return from_json(services.store.get_bytes(item.manifest_key))
 
 
 def _chosen(kept: list[Publication], version: int | None) -> Publication:
@@ -88,16 +88,16 @@ def _chosen(kept: list[Publication], version: int | None) -> Publication:
     return by_version[wanted]
 
 
-def rollback_notice(services: Services) -> str | None:
-    """What a run says while readers see an older version again."""
+def rollback_notices(services: Services) -> list[str]:
+    """What a run says while readers see an older version again; else nothing."""
     with transaction(services.engine) as connection:
         current = publications.current_publication(connection)
     if current is None or current.rolled_back_to is None:
-        return None
-    return (
+        return []
+    return [
         f"readers see version {current.rolled_back_to} again since the rollback of "
         f"{current.published_at:%Y-%m-%d %H:%M:%S} UTC; the next publication shows all files"
-    )
+    ]
 
 
 def remove_old(services: Services, keep: int) -> int:
@@ -128,7 +128,7 @@ def _objects(services: Services, item: Publication) -> set[str]:
     from ingestion.object_store import ObjectGone
 
     try:
-        manifest = manifest_of(services, item.version)
+        manifest = manifest_of(services, item)
     except ObjectGone:  # removed by a call that was cut short
         return set()
     return {file.key for table in manifest.tables.values() for file in table.files}

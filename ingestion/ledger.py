@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ingestion.dbt_build import model_with_role
 from ingestion.errors import PipelineError
 from ingestion.spark import spark_errors
-from ingestion.staging_table import FileCount, FileRow
+from ingestion.staging_table import FileCount, FileRow, FileStatus
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LEDGER_ROLE = "file_ledger"
 SELLERS_ROLE = "top_sellers"
+_SHOWN_FILES = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,25 @@ def check_ledger(entries: Sequence[LedgerEntry], accepted: Sequence[FileRow]) ->
                 found=f"{found} in the models",
                 action="Run again with --full-refresh",
             )
+
+
+def changed_verdicts(entries: Sequence[LedgerEntry], before: Sequence[FileRow]) -> list[str]:
+    """One sentence for each published file of which other rows count than the last time.
+
+    A changed rule does that, or a changed dimension that a rule reads.
+    """
+    known = {row.id: row.rows_quarantined for row in before if row.status == FileStatus.INACTIVE}
+    names = {row.id: row.file_name for row in before}
+    changed = [
+        f"the rules have changed since {names[count.file_id]} was published: "
+        f"rows set aside {known[count.file_id]} -> {count.rows_quarantined}"
+        for count in (entry.count for entry in entries)
+        if known.get(count.file_id) not in (None, count.rows_quarantined)
+    ]
+    if len(changed) > _SHOWN_FILES:
+        more = len(changed) - _SHOWN_FILES
+        changed[_SHOWN_FILES:] = [f"the same is true of {more} more file{'' if more == 1 else 's'}"]
+    return changed
 
 
 def read_sellers(

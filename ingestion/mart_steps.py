@@ -110,7 +110,7 @@ def register_raw_tables(
 
 def build(
     state: RunState, dbt: DbtProject, session: SparkSession, batch_ids: Sequence[int] | None
-) -> BuildResult:
+) -> None:
     """The one dbt build. A failed model or test ends the run; the last publication stays."""
     day = state.services.settings.business_date
     result = dbt_build.build(
@@ -122,11 +122,11 @@ def build(
     )
     for warning in result.warnings:
         _LOG.warning("%s", warning)
+    state.warnings += result.warnings
     if result.is_built:
         state.move_to(BatchState.BUILT)
     if result.failures:
         raise _failed(dbt_build.with_rows(session, dbt, result), dbt)
-    return result
 
 
 def _failed(result: BuildResult, dbt: DbtProject) -> PipelineError:
@@ -155,6 +155,7 @@ def audit(
         if row.id in counted and (batch_ids is None or row.batch_id in batch_ids)
     ]
     ledger.check_ledger(entries, in_scope)
+    state.warnings += ledger.changed_verdicts(entries, rows)
     state.move_to(BatchState.AUDITED)
     return entries
 

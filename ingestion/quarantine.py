@@ -176,9 +176,14 @@ def show_groups(groups: Sequence[Group], console: Console) -> None:
     if not groups:
         console.print("Nothing is set aside.")
     for group in groups:
-        rows = f"{group.rows:,} rows in " if group.rows else ""
-        console.print(f"[bold]{escape(group.code)}[/bold]  {rows}{len(group.files)} files")
+        rows = f"{_counted(group.rows, 'row')} in " if group.rows else ""
+        files = _counted(len(group.files), "file")
+        console.print(f"[bold]{escape(group.code)}[/bold]  {rows}{files}")
         console.print(f"  [dim]{escape(group.example)}[/dim]")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path) -> list[Path]:

@@ -38,6 +38,7 @@ class RunState:
     repeated: int = 0
     changed_while_read: Sequence[str] = ()
     set_aside: list[tuple[FileRow, str]] = dataclasses.field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """One transaction; errors of the database come out as one sentence."""

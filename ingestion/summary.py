@@ -81,7 +81,6 @@ def summarise(
     entries: Sequence[LedgerEntry] = (),
     published: Published | None = None,
     sellers: Sequence[Seller] = (),
-    warnings: Sequence[str] = (),
 ) -> RunSummary:
     """The summary of a run that has ended well."""
     taken = {item.row.id for item in state.checked if item.verdict.status == FileStatus.ACTIVE}
@@ -118,7 +117,7 @@ def summarise(
         set_aside=[
             SetAside(row.file_name, row.reason or "", location) for row, location in state.set_aside
         ],
-        warnings=warnings,
+        warnings=state.warnings,
         version=None if published is None else published.version,
         marts={} if published is None else _places(state, published),
         seconds=dict(state.steps.seconds),

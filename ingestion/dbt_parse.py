@@ -1,0 +1,44 @@
+"""Keeps what dbt has parsed, and gives it back only for the very same project files.
+
+dbt alone goes by the files' times: a file that comes back with its old time, from a backup say,
+would pass for unchanged, and the models would follow a contract that is no longer there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+_PARSED = ("models/**/*", "macros/**/*", "seeds/**/*", "tests/data/**/*", "dbt_project.yml")
+_WRITTEN_BY_DBT = "partial_parse.msgpack"
+_KEPT = "parsed"
+
+
+def parse_options(project: Path, target: Path) -> list[str]:
+    """dbt's options: start from the parsed project that is kept for these files, else parse all."""
+    kept = _kept(project, target)
+    if not kept.is_file():
+        return ["--no-partial-parse"]
+    return ["--partial-parse-file-path", str(kept), "--no-partial-parse-file-diff"]
+
+
+def keep_parsed(project: Path, target: Path) -> None:
+    """Keeps what dbt has just parsed in ``target``, in place of what was kept before."""
+    kept = _kept(project, target)
+    if kept.is_file():
+        return
+    shutil.rmtree(kept.parent, ignore_errors=True)
+    kept.parent.mkdir()
+    fresh = kept.with_suffix(".new")
+    shutil.copyfile(target / _WRITTEN_BY_DBT, fresh)
+    fresh.replace(kept)
+
+
+def _kept(project: Path, target: Path) -> Path:
+    digest = hashlib.sha256(str(project).encode())
+    paths = {path for pattern in _PARSED for path in project.glob(pattern) if path.is_file()}
+    for path in sorted(paths):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"\0{path.relative_to(project).as_posix()}\0{content}".encode())
+    return target / _KEPT / f"{digest.hexdigest()}.msgpack"

@@ -1,0 +1,47 @@
+"""What dbt has parsed serves the same files only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from ingestion.dbt_build import DbtProject, read_manifest, run_command
+from ingestion.dbt_parse import keep_parsed, parse_options
+from tests.conftest import PROJECT
+
+QUANTITY = "source.retail_mart.pos.sales"
+
+
+def highest_quantity(dbt: DbtProject) -> str | None:
+    """Parses as a run does, and returns the contract's maximum as the models would see it."""
+    run_command(dbt, ("parse",), *parse_options(dbt.project, dbt.target))
+    keep_parsed(dbt.project, dbt.target)
+    columns = read_manifest(dbt)["sources"][QUANTITY]["columns"]
+    maximum: str | None = columns["quantity"]["meta"].get("maximum")
+    return maximum
+
+
+def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(tmp_path: Path) -> None:
+    """Risk: after a rule is taken back, rows are still judged by it."""
+    project, profiles = tmp_path / "project", tmp_path / "profiles"
+    for name in ("models", "macros", "seeds", "tests/data"):
+        shutil.copytree(PROJECT / name, project / name)
+    shutil.copy(PROJECT / "dbt_project.yml", project)
+    profiles.mkdir()
+    shutil.copyfile(PROJECT / "profiles.example.yml", profiles / "profiles.yml")
+    dbt = DbtProject(project, profiles, tmp_path / "target", tmp_path / "logs")
+    contract = project / "models" / "staging" / "_pos__sources.yml"
+    text, times = contract.read_text(encoding="utf-8"), contract.stat()
+    assert highest_quantity(dbt) is None
+    assert "--partial-parse-file-path" in parse_options(project, dbt.target)
+    assert highest_quantity(dbt) is None
+
+    before, after = text.split("- name: quantity", 1)
+    after = after.replace('minimum: "1"', 'minimum: "1"\n                maximum: "5"', 1)
+    contract.write_text(f"{before}- name: quantity{after}", encoding="utf-8")
+    assert highest_quantity(dbt) == "5"
+
+    contract.write_text(text, encoding="utf-8")
+    os.utime(contract, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert highest_quantity(dbt) is None

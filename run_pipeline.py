@@ -139,7 +139,7 @@ def execute(state: RunState) -> RunSummary:
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
-        session = marts.start_spark(dbt)
+        session = marts.start_spark(dbt, marts.counted_rows(state))
     with step("raw tables"):
         batch_ids = marts.batches_to_build(state, logic)
         deliveries.restore_bronze(state, batch_ids)

@@ -95,8 +95,8 @@ def build(
     _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
     _set(BUSINESS_DATE_VARIABLE, business_date)
     options = ["--exclude-resource-type", "unit_test", *parse_options(dbt.project, dbt.target)]
-    if full_refresh:
-        options.append("--full-refresh")
+    # an increment stands on tables of the same logic, and so of the same seeds
+    options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
     callbacks = [] if progress is None else [_follow(progress)]
     outcome = dbtRunner(callbacks=callbacks).invoke(dbt.arguments("build", *options))
     if outcome.exception is not None or outcome.result is None:

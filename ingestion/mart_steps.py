@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ingestion.publish import Published
 
 _LOG = logging.getLogger(__name__)
+# Below, compiling code for the work takes longer than the compiled code saves.
+SMALL_WORK_ROWS = 400_000
 
 
 def must_build(state: RunState, logic: str) -> bool:
@@ -72,8 +74,17 @@ def dbt_project(settings: Settings) -> DbtProject:
     )
 
 
-def start_spark(dbt: DbtProject) -> SparkSession:
-    """The session that the dbt profile describes."""
+def counted_rows(state: RunState) -> int:
+    """The rows of all files that count: as many as the work of one run can touch."""
+    with state.transaction() as connection:
+        rows = staging_table.all_rows(connection)
+    counted = staging_table.counted_ids(rows)
+    return sum(row.rows_read or 0 for row in rows if row.id in counted)
+
+
+def start_spark(dbt: DbtProject, rows: int = 0) -> SparkSession:
+    """The session that the dbt profile describes, set up for work on so many rows."""
+    os.environ[spark.WORK_SIZE_VARIABLE] = "small" if rows < SMALL_WORK_ROWS else "large"
     target = spark.read_target(dbt.profiles, os.environ)
     return spark.start_session(target, os.environ, dbt.logs / "spark.log")
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PROFILE = "retail_mart"
+WORK_SIZE_VARIABLE = (
+    "RETAIL_WORK_SIZE"  # small or large; the profile chooses Spark's settings by it
+)
 _JAVA_VERSIONS = ("17", "21")
 _JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
 

@@ -79,6 +79,7 @@ def bare_read(path: Path) -> float:
 def bronze(path: Path, contract: Contract) -> float:
     """Return the seconds from the file to finished Parquet."""
     destination = path.with_suffix(".parquet")
+    destination.unlink(missing_ok=True)
     started = time.perf_counter()
     report = check_file(
         path, key=path.name, file_id=1, contract=contract, profile=None, destination=destination

@@ -31,6 +31,7 @@ class BronzeFile:
         self._temporary = destination.with_name(f".{uuid.uuid4().hex}.tmp")
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
+        self._waiting_rows = self._waiting_bytes = 0
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bronze")
         self._encoding: Future[None] | None = None
 
@@ -41,8 +42,9 @@ class BronzeFile:
     def write(self, table: pa.Table) -> None:
         """Add rows; they go to disk in groups, so that a reader meets few large ones."""
         self._waiting.append(table)
-        rows = sum(waiting.num_rows for waiting in self._waiting)
-        if rows >= GROUP_ROWS or sum(waiting.nbytes for waiting in self._waiting) >= GROUP_BYTES:
+        self._waiting_rows += table.num_rows
+        self._waiting_bytes += table.nbytes
+        if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
             self._encode()
 
     def finish(self) -> None:
@@ -69,6 +71,7 @@ class BronzeFile:
         if self._waiting:
             table = pa.concat_tables(self._waiting)
             self._waiting.clear()
+            self._waiting_rows = self._waiting_bytes = 0
             writer = self._open(table)
             self._encoding = self._encoder.submit(
                 writer.write_table, table, row_group_size=table.num_rows

@@ -19,6 +19,7 @@ from ingestion.csv_quotes import (
     Dialect,
     Lines,
     Positions,
+    every_value_is_quoted,
     quotes_are_structural,
     walk_quoted_lines,
 )
@@ -102,7 +103,8 @@ def _split(
     """Return the whole records of ``buffer``, the bytes used, and the line after them."""
     array = np.frombuffer(buffer, dtype=np.uint8)
     lines = _find_lines(buffer, array, final=final)
-    if dialect.quote and dialect.quote in buffer:
+    has_quotes = bool(dialect.quote) and dialect.quote in buffer
+    if has_quotes and (final or not every_value_is_quoted(array, lines, dialect)):
         quotes = np.flatnonzero(array == dialect.quote[0])
         if quotes_are_structural(array, quotes, dialect) and not (final and len(quotes) % 2):
             lines.ends_record = np.searchsorted(quotes, lines.break_starts) % 2 == 0

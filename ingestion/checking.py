@@ -106,58 +106,42 @@ def check_batch(
 
     ``history`` has the rows of their keys; ``counted_elsewhere`` finds, for content hashes, the row
     that counts. A file with the content of another that counts becomes 'D', one that fails the
-    check 'E'; any other stays 'A' and replaces what counted under its key.
+    check 'E', one with a newer good version in the batch 'S'; any other stays 'A' and replaces what
+    counted under its key.
     """
-    planned_ids = {row.id for row in rows}
     reports = []
     for row in rows:
         reports.append((row, checker.check(row)))
         if progress:
             progress(row)
-    counted = {
+    planned_ids = {row.id for row in rows}
+    newest = {row.file_name: row for row, report in reports if report.accepted}
+    hashes = {report.content_sha256 for _, report in reports if report.accepted}
+    counted = {  # what a newer version of this batch replaces makes room for its content elsewhere
         content: row
-        for content, row in counted_elsewhere(
-            report.content_sha256 for _, report in reports if report.accepted
-        ).items()
-        if row.id not in planned_ids
+        for content, row in counted_elsewhere(hashes).items()
+        if row.id not in planned_ids and row.file_name not in newest
     }
-    current = {
-        key: counting_row([row for row in known if row.id not in planned_ids])
-        for key, known in history.items()
-    }
-    checked: dict[int, CheckedFile] = {}
+    checked = []
     for row, report in reports:
-        verdict = _decide(row, report, counted, current.get(row.file_name))
-        earlier = checked.get(verdict.replaces_id or 0)
-        if earlier is not None:
-            verdict = dataclasses.replace(verdict, replaces_id=earlier.verdict.replaces_id)
-            checked[earlier.row.id] = _superseded(earlier, row)
-            bronze_path(checker.bronze, row.batch_id, earlier.row.id).unlink()
+        earlier = [known for known in history.get(row.file_name, ()) if known.id not in planned_ids]
+        verdict = _decide(row, report, counted, counting_row(earlier), newest.get(row.file_name))
         if verdict.status == FileStatus.ACTIVE:
-            counted.setdefault(report.content_sha256, row)
-        else:
+            counted[report.content_sha256] = row
+        elif verdict.status != FileStatus.SUPERSEDED:  # a run cut short may have built its months
             bronze_path(checker.bronze, row.batch_id, row.id).unlink(missing_ok=True)
-        if verdict.status != FileStatus.ERROR:
-            current[row.file_name] = row if verdict.status == FileStatus.ACTIVE else None
-        checked[row.id] = CheckedFile(row, verdict, report)
-    return list(checked.values())
-
-
-def _superseded(earlier: CheckedFile, newer: FileRow) -> CheckedFile:
-    """A version that a newer one of the same batch replaces before it was ever published."""
-    verdict = dataclasses.replace(
-        earlier.verdict,
-        status=FileStatus.SUPERSEDED,
-        reason=f"superseded before it was published (id {newer.id})",
-        replaces_id=None,
-    )
-    return dataclasses.replace(earlier, verdict=verdict)
+        checked.append(CheckedFile(row, verdict, report))
+    return checked
 
 
 def _decide(
-    row: FileRow, report: FileReport, counted: Mapping[str, FileRow], current: FileRow | None
+    row: FileRow,
+    report: FileReport,
+    counted: Mapping[str, FileRow],
+    current: FileRow | None,
+    newest: FileRow | None,
 ) -> Verdict:
-    if not report.accepted:
+    if not report.accepted or newest is None:
         return Verdict(
             row.id,
             FileStatus.ERROR,
@@ -166,16 +150,23 @@ def _decide(
             content_sha256=report.content_sha256 or None,
         )
     first = counted.get(report.content_sha256)
-    is_copy = first is not None and first.file_name != row.file_name
+    if newest.id != row.id:
+        status = FileStatus.SUPERSEDED
+        reason = f"superseded before it was published (id {newest.id})"
+    elif first is not None:
+        status = FileStatus.DUPLICATE
+        reason = f"duplicate: the content of {first.file_name} (id {first.id}), which counts"
+    else:
+        status = FileStatus.ACTIVE
+        reason = " | ".join(report.hints)
+    is_newest, is_copy = newest.id == row.id, status == FileStatus.DUPLICATE
     return Verdict(
         row.id,
-        FileStatus.DUPLICATE if is_copy else FileStatus.ACTIVE,
-        reason=f"duplicate: the content of {first.file_name} (id {first.id}), which counts"
-        if is_copy and first is not None
-        else " | ".join(report.hints) or None,
+        status,
+        reason=reason or None,
         rows_read=report.rows_read,
         content_sha256=report.content_sha256,
-        replaces_id=None if current is None else current.id,
+        replaces_id=current.id if is_newest and current is not None else None,
         duplicate_of_id=first.id if is_copy and first is not None else None,
     )
 

@@ -107,21 +107,21 @@ def check_files(state: RunState) -> None:
     """Gives every planned file its verdict; accepted files become bronze Parquet."""
     from ingestion import checking
 
-    planned = [
-        row
-        for row in state.batch_rows()
-        if row.status == FileStatus.ACTIVE and row.etag != staging_table.RETRACTION
-    ]
+    rows = state.batch_rows()
+    planned = [row for row in rows if _is_to_check(state, row)]
+    withdrawn = {row.replaces_id for row in rows if row.etag == staging_table.RETRACTION}
     with state.transaction() as connection:
         history = staging_table.rows_by_key(connection, (row.file_name for row in planned))
 
     def counted_elsewhere(hashes: Iterable[str]) -> Mapping[str, FileRow]:
         with state.transaction() as connection:
-            return staging_table.counted_by_content(connection, hashes)
+            found = staging_table.counted_by_content(connection, hashes)
+        return {content: row for content, row in found.items() if row.id not in withdrawn}
 
     checker = _checker(state)
     if state.batch_id is not None:
-        checking.remove_strays(checker.bronze, state.batch_id, planned)
+        wanted = [row for row in rows if row.status in (FileStatus.ACTIVE, FileStatus.SUPERSEDED)]
+        checking.remove_strays(checker.bronze, state.batch_id, wanted)
     state.checked = checking.check_batch(
         checker, planned, history, counted_elsewhere, lambda row: state.steps.show(row.file_name)
     )
@@ -129,6 +129,17 @@ def check_files(state: RunState) -> None:
         staging_table.record_verdicts(connection, [item.verdict for item in state.checked])
         if state.batch_id is not None:
             batches.move_batch(connection, state.batch_id, BatchState.BRONZE, state.run_id)
+
+
+def _is_to_check(state: RunState, row: FileRow) -> bool:
+    """Whether the row's file waits for its verdict: planned, or a copy that an interrupted run
+    found, of which the first may have been replaced since."""
+    if row.etag == staging_table.RETRACTION:
+        return False
+    if row.status == FileStatus.DUPLICATE:
+        downloads = state.services.workspace.downloads
+        return local_path(downloads, row.file_name, row.etag).exists()
+    return row.status == FileStatus.ACTIVE
 
 
 def _checker(state: RunState) -> Checker:

@@ -83,6 +83,28 @@ def check_ledger(entries: Sequence[LedgerEntry], accepted: Sequence[FileRow]) ->
             )
 
 
+def check_contents_once(entries: Sequence[LedgerEntry], rows: Sequence[FileRow]) -> None:
+    """No content counts under two names; else ``PipelineError``.
+
+    That can only be where the models refuse a correction, so that the version stays which a file
+    under another name was to replace.
+    """
+    refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
+    staying = {row.replaces_id: row for row in rows if row.id in refused}
+    contents = {row.content_sha256: staying[row.id] for row in rows if row.id in staying}
+    for row in rows:
+        correction = contents.get(row.content_sha256)
+        counts = row.status == FileStatus.ACTIVE and row.id not in refused
+        if counts and correction is not None and row.file_name != correction.file_name:
+            raise PipelineError(
+                f"The sales of {row.file_name} would count twice; nothing is published",
+                expected=f"a correction of {correction.file_name} that can be trusted",
+                found="one with too many bad rows, so its old version stays, which has the same "
+                f"content as {row.file_name}",
+                action=f"Send {correction.file_name} mended, and run again",
+            )
+
+
 def changed_verdicts(entries: Sequence[LedgerEntry], before: Sequence[FileRow]) -> list[str]:
     """One sentence for each published file of which other rows count than the last time.
 

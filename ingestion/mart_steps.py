@@ -166,6 +166,7 @@ def audit(
         if row.id in counted and (batch_ids is None or row.batch_id in batch_ids)
     ]
     ledger.check_ledger(entries, in_scope)
+    ledger.check_contents_once(entries, rows)
     state.warnings += ledger.changed_verdicts(entries, rows)
     state.move_to(BatchState.AUDITED)
     return entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,45 @@ def test_a_correction_replaces_what_counts_under_its_key(checker: checking.Check
         ("S", None),
         ("A", 1),
     ]
-    assert [path.name for path in checker.bronze.rglob("*.parquet")] == ["3.parquet"]
+    assert sorted(path.name for path in checker.bronze.rglob("*.parquet")) == [
+        "2.parquet",
+        "3.parquet",
+    ], "the months of the version between, which a run may have built, are made anew"
+
+
+def test_two_files_may_exchange_their_contents(checker: checking.Checker) -> None:
+    """Risk: a till mixed two names up, and after the correction neither day counts."""
+    old_a = row(1, "in/a.csv", status="I", batch_id=1, etag="e0")
+    old_b = row(2, "in/b.csv", status="I", batch_id=1, etag="e0")
+    new_a = put(checker, row(3, "in/a.csv"), HEADER + SALE + SALE)
+    new_b = put(checker, row(4, "in/b.csv"), HEADER + SALE)
+    history = {"in/a.csv": [old_a, new_a], "in/b.csv": [old_b, new_b]}
+
+    def counted(_: object) -> dict[str, FileRow]:
+        return {
+            hashlib.sha256(HEADER + SALE).hexdigest(): old_a,
+            hashlib.sha256(HEADER + SALE + SALE).hexdigest(): old_b,
+        }
+
+    checked = checking.check_batch(checker, [new_a, new_b], history, counted)
+    assert [(item.verdict.status, item.verdict.replaces_id) for item in checked] == [
+        ("A", 1),
+        ("A", 2),
+    ]
+
+
+def test_a_copy_counts_where_its_first_is_replaced_before_it_is_published(
+    checker: checking.Checker,
+) -> None:
+    """Risk: the copy names a first version that never counts, and the sales are nowhere."""
+    first = put(checker, row(1, "in/a.csv"), HEADER + SALE)
+    copy = put(checker, row(2, "in/b.csv"), HEADER + SALE)
+    newer = put(checker, row(3, "in/a.csv", etag="e2"), HEADER + SALE + SALE)
+    checked = checking.check_batch(
+        checker, [first, copy, newer], {"in/a.csv": [first, newer]}, lambda _: {}
+    )
+    assert [item.verdict.status for item in checked] == ["S", "A", "A"]
+    assert checked[0].verdict.reason == "superseded before it was published (id 3)"
 
 
 def test_a_broken_correction_replaces_nothing(checker: checking.Checker) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ingestion.contract import Contract
@@ -99,7 +99,7 @@ def check_batch(
     checker: Checker,
     rows: Sequence[FileRow],
     history: Mapping[str, Sequence[FileRow]],
-    counted_elsewhere: Callable[[Iterable[str]], Mapping[str, FileRow]],
+    counted_elsewhere: Callable[[Collection[str]], Mapping[str, FileRow]],
     progress: Callable[[FileRow], None] | None = None,
 ) -> list[CheckedFile]:
     """Checks the batch's planned files in the order of their rows.
@@ -117,7 +117,7 @@ def check_batch(
     counted = {
         content: row
         for content, row in counted_elsewhere(
-            report.content_sha256 for _, report in reports if report.accepted
+            [report.content_sha256 for _, report in reports if report.accepted]
         ).items()
         if row.id not in planned_ids
     }

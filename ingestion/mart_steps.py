@@ -43,8 +43,7 @@ def must_build(state: RunState, logic: str) -> bool:
     """Whether marts have to be built: accepted files, other logic than published, or on request."""
     if any(staging_table.is_accepted(row) for row in state.batch_rows()):
         return True
-    with state.transaction() as connection:
-        current = current_publication(connection)
+    current = state.in_transaction(current_publication)
     if current is None:
         return False
     if current.logic_hash != logic:
@@ -86,9 +85,10 @@ def batches_to_build(state: RunState, logic: str) -> list[int] | None:
         return None
     if not warehouse_state.can_increment(known, logic, workspace.warehouse):
         return None
-    rows = state.batch_rows()
-    with state.transaction() as connection:
-        replaced = staging_table.rows_by_id(connection, (row.replaces_id for row in rows))
+    replaced_ids = [row.replaces_id for row in state.batch_rows()]
+    replaced = state.in_transaction(
+        lambda connection: staging_table.rows_by_id(connection, replaced_ids)
+    )
     return sorted({state.batch_id, *(row.batch_id for row in replaced)})
 
 
@@ -97,9 +97,8 @@ def register_raw_tables(
 ) -> None:
     """Shows Spark the staging table's rows, the dimensions and the rows of every batch."""
     bronze = state.services.workspace.bronze
-    with state.transaction() as connection:
-        rows = staging_table.all_rows(connection)
-        known = set(batches.finished_batch_ids(connection))
+    rows = state.in_transaction(staging_table.all_rows)
+    known = set(state.in_transaction(batches.finished_batch_ids))
     raw_tables.write_files(bronze, rows)
     if state.batch_id is not None:
         known.add(state.batch_id)
@@ -146,8 +145,7 @@ def audit(
 ) -> list[LedgerEntry]:
     """Holds the models' counts against the reader's: the last gate before publishing."""
     entries = ledger.read_ledger(session, dbt_build.read_manifest(dbt), batch_ids)
-    with state.transaction() as connection:
-        rows = staging_table.all_rows(connection)
+    rows = state.in_transaction(staging_table.all_rows)
     counted = staging_table.counted_ids(rows)
     in_scope = [
         row

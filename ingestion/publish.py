@@ -15,13 +15,13 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from ingestion import mart_tables, publications
-from ingestion.database import transaction, translated_errors
+from ingestion.database import in_transaction, repeated
 from ingestion.mart_files import PublishedModel, ScannedTable, scan_table
 from ingestion.publication_manifest import (
     Manifest,
@@ -88,10 +88,10 @@ def publish(
     finish: Callable[[Connection], None],
     threads: int,
 ) -> Published:
-    """Publishes a new version. ``finish`` runs in the transaction that makes it visible."""
-    with transaction(engine) as connection:
-        current = publications.current_publication(connection)
-        version = publications.new_version(connection)
+    """Publishes a new version. ``finish`` runs in the transaction that makes it visible, and again
+    where that is repeated."""
+    current = in_transaction(engine, publications.current_publication)
+    version = in_transaction(engine, publications.new_version)
     last = read_current(store, current)
     before = {} if last is None else last.tables
     scanned = {
@@ -162,19 +162,24 @@ def show_version(
     marts = [table for table in manifest.tables.values() if table.in_database]
     rows_loaded = 0
     loads = []
-    with translated_errors(engine):
-        mart_tables.ensure_live_tables(engine, marts)
-        for mart in marts:
-            old = before.get(mart.name)
-            changed = changed_partitions(old, mart)
-            if not changed:
-                continue
-            files = [file for file in mart.files if "" in changed or file.partition in changed]
+    repeated(engine, lambda: mart_tables.ensure_live_tables(engine, marts))
+    for mart in marts:
+        old = before.get(mart.name)
+        changed = changed_partitions(old, mart)
+        if not changed:
+            continue
+        files = [file for file in mart.files if "" in changed or file.partition in changed]
+
+        def load(mart: MartTable = mart, files: Sequence[MartFile] = files) -> sa.Table[Any]:
             local = ((file.partition, local_path(mart, file)) for file in files)
-            table = mart_tables.load_beside(engine, mart, local)
-            loads.append((mart, table, ("",) if old is None else changed))
-            rows_loaded += sum(file.rows for file in files)
-    with transaction(engine) as connection:
+            return mart_tables.load_beside(engine, mart, local)
+
+        loads.append((mart, repeated(engine, load), ("",) if old is None else changed))
+        rows_loaded += sum(file.rows for file in files)
+
+    def swap(connection: Connection) -> None:
+        if publications.is_recorded(connection, manifest.version, manifest.run_id):
+            return  # done already; only the answer to the commit was lost
         for mart, table, partitions in loads:
             mart_tables.swap_in(connection, mart, table, partitions)
         publication = record(connection)
@@ -182,15 +187,16 @@ def show_version(
             connection,
             dataclasses.replace(publication, manifest_sha256=hashlib.sha256(content).hexdigest()),
         )
+
+    in_transaction(engine, swap)
     finish_pointer(store, engine, prefixes)
-    mart_tables.drop_loaded(engine, [table for _, table, _ in loads])
+    repeated(engine, lambda: mart_tables.drop_loaded(engine, [table for _, table, _ in loads]))
     return rows_loaded
 
 
 def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bool:
     """Makes the pointer name the version that the database shows; true if it had to move."""
-    with transaction(engine) as connection:
-        current = publications.current_publication(connection)
+    current = in_transaction(engine, publications.current_publication)
     if current is None or current.pointer_written:
         return False
     content = json.dumps(
@@ -206,8 +212,7 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bo
         store.put_bytes(prefixes.pointer_key, content, if_none_match="*")
     elif store.get_bytes(prefixes.pointer_key) != content:
         store.put_bytes(prefixes.pointer_key, content, if_match=there.etag)
-    with transaction(engine) as connection:
-        publications.record_pointer(connection, current.version)
+    in_transaction(engine, lambda found: publications.record_pointer(found, current.version))
     return True
 
 

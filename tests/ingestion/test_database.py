@@ -16,10 +16,10 @@ from ingestion.database import (
     column_type,
     connect,
     define_table,
-    describe,
     run_lock,
     transaction,
 )
+from ingestion.database_errors import describe
 from ingestion.errors import BusyError, PipelineError
 
 HOLD_LOCK = """

@@ -122,9 +122,41 @@ def test_a_batch_moves_only_as_the_table_of_moves_says(engine: Engine) -> None:
     with pytest.raises(PipelineError) as refused, transaction(engine) as connection:
         move_batch(connection, batch_id, BatchState.PUBLISHED, "run-1")
     assert str(refused.value) == (
-        "Batch 1 cannot become published. Expected: one of the states audited. Found: planned. "
-        "Run the command again; if it stays, look at the table pipeline_batches."
+        "Batch 1 cannot become published. Expected: one of the states audited, and no other run at "
+        "work on it. Found: planned, moved by run run-1. Run the command again; if it stays, look "
+        "at the table pipeline_batches."
     )
+
+
+def test_a_run_that_lost_its_lock_moves_nothing_any_more(engine: Engine) -> None:
+    """Risk: two runs at work on one batch both publish it."""
+    with transaction(engine) as connection:
+        batch_id = open_batch(connection, "run-1")
+        move_batch(connection, batch_id, BatchState.BRONZE, "run-1")
+        open_batch(connection, "run-2")
+        move_batch(connection, batch_id, BatchState.BRONZE, "run-2")
+    with pytest.raises(PipelineError) as refused, transaction(engine) as connection:
+        move_batch(connection, batch_id, BatchState.BUILT, "run-1")
+    assert str(refused.value) == (
+        "Batch 1 cannot become built. Expected: one of the states bronze, and no other run at work "
+        "on it. Found: bronze, moved by run run-2. Run the command again; if it stays, look at the "
+        "table pipeline_batches."
+    )
+
+
+def test_what_a_lost_answer_makes_a_run_repeat_is_done_once(engine: Engine) -> None:
+    """Risk: a commit whose answer was lost is made again, and a file has two rows."""
+    for _ in range(2):
+        deliver(engine, 1, "a.csv", "b.csv")
+        with transaction(engine) as connection:
+            batch_id = open_batch(connection, "run-1")
+    for state in (BatchState.BRONZE, BatchState.BUILT):
+        for _ in range(2):
+            with transaction(engine) as connection:
+                move_batch(connection, batch_id, state, "run-1")
+    with transaction(engine) as connection:
+        rows = staging_table.rows_of_batch(connection, 1)
+    assert [(row.id, row.file_name) for row in rows] == [(1, "a.csv"), (2, "b.csv")]
 
 
 def test_an_unfinished_batch_is_taken_up_instead_of_a_second_one(engine: Engine) -> None:
@@ -134,11 +166,11 @@ def test_an_unfinished_batch_is_taken_up_instead_of_a_second_one(engine: Engine)
         batch_id = open_batch(connection, "run-1")
         for state in way:
             move_batch(connection, batch_id, state, "run-1")
-            assert open_batch(connection, "run-2") == batch_id
+            assert open_batch(connection, "run-1") == batch_id
             for repeated in way[: way.index(state) + 1]:
-                move_batch(connection, batch_id, repeated, "run-2")
+                move_batch(connection, batch_id, repeated, "run-1")
         assert finished_batch_ids(connection) == []
-        move_batch(connection, batch_id, BatchState.PUBLISHED, "run-2")
+        move_batch(connection, batch_id, BatchState.PUBLISHED, "run-1")
         move_batch(connection, batch_id, BatchState.ARCHIVED, "run-2")
         assert finished_batch_ids(connection) == [batch_id]
         assert open_batch(connection, "run-3") == batch_id + 1

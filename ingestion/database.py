@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -29,6 +30,7 @@ _IDLE_SECONDS = 2_000_000  # 23 days, the most that a server on Windows takes
 _MYSQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"  # whatever the server's own mode is
 T = TypeVar("T")
 _KEY_TEXT_LENGTH = 191
+_LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 _TYPE = re.compile(r"^(?P<name>[a-z]+)(\((?P<precision>\d+),\s*(?P<scale>\d+)\))?$")
 _MYSQL_TABLE: dict[str, Any] = {
     "mysql_charset": "utf8mb4",
@@ -88,7 +90,7 @@ def column_type(data_type: str, key: bool = False) -> sa.types.TypeEngine[Any]:
     simple: dict[str, sa.types.TypeEngine[Any]] = {
         "int": sa.Integer(),
         "bigint": sa.BigInteger(),
-        "string": sa.String(_KEY_TEXT_LENGTH) if key else sa.Text(),
+        "string": sa.String(_KEY_TEXT_LENGTH) if key else _LONG_TEXT,
         "date": sa.Date(),
         "timestamp": sa.DateTime(),
         "boolean": sa.Boolean(),

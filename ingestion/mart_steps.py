@@ -22,8 +22,8 @@ from ingestion.batches import BatchState
 from ingestion.contract import Contract, read_contract
 from ingestion.dbt_build import BuildResult, DbtProject
 from ingestion.errors import PipelineError
-from ingestion.mart_files import published_models
-from ingestion.publication_manifest import touched_months
+from ingestion.mart_files import ScannedTable, published_models, scan_table
+from ingestion.publication_manifest import MartTable, touched_months
 from ingestion.publications import current_publication
 from ingestion.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.settings import Settings
@@ -166,6 +166,19 @@ def publish_marts(
 ) -> Published:
     """Both sinks as one version; the staging table and the batch change with them."""
     services = state.services
+    models = published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports)
+
+    def scan(version: int, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
+        return {
+            model.name: scan_table(
+                session,
+                model,
+                services.prefixes.marts[model.s3],
+                version,
+                before.get(model.name),
+            )
+            for model in models
+        }
 
     def finish(connection: Connection) -> None:
         counts = [entry.count for entry in entries]
@@ -176,8 +189,7 @@ def publish_marts(
     return publish.publish(
         services.store,
         services.engine,
-        session,
-        published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports),
+        scan,
         services.prefixes,
         run_id=state.run_id,
         logic_hash=logic,

@@ -13,16 +13,16 @@ import decimal
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from ingestion import mart_tables, publications
 from ingestion.database import in_transaction, repeated
-from ingestion.mart_files import PublishedModel, ScannedTable, scan_table
+from ingestion.mart_files import ScannedTable
 from ingestion.publication_manifest import (
     Manifest,
     MartFile,
@@ -34,12 +34,11 @@ from ingestion.publications import Publication
 from ingestion.staging_table import FileStatus, files, utc_now
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from ingestion.object_store import ObjectStore
 
 _LOG = logging.getLogger(__name__)
 POINTER = "current.json"
+Scan: TypeAlias = Callable[[int, Mapping[str, MartTable]], Mapping[str, ScannedTable]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +78,7 @@ def read_current(store: ObjectStore, current: Publication | None) -> Manifest | 
 def publish(
     store: ObjectStore,
     engine: Engine,
-    spark: SparkSession,
-    models: Sequence[PublishedModel],
+    scan: Scan,
     prefixes: Prefixes,
     *,
     run_id: str,
@@ -89,19 +87,16 @@ def publish(
     threads: int,
 ) -> Published:
     """Publishes a new version. ``finish`` runs in the transaction that makes it visible, and again
-    where that is repeated."""
+    where that is repeated.
+
+    ``scan`` gives the built tables by name, for a version's number and the tables published last.
+    """
     current = in_transaction(engine, publications.current_publication)
     version = in_transaction(engine, publications.new_version)
     last = read_current(store, current)
     before = {} if last is None else last.tables
-    scanned = {
-        model.name: scan_table(
-            spark, model, prefixes.marts[model.s3], version, before.get(model.name)
-        )
-        for model in models
-    }
-    folders = [f"{prefixes.marts[model.s3]}{model.name}/v{version:06d}/" for model in models]
-    uploaded = _upload(store, scanned.values(), folders, threads)
+    scanned = scan(version, before)
+    uploaded = _upload(store, list(scanned.values()), threads)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
     manifest = Manifest(version, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", tables)
@@ -137,7 +132,7 @@ def publish(
         objects_uploaded=len(uploaded),
         bytes_uploaded=sum(uploaded.values()),
         rows_loaded=rows_loaded,
-        database_tables=tuple(model.name for model in models if model.database),
+        database_tables=tuple(name for name, table in tables.items() if table.in_database),
     )
 
 
@@ -189,8 +184,8 @@ def show_version(
         )
 
     in_transaction(engine, swap)
-    finish_pointer(store, engine, prefixes)
     repeated(engine, lambda: mart_tables.drop_loaded(engine, [table for _, table, _ in loads]))
+    finish_pointer(store, engine, prefixes)  # last: should it fail, the next run does it
     return rows_loaded
 
 
@@ -216,13 +211,11 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bo
     return True
 
 
-def _upload(
-    store: ObjectStore, scanned: Iterable[ScannedTable], folders: Iterable[str], threads: int
-) -> dict[str, int]:
+def _upload(store: ObjectStore, scanned: Sequence[ScannedTable], threads: int) -> dict[str, int]:
     """Uploads the new files; what an interrupted run left in this version's folders goes first."""
     fresh = {key: path for item in scanned for key, path in item.fresh_files().items()}
-    for folder in folders:
-        for leftover in store.list_objects(folder):
+    for item in scanned:
+        for leftover in store.list_objects(item.key_prefix):
             if leftover.key not in fresh:
                 _LOG.info("removing %s, left by an interrupted run", leftover.key)
                 store.delete(leftover.key)

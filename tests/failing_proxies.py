@@ -8,7 +8,7 @@ import http.client
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,42 +27,56 @@ _STATUS = {
 }
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Fault:
-    """What goes wrong: ``kind`` is an S3 error code, RESET, NO_ANSWER or CUT, at the ``at``-th call
-    (counted from 1; 0: never) and, if it ``lasts``, at each later one."""
+    """What goes wrong: ``kind`` is an S3 error code, RESET, NO_ANSWER or CUT.
 
-    kind: str = RESET
-    at: int = 0
-    lasts: bool = False
+    ``when`` says with which calls, from their number, which counts from 1, and whether the same
+    call came before.
+    """
 
-    def hits(self, number: int) -> bool:
-        """Whether this call is to fail."""
-        return 0 < self.at <= number if self.lasts else number == self.at
+    kind: str
+    when: Callable[[int, bool], bool]
 
 
 class Proxy:
-    """The calls that came through, and the fault that one of them meets."""
+    """The calls that came through, and the fault that some of them meet."""
 
     def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.fault = Fault()
         self._lock = threading.Lock()
+        self.plan(None)
 
-    def plan(self, kind: str = RESET, at: int = 0, *, lasts: bool = False) -> None:
-        """Counts calls from 1 again; the ``at``-th is to fail."""
+    def plan(self, fault: Fault | None) -> None:
+        """From now on; calls are counted from 1 again."""
         with self._lock:
-            self.calls, self.fault = [], Fault(kind, at, lasts)
-
-    def has_hit(self) -> bool:
-        """Whether the planned call came."""
-        return len(self.calls) >= self.fault.at > 0
+            self.calls: list[str] = []
+            self.failed: list[str] = []
+            self.fault = fault
 
     def next_fault(self, call: str) -> str | None:
         """Notes a call, and says what goes wrong with it."""
         with self._lock:
+            came_before = call in self.calls
             self.calls.append(call)
-            return self.fault.kind if self.fault.hits(len(self.calls)) else None
+            if self.fault is None or not self.fault.when(len(self.calls), came_before):
+                return None
+            self.failed.append(call)
+            return self.fault.kind
+
+
+def nth(kind: str, number: int) -> Fault:
+    """The n-th call fails."""
+    return Fault(kind, lambda at, _: at == number)
+
+
+def from_nth(kind: str, number: int) -> Fault:
+    """The n-th call fails, and each one after it."""
+    return Fault(kind, lambda at, _: at >= number)
+
+
+def each_first(kind: str) -> Fault:
+    """Every call fails when it is made for the first time."""
+    return Fault(kind, lambda _, came_before: not came_before)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 
 from ingestion.database import connect, define_table, in_transaction, run_lock, transaction
 from ingestion.errors import BusyError, PipelineError
-from tests.failing_proxies import NO_ANSWER, RESET, Proxy, database_proxy
+from tests.failing_proxies import NO_ANSWER, RESET, Proxy, database_proxy, from_nth, nth
 from tests.services import MariaDb
 
 MOST_COMMANDS = 100
@@ -87,9 +87,9 @@ def test_a_transaction_cut_at_any_command_is_done_once(
                 connection.execute(table.update().where(table.c.name == name).values(amount=number))
             return number
 
-        line.proxy.plan(kind, number)
+        line.proxy.plan(nth(kind, number))
         assert in_transaction(line.through, work) == number
-        if not line.proxy.has_hit():
+        if not line.proxy.failed:
             break
         assert amounts(line.past) == [number, number]
         assert len(pauses) in (number, number - 1)  # a broken idle connection costs no pause
@@ -101,7 +101,7 @@ def test_a_transaction_cut_at_any_command_is_done_once(
 def test_pauses_grow_and_come_to_an_end(line: Line, pauses: list[float]) -> None:
     """Risk: a database that stays away is asked without a pause, or for ever."""
     accounts(line.past)
-    line.proxy.plan(RESET, 1, lasts=True)
+    line.proxy.plan(from_nth(RESET, 1))
     with pytest.raises(PipelineError) as lost:
         in_transaction(line.through, lambda connection: connection.execute(sa.text("select 1")))
     assert str(lost.value) == (
@@ -132,7 +132,7 @@ def test_a_lasting_failure_is_told_at_once(
         name = line.past.url.database
         mariadb_server.execute(f"revoke select on {name}.* from `{name}`@`127.0.0.1`")
         line.through.dispose()  # a connection keeps the grants that it began with
-    line.proxy.plan()
+    line.proxy.plan(None)
     with pytest.raises(PipelineError) as refused:
         in_transaction(line.through, lambda connection: connection.execute(sa.text(statement)))
     assert sentence in str(refused.value)
@@ -159,7 +159,7 @@ def test_a_connection_that_broke_between_two_steps_is_replaced(
         time_out = threading.Event()
         time_out.wait(2.1)
     else:
-        line.proxy.plan(RESET, 1)
+        line.proxy.plan(nth(RESET, 1))
     assert in_transaction(line.through, ask) != before
     assert pauses == []
 
@@ -206,9 +206,9 @@ def test_the_next_statement_sees_what_another_has_committed(line: Line) -> None:
 def test_the_run_lock_is_taken_over_a_bad_line(line: Line, pauses: list[float], kind: str) -> None:
     """Risk: the lock that a broken connection still holds turns its own run away."""
     for number in range(1, MOST_COMMANDS):
-        line.proxy.plan(kind, number)
+        line.proxy.plan(nth(kind, number))
         with run_lock(line.through):
-            has_hit = line.proxy.has_hit()
+            has_hit = bool(line.proxy.failed)
             with pytest.raises(BusyError), run_lock(line.past):
                 pass
         with contextlib.ExitStack() as stack:

@@ -13,6 +13,7 @@ from ingestion import staging_table
 from ingestion.batches import BatchState, finished_batch_ids, move_batch, open_batch
 from ingestion.database import connect, transaction
 from ingestion.errors import PipelineError
+from ingestion.publications import Publication, add_publication, is_recorded
 from ingestion.staging_table import Delivery, FileCount, FileStatus, Verdict
 
 HASHES = {name: name * 64 for name in "abc"}
@@ -174,3 +175,27 @@ def test_an_unfinished_batch_is_taken_up_instead_of_a_second_one(engine: Engine)
         move_batch(connection, batch_id, BatchState.ARCHIVED, "run-2")
         assert finished_batch_ids(connection) == [batch_id]
         assert open_batch(connection, "run-3") == batch_id + 1
+
+
+def test_a_version_of_another_run_is_not_published_over(engine: Engine) -> None:
+    """Risk: two runs that both believe they have the lock publish the same version."""
+    publication = Publication(
+        version=1,
+        run_id="run-1",
+        published_at=staging_table.utc_now(),
+        manifest_key="publications/manifests/v000001.json",
+        manifest_sha256="0" * 64,
+        logic_hash="0" * 64,
+        rows_total=1,
+        amount_total=decimal.Decimal("1.10"),
+    )
+    with transaction(engine) as connection:
+        assert not is_recorded(connection, 1, "run-1")
+        add_publication(connection, publication)
+        assert is_recorded(connection, 1, "run-1")
+        with pytest.raises(PipelineError) as refused:
+            is_recorded(connection, 1, "run-2")
+    assert str(refused.value) == (
+        "Version 1 was published by another run meanwhile. Found: run run-1. Run again; the run "
+        "goes on where it stopped."
+    )

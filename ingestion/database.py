@@ -245,5 +245,7 @@ def _mysql_lock(engine: Engine, busy: BusyError) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(SQLAlchemyError):  # at once; a closed connection frees it later
+            holder.execute(sa.select(sa.func.release_lock(name)))
         holder.invalidate()
         holder.close()

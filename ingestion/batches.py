@@ -89,19 +89,28 @@ def open_batch(connection: Connection, run_id: str) -> int:
 
 
 def move_batch(connection: Connection, batch_id: int, to: BatchState, run_id: str) -> None:
-    """Moves the batch to ``to``; ``PipelineError`` where the table of moves does not allow it."""
+    """Moves the batch to ``to``; ``PipelineError`` where the table of moves does not allow it.
+
+    A run may make its own last move twice. Only to plan and to archive may it move a batch that
+    another run has moved last: a run that lost the run lock stops here.
+    """
     allowed = [start.value for start, end in MOVES if end == to]
+    is_ours = batches.c.run_id == run_id
+    may_move = batches.c.state.in_(allowed)
+    if to not in (BatchState.PLANNED, BatchState.ARCHIVED):
+        may_move &= is_ours
     moved = connection.execute(
         batches.update()
-        .where(batches.c.batch_id == batch_id, batches.c.state.in_(allowed))
+        .where(batches.c.batch_id == batch_id, may_move | (is_ours & (batches.c.state == to)))
         .values(state=to.value, run_id=run_id, updated_at=utc_now())
     )
     if moved.rowcount != 1:
-        query = sa.select(batches.c.state).where(batches.c.batch_id == batch_id)
+        query = sa.select(batches.c.state, batches.c.run_id).where(batches.c.batch_id == batch_id)
+        found = connection.execute(query).first()
         raise PipelineError(
             f"Batch {batch_id} cannot become {to.value}",
-            expected=f"one of the states {', '.join(allowed)}",
-            found=str(connection.execute(query).scalar()),
+            expected=f"one of the states {', '.join(allowed)}, and no other run at work on it",
+            found=f"{found.state}, moved by run {found.run_id}" if found else "no such batch",
             action="Run the command again; if it stays, look at the table pipeline_batches",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ingestion.contract import Contract
@@ -99,7 +99,7 @@ def check_batch(
     checker: Checker,
     rows: Sequence[FileRow],
     history: Mapping[str, Sequence[FileRow]],
-    counted_elsewhere: Callable[[Iterable[str]], Mapping[str, FileRow]],
+    counted_elsewhere: Callable[[Collection[str]], Mapping[str, FileRow]],
     progress: Callable[[FileRow], None] | None = None,
 ) -> list[CheckedFile]:
     """Checks the batch's planned files in the order of their rows.
@@ -116,7 +116,7 @@ def check_batch(
             progress(row)
     planned_ids = {row.id for row in rows}
     newest = {row.file_name: row for row, report in reports if report.accepted}
-    hashes = {report.content_sha256 for _, report in reports if report.accepted}
+    hashes = [report.content_sha256 for _, report in reports if report.accepted]
     counted = {  # what a newer version of this batch replaces makes room for its content elsewhere
         content: row
         for content, row in counted_elsewhere(hashes).items()

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import itertools
+import logging
+import random
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
-from sqlalchemy.exc import (
-    DBAPIError,
-    InterfaceError,
-    OperationalError,
-    SQLAlchemyError,
-    StatementError,
-)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from ingestion.database_errors import database_error, is_transient
 from ingestion.errors import BusyError, PipelineError
 
+_LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 10
 _BUSY_SECONDS = 30
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds; each is stretched up to twofold
+_SECONDS_TO_FREE = 5  # until the server frees the lock of a connection that broke
+_IDLE_SECONDS = 2_000_000  # 23 days, the most that a server on Windows takes
+_MYSQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"  # whatever the server's own mode is
+T = TypeVar("T")
 _KEY_TEXT_LENGTH = 191
+_LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 _TYPE = re.compile(r"^(?P<name>[a-z]+)(\((?P<precision>\d+),\s*(?P<scale>\d+)\))?$")
 _MYSQL_TABLE: dict[str, Any] = {
     "mysql_charset": "utf8mb4",
@@ -83,7 +90,7 @@ def column_type(data_type: str, key: bool = False) -> sa.types.TypeEngine[Any]:
     simple: dict[str, sa.types.TypeEngine[Any]] = {
         "int": sa.Integer(),
         "bigint": sa.BigInteger(),
-        "string": sa.String(_KEY_TEXT_LENGTH) if key else sa.Text(),
+        "string": sa.String(_KEY_TEXT_LENGTH) if key else _LONG_TEXT,
         "date": sa.Date(),
         "timestamp": sa.DateTime(),
         "boolean": sa.Boolean(),
@@ -106,7 +113,9 @@ def connect(url: URL, pool_size: int = 5) -> Engine:
     """A pooled engine that has answered once.
 
     MySQL sessions run READ COMMITTED, so that a status written by another process is seen at the
-    next statement. Raises ``PipelineError`` with one sentence when the database refuses.
+    next statement, and in strict mode, so that a value that does not fit is an error. A pooled
+    connection that broke while it was idle is replaced. Raises ``PipelineError`` with one sentence
+    when the database refuses.
     """
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
@@ -118,11 +127,16 @@ def connect(url: URL, pool_size: int = 5) -> Engine:
             pool_size=pool_size,
             pool_pre_ping=True,
             pool_recycle=1800,
+            pool_reset_on_return=None,  # each transaction has ended by then
             isolation_level="READ COMMITTED",
-            connect_args={"connect_timeout": _CONNECT_SECONDS},
+            connect_args={"connect_timeout": _CONNECT_SECONDS, "sql_mode": _MYSQL_MODE},
         )
-    with translated_errors(engine), engine.connect() as connection:
-        connection.execute(sa.text("select 1"))
+
+    def ask() -> None:
+        with engine.connect() as connection:
+            connection.execute(sa.text("select 1"))
+
+    repeated(engine, ask, _PAUSES[:3])  # a wrong address is told within seconds
     return engine
 
 
@@ -137,53 +151,46 @@ def translated_errors(engine: Engine) -> Iterator[None]:
     """Turns a driver's error into one sentence that names the database but no secret."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
-        raise _refused(engine.url, error) from error
     except SQLAlchemyError as error:
-        cause = error.orig if isinstance(error, StatementError) else error
-        if isinstance(cause, PipelineError):  # raised by one of our own types
-            raise cause from error
-        raise PipelineError(
-            f"The database {describe(engine.url)} failed", found=_driver_text(cause)
-        ) from error
+        raise database_error(engine.url, error) from error
 
 
 @contextlib.contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction, committed at the end of the block; errors come out as one sentence."""
+    """One transaction, committed at the end of the block; errors come out as one sentence.
+
+    For work that must not be done twice; :func:`in_transaction` does any other.
+    """
     with translated_errors(engine), engine.begin() as connection:
         yield connection
 
 
-def describe(url: URL) -> str:
-    """The URL without password or query, fit for messages."""
-    return url.set(query={}).render_as_string(hide_password=True)
+def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """What ``work`` returns, in one transaction, committed and repeated like :func:`repeated`."""
+
+    def once() -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+    return repeated(engine, once)
 
 
-def _driver_text(error: object) -> str:
-    arguments: Sequence[object] = getattr(error, "args", ())
-    if len(arguments) == 2:
-        return f"{arguments[1]} (error {arguments[0]})"
-    return str(error)
+def repeated(engine: Engine, work: Callable[[], T], pauses: Sequence[float] = _PAUSES) -> T:
+    """What ``work`` returns; begun anew, after a growing, random pause, where it failed in passing.
 
-
-def _refused(url: URL, error: DBAPIError) -> PipelineError:
-    arguments: Sequence[object] = getattr(error.orig, "args", ())
-    code = arguments[0] if arguments else None
-    advice = {
-        1044: "Check the grants of the account on this schema",
-        1045: "Check user and password (RETAIL_DATABASE_URL, RETAIL_DATABASE_PASSWORD)",
-        1049: "Create the schema, or name another one in RETAIL_DATABASE_URL",
-        1142: "Check the grants of the account on this schema",
-        1698: "Check user and password (RETAIL_DATABASE_URL, RETAIL_DATABASE_PASSWORD)",
-        2003: "Check host and port in RETAIL_DATABASE_URL, and that the server runs",
-    }
-    action = advice.get(code if isinstance(code, int) else 0, "Check RETAIL_DATABASE_URL")
-    return PipelineError(
-        f"The database {describe(url)} cannot be used",
-        found=_driver_text(error.orig),
-        action=action,
-    )
+    A commit may have been done although its answer was lost, so ``work`` done twice must be the
+    same as done once. What remains an error comes out as one sentence.
+    """
+    with translated_errors(engine):
+        for pause in pauses:
+            try:
+                return work()
+            except DBAPIError as error:
+                if not is_transient(error):
+                    raise
+                _LOG.warning("%s", database_error(engine.url, error).what + "; trying again")
+            time.sleep(pause * random.uniform(1, 2))
+        return work()
 
 
 @contextlib.contextmanager
@@ -191,7 +198,8 @@ def run_lock(engine: Engine) -> Iterator[None]:
     """Holds the one lock of this database; ``BusyError`` at once when another run has it.
 
     MySQL: ``GET_LOCK`` on a connection of its own. SQLite: an exclusive transaction on a file
-    beside the database. Both free themselves when the process dies.
+    beside the database. Both free themselves when the process dies. MySQL's also goes with its
+    connection: whoever works on without it is stopped by ``move_batch`` and ``add_publication``.
     """
     busy = BusyError(
         "Another run is at work on this database",
@@ -216,13 +224,28 @@ def _sqlite_lock(engine: Engine, busy: BusyError) -> Iterator[None]:
 
 
 def _mysql_lock(engine: Engine, busy: BusyError) -> Iterator[None]:
-    with translated_errors(engine):
-        holder: Connection = engine.connect()
+    name = sa.func.concat("retail_mart:", sa.func.left(sa.func.sha1(sa.func.database()), 32))
+    waits = itertools.chain([0], itertools.repeat(_SECONDS_TO_FREE))
+
+    def take() -> Connection | None:
+        holder = engine.connect()
+        try:
+            holder.exec_driver_sql(f"set session wait_timeout = {_IDLE_SECONDS}")
+            if holder.execute(sa.select(sa.func.get_lock(name, next(waits)))).scalar() == 1:
+                return holder
+        except BaseException:
+            holder.invalidate()
+            raise
+        holder.close()
+        return None
+
+    holder = repeated(engine, take)
+    if holder is None:
+        raise busy
     try:
-        name = sa.func.concat("retail_mart:", sa.func.left(sa.func.sha1(sa.func.database()), 32))
-        if holder.execute(sa.select(sa.func.get_lock(name, 0))).scalar() != 1:
-            raise busy
         yield
     finally:
+        with contextlib.suppress(SQLAlchemyError):  # at once; a closed connection frees it later
+            holder.execute(sa.select(sa.func.release_lock(name)))
         holder.invalidate()
         holder.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ingestion import archive, batches, intake, staging_table
@@ -20,6 +20,9 @@ from ingestion.spark import find_java
 from ingestion.staging_table import Delivery, FileRow, FileStatus
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from ingestion.batches import Batch
     from ingestion.checking import Checker
     from ingestion.verdicts import FileReport
 
@@ -32,12 +35,9 @@ def take_files(state: RunState) -> bool:
     downloads = state.services.workspace.downloads
     with state.steps.step("list inbox"):
         objects = intake.list_inbox(store, settings.inbox_prefix)
-        with state.transaction() as connection:
-            unfinished = batches.unfinished_batch(connection)
-            pending: list[FileRow] = []
-            if unfinished is not None:
-                pending = staging_table.rows_of_batch(connection, unfinished.batch_id)
-            history = staging_table.rows_by_key(connection, (info.key for info in objects))
+        keys = [info.key for info in objects]
+        unfinished, pending = state.in_transaction(_unfinished)
+        history = state.in_transaction(lambda found: staging_table.rows_by_key(found, keys))
         inbox = intake.sort_inbox(objects, pending, store.location)
         kept = {(row.file_name, row.etag) for row in pending}
         removed = intake.clean_downloads(downloads, kept)
@@ -67,15 +67,21 @@ def take_files(state: RunState) -> bool:
     ]
     if not planned and unfinished is None:
         return False
-    with state.transaction() as connection:
-        state.batch_id = batches.open_batch(connection, state.run_id)
-        staging_table.add_deliveries(
-            connection,
-            sorted(planned, key=lambda delivery: delivery.key),
-            batch_id=state.batch_id,
-            run_id=state.run_id,
-        )
+    planned.sort(key=lambda delivery: delivery.key)
+    state.batch_id = state.in_transaction(lambda connection: _plan(connection, planned, state))
     return True
+
+
+def _unfinished(connection: Connection) -> tuple[Batch | None, list[FileRow]]:
+    batch = batches.unfinished_batch(connection)
+    rows = [] if batch is None else staging_table.rows_of_batch(connection, batch.batch_id)
+    return batch, rows
+
+
+def _plan(connection: Connection, planned: Sequence[Delivery], state: RunState) -> int:
+    batch_id = batches.open_batch(connection, state.run_id)
+    staging_table.add_deliveries(connection, planned, batch_id=batch_id, run_id=state.run_id)
+    return batch_id
 
 
 def _is_csv_name(state: RunState, key: str) -> bool:
@@ -96,10 +102,13 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
         locations[row.id] = store.location(
             store.move(info, _target_key(state, row), delivery.sha256)
         )
-    with state.transaction() as connection:
+
+    def record(connection: Connection) -> None:
         staging_table.record_locations(connection, locations)
         for _, row in repeats:
             staging_table.add_note(connection, row, "already loaded: sent again, counted once")
+
+    state.in_transaction(record)
     state.repeated = len(repeats)
 
 
@@ -110,12 +119,13 @@ def check_files(state: RunState) -> None:
     rows = state.batch_rows()
     planned = [row for row in rows if _is_to_check(state, row)]
     withdrawn = {row.replaces_id for row in rows if row.etag == staging_table.RETRACTION}
-    with state.transaction() as connection:
-        history = staging_table.rows_by_key(connection, (row.file_name for row in planned))
+    keys = [row.file_name for row in planned]
+    history = state.in_transaction(lambda connection: staging_table.rows_by_key(connection, keys))
 
-    def counted_elsewhere(hashes: Iterable[str]) -> Mapping[str, FileRow]:
-        with state.transaction() as connection:
-            found = staging_table.counted_by_content(connection, hashes)
+    def counted_elsewhere(hashes: Collection[str]) -> Mapping[str, FileRow]:
+        found = state.in_transaction(
+            lambda connection: staging_table.counted_by_content(connection, hashes)
+        )
         return {content: row for content, row in found.items() if row.id not in withdrawn}
 
     checker = _checker(state)
@@ -125,10 +135,13 @@ def check_files(state: RunState) -> None:
     state.checked = checking.check_batch(
         checker, planned, history, counted_elsewhere, lambda row: state.steps.show(row.file_name)
     )
-    with state.transaction() as connection:
+
+    def record(connection: Connection) -> None:
         staging_table.record_verdicts(connection, [item.verdict for item in state.checked])
         if state.batch_id is not None:
             batches.move_batch(connection, state.batch_id, BatchState.BRONZE, state.run_id)
+
+    state.in_transaction(record)
 
 
 def _is_to_check(state: RunState, row: FileRow) -> bool:
@@ -161,8 +174,7 @@ def restore_bronze(state: RunState, batch_ids: Sequence[int] | None) -> None:
     Of the given batches; None means of all. Raises ``PipelineError`` where the archived object is
     gone or has other content.
     """
-    with state.transaction() as connection:
-        rows = staging_table.all_rows(connection)
+    rows = state.in_transaction(staging_table.all_rows)
     bronze = state.services.workspace.bronze
     for row in rows:
         was_read = row.rows_valid is not None and row.etag != staging_table.RETRACTION
@@ -206,8 +218,7 @@ def archive_batch(state: RunState) -> None:
 
 def archive_last_batch(state: RunState) -> None:
     """Archives a batch that an earlier run published but did not archive."""
-    with state.transaction() as connection:
-        batch = batches.unfinished_batch(connection)
+    batch = state.in_transaction(batches.unfinished_batch)
     if batch is not None and batch.state == BatchState.PUBLISHED:
         state.batch_id = batch.batch_id
         archive_batch(state)
@@ -230,8 +241,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
             report = reports.get(row.id) or _report_again(state, row)
             archive.put_reasons(store, row, report, store.key_at(locations[row.id]))
             state.set_aside.append((row, locations[row.id]))
-    with state.transaction() as connection:
-        staging_table.record_locations(connection, locations)
+    state.in_transaction(lambda connection: staging_table.record_locations(connection, locations))
 
 
 def _report_again(state: RunState, row: FileRow) -> FileReport:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from ingestion.contract import Contract, ContractColumn, read_contract
-from ingestion.database import column_type, define_table, translated_errors
+from ingestion.database import column_type, define_table, in_transaction, repeated
 from ingestion.errors import PipelineError, UsageError
 from ingestion.headers import normalised, shown
 
@@ -85,13 +85,15 @@ def load_dimensions(engine: Engine, folder: Path, contract_file: Path) -> tuple[
         mistakes += itertools.islice(of_file, _MISTAKES_A_FILE)
     if mistakes:
         raise _refused(folder, mistakes)
-    with translated_errors(engine):
-        _prepare_tables(engine, contracts)
-        with engine.begin() as connection:
-            return tuple(
-                _upsert(connection, table, contract, _sound_rows(folder, table, contract))
-                for table, contract in contracts.items()
-            )
+
+    def load(connection: Connection) -> tuple[DimensionLoad, ...]:
+        return tuple(
+            _upsert(connection, table, contract, _sound_rows(folder, table, contract))
+            for table, contract in contracts.items()
+        )
+
+    repeated(engine, lambda: _prepare_tables(engine, contracts))
+    return in_transaction(engine, load)
 
 
 def export_dimensions(engine: Engine, contract_file: Path, destination: Path) -> dict[str, Path]:
@@ -104,13 +106,15 @@ def export_dimensions(engine: Engine, contract_file: Path, destination: Path) ->
     the contract's type raises ``PipelineError`` naming table, key and column.
     """
     contracts = _read_contracts(contract_file)
-    with translated_errors(engine):
-        _prepare_tables(engine, contracts)
-        with engine.connect() as connection:
-            return {
-                table: _export(connection, table, contract, destination / table)
-                for table, contract in contracts.items()
-            }
+
+    def export(connection: Connection) -> dict[str, Path]:
+        return {
+            table: _export(connection, table, contract, destination / table)
+            for table, contract in contracts.items()
+        }
+
+    repeated(engine, lambda: _prepare_tables(engine, contracts))
+    return in_transaction(engine, export)
 
 
 def _read_contracts(contract_file: Path) -> dict[str, Contract]:

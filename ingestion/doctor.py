@@ -66,7 +66,8 @@ def _java(_settings: Settings) -> str:
 def _database(settings: Settings) -> str:
     import sqlalchemy as sa
 
-    from ingestion.database import describe, transaction
+    from ingestion.database import transaction
+    from ingestion.database_errors import describe
     from ingestion.dimensions import DIMENSION_TABLES
     from ingestion.services import open_database
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion import publications, publish
-from ingestion.database import transaction
+from ingestion.database import in_transaction
 from ingestion.errors import PipelineError
 from ingestion.publication_manifest import Manifest, MartFile, MartTable, from_json
 from ingestion.publications import Publication
@@ -26,8 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 def list_publications(services: Services) -> list[Publication]:
     """The versions that can be shown again, oldest first; the last one is current."""
-    with transaction(services.engine) as connection:
-        return publications.kept_publications(connection)
+    return in_transaction(services.engine, publications.kept_publications)
 
 
 def roll_back(services: Services, version: int | None, run_id: str) -> Publication:
@@ -90,8 +89,7 @@ def _chosen(kept: list[Publication], version: int | None) -> Publication:
 
 def rollback_notices(services: Services) -> list[str]:
     """What a run says while readers see an older version again; else nothing."""
-    with transaction(services.engine) as connection:
-        current = publications.current_publication(connection)
+    current = in_transaction(services.engine, publications.current_publication)
     if current is None or current.rolled_back_to is None:
         return []
     return [
@@ -118,8 +116,8 @@ def remove_old(services: Services, keep: int) -> int:
             store.delete(key)
             removed += 1
         store.delete(item.manifest_key)
-    with transaction(services.engine) as connection:
-        publications.forget_publications(connection, [item.version for item in old])
+    versions = [item.version for item in old]
+    in_transaction(services.engine, lambda found: publications.forget_publications(found, versions))
     _LOG.info("versions up to %d are gone, with %d objects", old[-1].version, removed)
     return removed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +60,12 @@ def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[Pu
 
 @dataclasses.dataclass(frozen=True)
 class ScannedTable:
-    """A built table, its folder, and the keys of its files that are not published yet."""
+    """A built table, its folder, where this version's files of it go on S3, and the keys of those
+    that are not published yet."""
 
     table: MartTable
     folder: Path
+    key_prefix: str
     fresh_keys: frozenset[str]
 
     def fresh_files(self) -> dict[str, Path]:
@@ -78,13 +80,27 @@ class ScannedTable:
 def scan_table(
     spark: SparkSession, model: PublishedModel, prefix: str, version: int, last: MartTable | None
 ) -> ScannedTable:
-    """The model's table as it stands in the warehouse.
+    """The model's table as it stands in the warehouse; see :func:`scan_files`."""
+    folder, partition_columns, partitions = _layout(spark, model)
+    return scan_files(
+        model, folder, partition_columns, partitions, f"{prefix}{model.name}/v{version:06d}/", last
+    )
+
+
+def scan_files(
+    model: PublishedModel,
+    folder: Path,
+    partition_columns: tuple[str, ...],
+    partitions: Sequence[str],
+    key_prefix: str,
+    last: MartTable | None,
+) -> ScannedTable:
+    """The Parquet files in the partitions' folders, those without rows left out.
 
     A file that the last publication already has (same path and size; Spark gives every written
     file a name of its own) is carried by reference: neither read nor hashed again.
     """
     known = {} if last is None else {file.path: file for file in last.files}
-    folder, partition_columns, partitions = _layout(spark, model)
     files: list[MartFile] = []
     fresh: set[str] = set()
     for partition in partitions:
@@ -94,7 +110,7 @@ def scan_table(
             if carried is not None and carried.size == path.stat().st_size:
                 files.append(carried)
                 continue
-            file = _described(path, relative, f"{prefix}{model.name}/v{version:06d}/{relative}")
+            file = _described(path, relative, f"{key_prefix}{relative}")
             if file.rows:
                 files.append(file)
                 fresh.add(file.key)
@@ -106,7 +122,7 @@ def scan_table(
         partition_columns=partition_columns,
         files=tuple(files),
     )
-    return ScannedTable(table, folder, frozenset(fresh))
+    return ScannedTable(table, folder, key_prefix, frozenset(fresh))
 
 
 def _layout(

@@ -22,8 +22,8 @@ from ingestion.batches import BatchState
 from ingestion.contract import Contract, read_contract
 from ingestion.dbt_build import BuildResult, DbtProject
 from ingestion.errors import PipelineError
-from ingestion.mart_files import published_models
-from ingestion.publication_manifest import touched_months
+from ingestion.mart_files import ScannedTable, published_models, scan_table
+from ingestion.publication_manifest import MartTable, touched_months
 from ingestion.publications import current_publication
 from ingestion.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.settings import Settings
@@ -45,8 +45,7 @@ def must_build(state: RunState, logic: str) -> bool:
     """Whether marts have to be built: accepted files, other logic than published, or on request."""
     if any(staging_table.is_accepted(row) for row in state.batch_rows()):
         return True
-    with state.transaction() as connection:
-        current = current_publication(connection)
+    current = state.in_transaction(current_publication)
     if current is None:
         return False
     if current.logic_hash != logic:
@@ -76,8 +75,7 @@ def dbt_project(settings: Settings) -> DbtProject:
 
 def counted_rows(state: RunState) -> int:
     """The rows of all files that count: as many as the work of one run can touch."""
-    with state.transaction() as connection:
-        rows = staging_table.all_rows(connection)
+    rows = state.in_transaction(staging_table.all_rows)
     counted = staging_table.counted_ids(rows)
     return sum(row.rows_read or 0 for row in rows if row.id in counted)
 
@@ -97,9 +95,10 @@ def batches_to_build(state: RunState, logic: str) -> list[int] | None:
         return None
     if not warehouse_state.can_increment(known, logic, workspace.warehouse):
         return None
-    rows = state.batch_rows()
-    with state.transaction() as connection:
-        replaced = staging_table.rows_by_id(connection, (row.replaces_id for row in rows))
+    replaced_ids = [row.replaces_id for row in state.batch_rows()]
+    replaced = state.in_transaction(
+        lambda connection: staging_table.rows_by_id(connection, replaced_ids)
+    )
     return sorted({state.batch_id, *(row.batch_id for row in replaced)})
 
 
@@ -108,9 +107,8 @@ def register_raw_tables(
 ) -> None:
     """Shows Spark the staging table's rows, the dimensions and the rows of every batch."""
     bronze = state.services.workspace.bronze
-    with state.transaction() as connection:
-        rows = staging_table.all_rows(connection)
-        known = set(batches.finished_batch_ids(connection))
+    rows = state.in_transaction(staging_table.all_rows)
+    known = set(state.in_transaction(batches.finished_batch_ids))
     raw_tables.write_files(bronze, rows)
     if state.batch_id is not None:
         known.add(state.batch_id)
@@ -157,8 +155,7 @@ def audit(
 ) -> list[LedgerEntry]:
     """Holds the models' counts against the reader's: the last gate before publishing."""
     entries = ledger.read_ledger(session, dbt_build.read_manifest(dbt), batch_ids)
-    with state.transaction() as connection:
-        rows = staging_table.all_rows(connection)
+    rows = state.in_transaction(staging_table.all_rows)
     counted = staging_table.counted_ids(rows)
     in_scope = [
         row
@@ -181,6 +178,19 @@ def publish_marts(
 ) -> Published:
     """Both sinks as one version; the staging table and the batch change with them."""
     services = state.services
+    models = published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports)
+
+    def scan(version: int, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
+        return {
+            model.name: scan_table(
+                session,
+                model,
+                services.prefixes.marts[model.s3],
+                version,
+                before.get(model.name),
+            )
+            for model in models
+        }
 
     def finish(connection: Connection) -> None:
         counts = [entry.count for entry in entries]
@@ -191,8 +201,7 @@ def publish_marts(
     return publish.publish(
         services.store,
         services.engine,
-        session,
-        published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports),
+        scan,
         services.prefixes,
         run_id=state.run_id,
         logic_hash=logic,

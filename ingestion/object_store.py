@@ -174,6 +174,8 @@ class ObjectStore:
             except ClientError as error:
                 if error_code(error) in GONE:
                     return None
+                # An answer to HEAD has no body, so it does not say that a token has expired, say.
+                self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
                 raise
             return ObjectInfo(key, found["ETag"].strip('"'), found["ContentLength"])
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ingestion.database import ExactDecimal, define_table
+from ingestion.errors import PipelineError
 from ingestion.staging_table import metadata
 
 publications = define_table(
@@ -70,6 +71,22 @@ def forget_publications(connection: Connection, versions: Sequence[int]) -> None
     connection.execute(
         publications.update().where(publications.c.version.in_(versions)).values(is_kept=False)
     )
+
+
+def is_recorded(connection: Connection, version: int, run_id: str) -> bool:
+    """Whether this run has published this version already.
+
+    Raises ``PipelineError`` where another run has: this one has lost the run lock.
+    """
+    query = sa.select(publications.c.run_id).where(publications.c.version == version)
+    publisher = connection.execute(query).scalar()
+    if publisher not in (None, run_id):
+        raise PipelineError(
+            f"Version {version} was published by another run meanwhile",
+            found=f"run {publisher}",
+            action="Run again; the run goes on where it stopped",
+        )
+    return publisher is not None
 
 
 def add_publication(connection: Connection, publication: Publication) -> None:

@@ -13,16 +13,16 @@ import decimal
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from ingestion import mart_tables, publications
-from ingestion.database import transaction, translated_errors
-from ingestion.mart_files import PublishedModel, ScannedTable, scan_table
+from ingestion.database import in_transaction, repeated
+from ingestion.mart_files import ScannedTable
 from ingestion.publication_manifest import (
     Manifest,
     MartFile,
@@ -34,12 +34,11 @@ from ingestion.publications import Publication
 from ingestion.staging_table import FileStatus, files, utc_now
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from ingestion.object_store import ObjectStore
 
 _LOG = logging.getLogger(__name__)
 POINTER = "current.json"
+Scan: TypeAlias = Callable[[int, Mapping[str, MartTable]], Mapping[str, ScannedTable]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +78,7 @@ def read_current(store: ObjectStore, current: Publication | None) -> Manifest | 
 def publish(
     store: ObjectStore,
     engine: Engine,
-    spark: SparkSession,
-    models: Sequence[PublishedModel],
+    scan: Scan,
     prefixes: Prefixes,
     *,
     run_id: str,
@@ -88,20 +86,17 @@ def publish(
     finish: Callable[[Connection], None],
     threads: int,
 ) -> Published:
-    """Publishes a new version. ``finish`` runs in the transaction that makes it visible."""
-    with transaction(engine) as connection:
-        current = publications.current_publication(connection)
-        version = publications.new_version(connection)
+    """Publishes a new version. ``finish`` runs in the transaction that makes it visible, and again
+    where that is repeated.
+
+    ``scan`` gives the built tables by name, for a version's number and the tables published last.
+    """
+    current = in_transaction(engine, publications.current_publication)
+    version = in_transaction(engine, publications.new_version)
     last = read_current(store, current)
     before = {} if last is None else last.tables
-    scanned = {
-        model.name: scan_table(
-            spark, model, prefixes.marts[model.s3], version, before.get(model.name)
-        )
-        for model in models
-    }
-    folders = [f"{prefixes.marts[model.s3]}{model.name}/v{version:06d}/" for model in models]
-    uploaded = _upload(store, scanned.values(), folders, threads)
+    scanned = scan(version, before)
+    uploaded = _upload(store, list(scanned.values()), threads)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
     manifest = Manifest(version, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", tables)
@@ -137,7 +132,7 @@ def publish(
         objects_uploaded=len(uploaded),
         bytes_uploaded=sum(uploaded.values()),
         rows_loaded=rows_loaded,
-        database_tables=tuple(model.name for model in models if model.database),
+        database_tables=tuple(name for name, table in tables.items() if table.in_database),
     )
 
 
@@ -162,19 +157,24 @@ def show_version(
     marts = [table for table in manifest.tables.values() if table.in_database]
     rows_loaded = 0
     loads = []
-    with translated_errors(engine):
-        mart_tables.ensure_live_tables(engine, marts)
-        for mart in marts:
-            old = before.get(mart.name)
-            changed = changed_partitions(old, mart)
-            if not changed:
-                continue
-            files = [file for file in mart.files if "" in changed or file.partition in changed]
+    repeated(engine, lambda: mart_tables.ensure_live_tables(engine, marts))
+    for mart in marts:
+        old = before.get(mart.name)
+        changed = changed_partitions(old, mart)
+        if not changed:
+            continue
+        files = [file for file in mart.files if "" in changed or file.partition in changed]
+
+        def load(mart: MartTable = mart, files: Sequence[MartFile] = files) -> sa.Table[Any]:
             local = ((file.partition, local_path(mart, file)) for file in files)
-            table = mart_tables.load_beside(engine, mart, local)
-            loads.append((mart, table, ("",) if old is None else changed))
-            rows_loaded += sum(file.rows for file in files)
-    with transaction(engine) as connection:
+            return mart_tables.load_beside(engine, mart, local)
+
+        loads.append((mart, repeated(engine, load), ("",) if old is None else changed))
+        rows_loaded += sum(file.rows for file in files)
+
+    def swap(connection: Connection) -> None:
+        if publications.is_recorded(connection, manifest.version, manifest.run_id):
+            return  # done already; only the answer to the commit was lost
         for mart, table, partitions in loads:
             mart_tables.swap_in(connection, mart, table, partitions)
         publication = record(connection)
@@ -182,15 +182,16 @@ def show_version(
             connection,
             dataclasses.replace(publication, manifest_sha256=hashlib.sha256(content).hexdigest()),
         )
-    finish_pointer(store, engine, prefixes)
-    mart_tables.drop_loaded(engine, [table for _, table, _ in loads])
+
+    in_transaction(engine, swap)
+    repeated(engine, lambda: mart_tables.drop_loaded(engine, [table for _, table, _ in loads]))
+    finish_pointer(store, engine, prefixes)  # last: should it fail, the next run does it
     return rows_loaded
 
 
 def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bool:
     """Makes the pointer name the version that the database shows; true if it had to move."""
-    with transaction(engine) as connection:
-        current = publications.current_publication(connection)
+    current = in_transaction(engine, publications.current_publication)
     if current is None or current.pointer_written:
         return False
     content = json.dumps(
@@ -206,18 +207,15 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bo
         store.put_bytes(prefixes.pointer_key, content, if_none_match="*")
     elif store.get_bytes(prefixes.pointer_key) != content:
         store.put_bytes(prefixes.pointer_key, content, if_match=there.etag)
-    with transaction(engine) as connection:
-        publications.record_pointer(connection, current.version)
+    in_transaction(engine, lambda found: publications.record_pointer(found, current.version))
     return True
 
 
-def _upload(
-    store: ObjectStore, scanned: Iterable[ScannedTable], folders: Iterable[str], threads: int
-) -> dict[str, int]:
+def _upload(store: ObjectStore, scanned: Sequence[ScannedTable], threads: int) -> dict[str, int]:
     """Uploads the new files; what an interrupted run left in this version's folders goes first."""
     fresh = {key: path for item in scanned for key, path in item.fresh_files().items()}
-    for folder in folders:
-        for leftover in store.list_objects(folder):
+    for item in scanned:
+        for leftover in store.list_objects(item.key_prefix):
             if leftover.key not in fresh:
                 _LOG.info("removing %s, left by an interrupted run", leftover.key)
                 store.delete(leftover.key)

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from ingestion import staging_table
 from ingestion.csv_quotes import Dialect, plain_value, raw_values, record_end
-from ingestion.database import transaction
+from ingestion.database import in_transaction, transaction
 from ingestion.errors import PipelineError
 from ingestion.file_check import SHOWN_BAD_ROWS
 from ingestion.file_content import ContentHash, decode_chunks, read_chunks
@@ -114,8 +114,9 @@ def first_bad_rows(engine: Engine, contract: Contract, file_id: int) -> list[Bad
         .where(table.c.file_id == file_id, table.c.reason_codes != FILE_REASON)
         .order_by(table.c.line_number)
     )
-    with transaction(engine) as connection:
-        found = connection.execute(query.limit(SHOWN_BAD_ROWS)).mappings().all()
+    found = in_transaction(
+        engine, lambda connection: connection.execute(query.limit(SHOWN_BAD_ROWS)).mappings().all()
+    )
     return [
         BadRow(
             row["line_number"],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ingestion.database import transaction
+from ingestion.database import in_transaction
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ingestion.staging_table import FileRow
     from ingestion.steps import Steps
 
+T = TypeVar("T")
 SALES_CONTRACT = Path("models", "staging", "_pos__sources.yml")
 DIMENSION_CONTRACT = Path("models", "staging", "_retail__sources.yml")
 
@@ -40,23 +40,25 @@ class RunState:
     set_aside: list[tuple[FileRow, str]] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
 
-    def transaction(self) -> AbstractContextManager[Connection]:
-        """One transaction; errors of the database come out as one sentence."""
-        return transaction(self.services.engine)
+    def in_transaction(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` returns; repeated where it failed in passing, so twice must be as once."""
+        return in_transaction(self.services.engine, work)
 
     def move_to(self, state: BatchState) -> None:
         """Moves the run's batch, if it has one."""
         from ingestion.batches import move_batch
 
-        if self.batch_id is not None:
-            with self.transaction() as connection:
-                move_batch(connection, self.batch_id, state, self.run_id)
+        batch_id = self.batch_id
+        if batch_id is not None:
+            self.in_transaction(
+                lambda connection: move_batch(connection, batch_id, state, self.run_id)
+            )
 
     def batch_rows(self) -> list[FileRow]:
         """The staging table's rows of the run's batch; none without a batch."""
         from ingestion.staging_table import rows_of_batch
 
-        if self.batch_id is None:
+        batch_id = self.batch_id
+        if batch_id is None:
             return []
-        with self.transaction() as connection:
-            return rows_of_batch(connection, self.batch_id)
+        return self.in_transaction(lambda connection: rows_of_batch(connection, batch_id))

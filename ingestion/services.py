@@ -43,12 +43,11 @@ class Services:
 def open_database(settings: Settings) -> Engine:
     """The database of the settings, with the pipeline's own tables in it."""
     from ingestion import batches, publications  # noqa: F401 - they define tables
-    from ingestion.database import connect, translated_errors
+    from ingestion.database import connect, repeated
     from ingestion.staging_table import metadata
 
     engine = connect(settings.database, settings.database_pool_size)
-    with translated_errors(engine):
-        metadata.create_all(engine)
+    repeated(engine, lambda: metadata.create_all(engine))
     return engine
 
 

@@ -132,7 +132,16 @@ def utc_now() -> dt.datetime:
 def add_deliveries(
     connection: Connection, deliveries: Sequence[Delivery], *, batch_id: int, run_id: str
 ) -> None:
-    """Gives each delivery a row with status 'A'. The caller holds the run lock, so ids are ours."""
+    """Gives each delivery a row with status 'A', but for those that this run has added already.
+
+    The caller holds the run lock, so ids are ours.
+    """
+    added = {
+        (row.file_name, row.etag)
+        for row in rows_of_batch(connection, batch_id)
+        if row.run_id == run_id
+    }
+    deliveries = [item for item in deliveries if (item.key, item.etag) not in added]
     if not deliveries:
         return
     first = (connection.execute(sa.select(sa.func.max(files.c.id))).scalar() or 0) + 1

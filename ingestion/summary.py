@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ingestion.aws_credentials import EMBEDDED_CREDENTIALS
-from ingestion.database import describe
+from ingestion.database_errors import describe
 from ingestion.publication_manifest import touched_months
 from ingestion.staging_table import FileStatus
 

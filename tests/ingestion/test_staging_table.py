@@ -13,6 +13,7 @@ from ingestion import staging_table
 from ingestion.batches import BatchState, finished_batch_ids, move_batch, open_batch
 from ingestion.database import connect, transaction
 from ingestion.errors import PipelineError
+from ingestion.publications import Publication, add_publication, is_recorded
 from ingestion.staging_table import Delivery, FileCount, FileStatus, Verdict
 
 HASHES = {name: name * 64 for name in "abc"}
@@ -122,9 +123,41 @@ def test_a_batch_moves_only_as_the_table_of_moves_says(engine: Engine) -> None:
     with pytest.raises(PipelineError) as refused, transaction(engine) as connection:
         move_batch(connection, batch_id, BatchState.PUBLISHED, "run-1")
     assert str(refused.value) == (
-        "Batch 1 cannot become published. Expected: one of the states audited. Found: planned. "
-        "Run the command again; if it stays, look at the table pipeline_batches."
+        "Batch 1 cannot become published. Expected: one of the states audited, and no other run at "
+        "work on it. Found: planned, moved by run run-1. Run the command again; if it stays, look "
+        "at the table pipeline_batches."
     )
+
+
+def test_a_run_that_lost_its_lock_moves_nothing_any_more(engine: Engine) -> None:
+    """Risk: two runs at work on one batch both publish it."""
+    with transaction(engine) as connection:
+        batch_id = open_batch(connection, "run-1")
+        move_batch(connection, batch_id, BatchState.BRONZE, "run-1")
+        open_batch(connection, "run-2")
+        move_batch(connection, batch_id, BatchState.BRONZE, "run-2")
+    with pytest.raises(PipelineError) as refused, transaction(engine) as connection:
+        move_batch(connection, batch_id, BatchState.BUILT, "run-1")
+    assert str(refused.value) == (
+        "Batch 1 cannot become built. Expected: one of the states bronze, and no other run at work "
+        "on it. Found: bronze, moved by run run-2. Run the command again; if it stays, look at the "
+        "table pipeline_batches."
+    )
+
+
+def test_what_a_lost_answer_makes_a_run_repeat_is_done_once(engine: Engine) -> None:
+    """Risk: a commit whose answer was lost is made again, and a file has two rows."""
+    for _ in range(2):
+        deliver(engine, 1, "a.csv", "b.csv")
+        with transaction(engine) as connection:
+            batch_id = open_batch(connection, "run-1")
+    for state in (BatchState.BRONZE, BatchState.BUILT):
+        for _ in range(2):
+            with transaction(engine) as connection:
+                move_batch(connection, batch_id, state, "run-1")
+    with transaction(engine) as connection:
+        rows = staging_table.rows_of_batch(connection, 1)
+    assert [(row.id, row.file_name) for row in rows] == [(1, "a.csv"), (2, "b.csv")]
 
 
 def test_an_unfinished_batch_is_taken_up_instead_of_a_second_one(engine: Engine) -> None:
@@ -134,11 +167,35 @@ def test_an_unfinished_batch_is_taken_up_instead_of_a_second_one(engine: Engine)
         batch_id = open_batch(connection, "run-1")
         for state in way:
             move_batch(connection, batch_id, state, "run-1")
-            assert open_batch(connection, "run-2") == batch_id
+            assert open_batch(connection, "run-1") == batch_id
             for repeated in way[: way.index(state) + 1]:
-                move_batch(connection, batch_id, repeated, "run-2")
+                move_batch(connection, batch_id, repeated, "run-1")
         assert finished_batch_ids(connection) == []
-        move_batch(connection, batch_id, BatchState.PUBLISHED, "run-2")
+        move_batch(connection, batch_id, BatchState.PUBLISHED, "run-1")
         move_batch(connection, batch_id, BatchState.ARCHIVED, "run-2")
         assert finished_batch_ids(connection) == [batch_id]
         assert open_batch(connection, "run-3") == batch_id + 1
+
+
+def test_a_version_of_another_run_is_not_published_over(engine: Engine) -> None:
+    """Risk: two runs that both believe they have the lock publish the same version."""
+    publication = Publication(
+        version=1,
+        run_id="run-1",
+        published_at=staging_table.utc_now(),
+        manifest_key="publications/manifests/v000001.json",
+        manifest_sha256="0" * 64,
+        logic_hash="0" * 64,
+        rows_total=1,
+        amount_total=decimal.Decimal("1.10"),
+    )
+    with transaction(engine) as connection:
+        assert not is_recorded(connection, 1, "run-1")
+        add_publication(connection, publication)
+        assert is_recorded(connection, 1, "run-1")
+        with pytest.raises(PipelineError) as refused:
+            is_recorded(connection, 1, "run-2")
+    assert str(refused.value) == (
+        "Version 1 was published by another run meanwhile. Found: run run-1. Run again; the run "
+        "goes on where it stopped."
+    )

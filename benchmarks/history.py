@@ -1,0 +1,106 @@
+"""Measure what one more daily file costs on top of 24 months, against on top of 1 month.
+
+Run: python benchmarks/history.py [--rows-a-day 5000] [--months 24]. Each history is loaded in one
+run; then two days more, one run each, in a fresh process. Printed for the second of them, on both
+histories: seconds, what was sent to S3 and to the database, and the ratio of the seconds. Needs
+what the tests need (MariaDB's server, the S3 server).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.pipeline import CUSTOMERS, PRODUCTS, STORES, Measured, write_dimensions
+from tests.services import new_bucket, running_mariadb, running_s3
+
+SELLERS = 10
+
+
+def write_days(path: Path, first_day: str, days: int, rows_a_day: int) -> None:
+    """Write one file with ``days`` days of sales, from ``first_day`` (yyyy-mm-dd) on."""
+    rows = days * rows_a_day
+    duckdb.execute(f"""
+        copy (
+            select
+                hash(i) % {CUSTOMERS} + 1 as customer_id,
+                121 + hash(i + 1) % {STORES} as store_id,
+                'product ' || hash(i + 2) % {PRODUCTS} as product_name,
+                (date '{first_day}' + (i // {rows_a_day})::int)::date as sales_date,
+                (hash(i + 1) % {STORES}) * {SELLERS} + hash(i + 3) % {SELLERS} + 1
+                    as sales_person_id,
+                ((hash(i + 4) % 9999 + 1)::int::decimal(18, 2) / 100)::decimal(18, 2) as price,
+                1 as quantity,
+                ((hash(i + 4) % 9999 + 1)::int::decimal(18, 2) / 100)::decimal(18, 2) as total_cost
+            from range({rows}) as numbers(i)
+        ) to '{path}' (header)
+    """)
+
+
+def measure(folder: Path, months: int, rows_a_day: int, environ: dict[str, str]) -> dict[str, Any]:
+    """Load ``months`` of 30 days, then two days more; return the last run's seconds and report."""
+    (folder / "s3").mkdir(parents=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="mariadb-") as data,
+        running_s3(folder / "s3") as endpoint,
+        new_bucket(endpoint) as bucket,
+        running_mariadb(Path(data)) as server,
+        server.new_database() as url,
+    ):
+        environ = {
+            **environ,
+            **bucket.environment,
+            "RETAIL_DATABASE_URL": url,
+            "RETAIL_WORKSPACE": str(folder / "workspace"),
+            "RETAIL_LOG_LEVEL": "WARNING",
+        }
+        dimensions = str(folder.parent / "dimensions")
+        Measured(["run_pipeline.py", "load-dimensions", dimensions], environ)
+        start = duckdb.sql(f"select (date '2025-01-01' - {months * 30})::date::varchar").fetchone()
+        assert start is not None
+        deliveries = [("history", start[0], months * 30)]
+        deliveries += [("one_more", "2025-01-01", 1), ("yet_one_more", "2025-01-02", 1)]
+        for name, first_day, days in deliveries:
+            path = folder / f"{name}.csv"
+            write_days(path, first_day, days, rows_a_day)
+            bucket.client.upload_file(str(path), bucket.name, f"sales_data/{name}.csv")
+            run = Measured(["run_pipeline.py", "run", "--json"], environ)
+        return {**json.loads(run.output), "wall": run.seconds}
+
+
+def main() -> None:
+    """Print both sides and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows-a-day", type=int, default=5_000)
+    parser.add_argument("--months", type=int, default=24)
+    arguments = parser.parse_args()
+    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    write = sys.stdout.write
+    with tempfile.TemporaryDirectory() as name:
+        write_dimensions(Path(name) / "dimensions")
+        reports = {
+            months: measure(Path(name) / f"{months}", months, arguments.rows_a_day, environ)
+            for months in (1, arguments.months)
+        }
+    write(f"one more day of {arguments.rows_a_day:,} rows\n")
+    names = f"{'on top of':<14}{'seconds':>9}{'objects':>9}{'bytes to S3':>14}"
+    write(f"{names}{'rows to database':>18}\n")
+    for months, report in reports.items():
+        write(
+            f"{f'{months} months':<14}{report['wall']:>9.1f}{report['objects_uploaded']:>9}"
+            f"{report['bytes_uploaded']:>14,}{report['rows_loaded']:>18,}\n"
+        )
+    write(f"ratio of the seconds: {reports[arguments.months]['wall'] / reports[1]['wall']:.2f}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -60,21 +60,17 @@ def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[Pu
 
 @dataclasses.dataclass(frozen=True)
 class ScannedTable:
-    """A built table, its folder, where this version's files of it go on S3, and the keys of those
-    that are not published yet."""
+    """A built table, where this version's files of it go on S3, the local path of each of its
+    objects by key, and the keys of those that are not published yet."""
 
     table: MartTable
-    folder: Path
     key_prefix: str
+    local: Mapping[str, Path]
     fresh_keys: frozenset[str]
 
     def fresh_files(self) -> dict[str, Path]:
         """Object key and local path of each file to upload."""
-        return {
-            file.key: self.folder / file.path
-            for file in self.table.files
-            if file.key in self.fresh_keys
-        }
+        return {key: path for key, path in self.local.items() if key in self.fresh_keys}
 
 
 def scan_table(
@@ -97,23 +93,33 @@ def scan_files(
 ) -> ScannedTable:
     """The Parquet files in the partitions' folders, those without rows left out.
 
-    A file that the last publication already has (same path and size; Spark gives every written
-    file a name of its own) is carried by reference: neither read nor hashed again.
+    A file that the last publication already has is carried by reference. Same path and size say so
+    (Spark gives every written file a name of its own), without a look into the file; or the same
+    content in the same partition, written again.
     """
+    paths = {
+        f"{partition}/{path.name}" if partition else path.name: path
+        for partition in partitions
+        for path in sorted((folder / partition).glob("*.parquet"))
+    }
     known = {} if last is None else {file.path: file for file in last.files}
+    rewritten = {(file.partition, file.sha256): file for file in known.values()}
+    for relative in paths.keys() & known.keys():
+        rewritten.pop((known[relative].partition, known[relative].sha256), None)
     files: list[MartFile] = []
     fresh: set[str] = set()
-    for partition in partitions:
-        for path in sorted((folder / partition).glob("*.parquet")):
-            relative = f"{partition}/{path.name}" if partition else path.name
-            carried = known.get(relative)
-            if carried is not None and carried.size == path.stat().st_size:
-                files.append(carried)
-                continue
-            file = _described(path, relative, f"{key_prefix}{relative}")
-            if file.rows:
-                files.append(file)
-                fresh.add(file.key)
+    local: dict[str, Path] = {}
+    for relative, path in paths.items():
+        file = known.get(relative)
+        if file is None or file.size != path.stat().st_size:
+            new = _described(path, relative, f"{key_prefix}{relative}")
+            file = rewritten.pop((new.partition, new.sha256), None)
+            if file is None:
+                file = new
+                fresh.add(new.key)
+        if file.rows:
+            files.append(file)
+            local[file.key] = path
     table = MartTable(
         name=model.name,
         columns=model.columns,
@@ -122,7 +128,7 @@ def scan_files(
         partition_columns=partition_columns,
         files=tuple(files),
     )
-    return ScannedTable(table, folder, key_prefix, frozenset(fresh))
+    return ScannedTable(table, key_prefix, local, frozenset(fresh))
 
 
 def _layout(

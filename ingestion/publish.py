@@ -121,7 +121,7 @@ def publish(
         prefixes,
         last,
         manifest,
-        lambda table, file: scanned[table.name].folder / file.path,
+        lambda table, file: scanned[table.name].local[file.key],
         record,
     )
     return Published(

@@ -49,7 +49,8 @@ class Money:
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """One run. Rows and money are those of the files that this run took."""
+    """One run. Rows and money are those of the files that this run took; ``objects_uploaded``,
+    ``bytes_uploaded`` and ``rows_loaded`` (into the database) are what its publication moved."""
 
     run_id: str
     outcome: str
@@ -64,6 +65,9 @@ class RunSummary:
     set_aside: Sequence[SetAside] = ()
     warnings: Sequence[str] = ()
     version: int | None = None
+    objects_uploaded: int = 0
+    bytes_uploaded: int = 0
+    rows_loaded: int = 0
     marts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -119,6 +123,9 @@ def summarise(
         ],
         warnings=state.warnings,
         version=None if published is None else published.version,
+        objects_uploaded=0 if published is None else published.objects_uploaded,
+        bytes_uploaded=0 if published is None else published.bytes_uploaded,
+        rows_loaded=0 if published is None else published.rows_loaded,
         marts={} if published is None else _places(state, published),
         seconds=dict(state.steps.seconds),
     )
@@ -182,6 +189,12 @@ def show(summary: RunSummary, console: Console) -> None:
         months = ", ".join(summary.months[:_SHOWN])
         more = len(summary.months) - _SHOWN
         numbers.add_row("Months touched", months + (f" and {more} more" if more > 0 else ""))
+    if summary.version is not None:
+        numbers.add_row(
+            "Sent",
+            f"{summary.objects_uploaded:,} objects with {summary.bytes_uploaded:,} bytes to S3, "
+            f"{summary.rows_loaded:,} rows to the database",
+        )
     console.print(numbers)
     _show_set_aside(summary, console)
     _show_sellers(summary, console)

@@ -55,7 +55,11 @@ rpt_sales_by_product_and_month as (
         rank() over (
             partition by store_id, sales_month
             order by total_sales desc
-        ) as rank_in_store
+        ) as rank_in_store,
+        row_number() over (
+            partition by store_id, sales_month
+            order by total_sales desc, product_name asc
+        ) as position_in_store
 
     from product_months
 

@@ -24,7 +24,8 @@ def test_one_day_of_good_and_bad_files(pipeline: Pipeline) -> None:
     pipeline.put("c.csv", HEADER.replace(",total_cost", "") + "2,122,besan,2024-03-05,4,52,2\n")
     pipeline.put("empty_day.csv", HEADER)
     pipeline.put("rows.csv", HEADER + JUNE + "\n3,122,besan,2024-02-30,4,fifty,1,52\n4,5\n" + JUNE)
-    pipeline.put("unknown.csv", HEADER + "999,777,new thing,2024-03-05,55,500,1,500\n")
+    long_name = "very long thing " * 100
+    pipeline.put("unknown.csv", HEADER + f"999,777,{long_name},2024-03-05,55,500,1,500\n")
     summary = pipeline.run()
     assert summary.exit_code == 3
     assert (summary.rows_read, summary.rows_valid, summary.rows_quarantined) == (7, 5, 2)
@@ -59,6 +60,8 @@ def test_one_day_of_good_and_bad_files(pipeline: Pipeline) -> None:
     assert customers[16]["full_name"] == "Asha 🫖 Rossi"
     sellers = {row["store_id"]: row for row in pipeline.table("sales_team_data_mart")}
     assert sellers[777]["full_name"] == "Unknown"
+    products = {row["store_id"]: row for row in pipeline.table("rpt_sales_by_product_and_month")}
+    assert products[777]["product_name"] == long_name.strip()
 
 
 def test_an_empty_inbox_changes_nothing(pipeline: Pipeline) -> None:

@@ -1,0 +1,67 @@
+"""Only what changed goes to S3; what was written again as it was is carried by reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion.mart_files import PublishedModel, ScannedTable, scan_files
+from ingestion.publication_manifest import MartTable, changed_partitions
+
+MODEL = PublishedModel(
+    name="mart",
+    relation="retail.mart",
+    description="A mart.",
+    columns=(("number", "int"),),
+    key=("number",),
+    s3="sales",
+    database=True,
+)
+
+
+def write(folder: Path, month: str, name: str, *numbers: int) -> None:
+    """One Parquet file of the month's partition."""
+    path = folder / f"sales_month={month}" / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"number": pa.array(numbers, pa.int32())}), path)
+
+
+def scan(folder: Path, version: int, last: MartTable | None) -> ScannedTable:
+    partitions = sorted(path.name for path in folder.iterdir())
+    return scan_files(MODEL, folder, ("sales_month",), partitions, f"mart/v{version}/", last)
+
+
+def test_a_month_written_again_as_it_was_is_neither_uploaded_nor_loaded(tmp_path: Path) -> None:
+    """Risk: a correction sends every month of its batch again; or a carried file is not found."""
+    write(tmp_path, "2024-01", "a", 1, 2)
+    write(tmp_path, "2024-02", "b", 3)
+    first = scan(tmp_path, 1, None)
+    assert set(first.fresh_files()) == {
+        "mart/v1/sales_month=2024-01/a.parquet",
+        "mart/v1/sales_month=2024-02/b.parquet",
+    }
+    (tmp_path / "sales_month=2024-01" / "a.parquet").rename(
+        tmp_path / "sales_month=2024-01" / "again.parquet"
+    )
+    (tmp_path / "sales_month=2024-02" / "b.parquet").unlink()
+    write(tmp_path, "2024-02", "other", 4)
+    second = scan(tmp_path, 2, first.table)
+    assert set(second.fresh_files()) == {"mart/v2/sales_month=2024-02/other.parquet"}
+    assert changed_partitions(first.table, second.table) == ("sales_month=2024-02",)
+    assert second.local["mart/v1/sales_month=2024-01/a.parquet"].name == "again.parquet"
+
+
+def test_a_second_file_of_equal_content_is_a_file_of_its_own(tmp_path: Path) -> None:
+    """Risk: one object stands for two files, and their rows count once."""
+    write(tmp_path, "2024-01", "a", 1)
+    first = scan(tmp_path, 1, None)
+    write(tmp_path, "2024-01", "b", 1)
+    write(tmp_path, "2024-01", "empty")
+    second = scan(tmp_path, 2, first.table)
+    assert [file.key for file in second.table.files] == [
+        "mart/v1/sales_month=2024-01/a.parquet",
+        "mart/v2/sales_month=2024-01/b.parquet",
+    ]
+    assert set(second.fresh_files()) == {"mart/v2/sales_month=2024-01/b.parquet"}

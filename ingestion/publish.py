@@ -87,8 +87,13 @@ def publish(
     logic_hash: str,
     finish: Callable[[Connection], None],
     threads: int,
+    progress: Callable[[int], Callable[[int], None]],
 ) -> Published:
-    """Publishes a new version. ``finish`` runs in the transaction that makes it visible."""
+    """Publishes a new version. ``finish`` runs in the transaction that makes it visible.
+
+    ``progress`` is called with the number of objects to upload; what it returns is called with 1
+    after each of them, from several threads.
+    """
     with transaction(engine) as connection:
         current = publications.current_publication(connection)
         version = publications.new_version(connection)
@@ -101,7 +106,7 @@ def publish(
         for model in models
     }
     folders = [f"{prefixes.marts[model.s3]}{model.name}/v{version:06d}/" for model in models]
-    uploaded = _upload(store, scanned.values(), folders, threads)
+    uploaded = _upload(store, scanned.values(), folders, threads, progress)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
     manifest = Manifest(version, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", tables)
@@ -212,7 +217,11 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bo
 
 
 def _upload(
-    store: ObjectStore, scanned: Iterable[ScannedTable], folders: Iterable[str], threads: int
+    store: ObjectStore,
+    scanned: Iterable[ScannedTable],
+    folders: Iterable[str],
+    threads: int,
+    progress: Callable[[int], Callable[[int], None]],
 ) -> dict[str, int]:
     """Uploads the new files; what an interrupted run left in this version's folders goes first."""
     fresh = {key: path for item in scanned for key, path in item.fresh_files().items()}
@@ -221,8 +230,14 @@ def _upload(
             if leftover.key not in fresh:
                 _LOG.info("removing %s, left by an interrupted run", leftover.key)
                 store.delete(leftover.key)
+    advance = progress(len(fresh))
+
+    def put(key: str, path: Path) -> None:
+        store.put_file(key, path)
+        advance(1)
+
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        list(pool.map(store.put_file, fresh.keys(), fresh.values()))
+        list(pool.map(put, fresh.keys(), fresh.values()))
     return {key: path.stat().st_size for key, path in fresh.items()}
 
 

@@ -47,14 +47,22 @@ def move_all(
     rows: Sequence[FileRow],
     target: Callable[[FileRow], str],
     threads: int,
+    progress: Callable[[int], None],
 ) -> dict[int, str]:
     """Moves each row's object out of the inbox and returns the rows' new locations.
 
     An object that an interrupted run has moved already is found at its target. One that a sender
-    replaced meanwhile stays: its new version is taken by the next run.
+    replaced meanwhile stays: its new version is taken by the next run. ``progress`` is called with
+    1 after each object, from several threads.
     """
+
+    def move(row: FileRow) -> str | None:
+        location = _move(store, row, target(row))
+        progress(1)
+        return location
+
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        moved = pool.map(lambda row: _move(store, row, target(row)), rows)
+        moved = pool.map(move, rows)
         return {row.id: location for row, location in zip(rows, moved, strict=True) if location}
 
 

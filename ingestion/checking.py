@@ -100,20 +100,20 @@ def check_batch(
     rows: Sequence[FileRow],
     history: Mapping[str, Sequence[FileRow]],
     counted_elsewhere: Callable[[Collection[str]], Mapping[str, FileRow]],
-    progress: Callable[[FileRow], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> list[CheckedFile]:
     """Checks the batch's planned files in the order of their rows.
 
     ``history`` has the rows of their keys; ``counted_elsewhere`` finds, for content hashes, the row
     that counts. A file with the content of another that counts becomes 'D', one that fails the
     check 'E', one with a newer good version in the batch 'S'; any other stays 'A' and replaces what
-    counted under its key.
+    counted under its key. ``progress`` is called with 1 after each file.
     """
     reports = []
     for row in rows:
         reports.append((row, checker.check(row)))
         if progress:
-            progress(row)
+            progress(1)
     planned_ids = {row.id for row in rows}
     newest = {row.file_name: row for row, report in reports if report.accepted}
     hashes = [report.content_sha256 for _, report in reports if report.accepted]

@@ -16,6 +16,8 @@ from ingestion.spark import PROFILE
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from ingestion.steps import Steps
+
 BATCHES_VARIABLE = "RETAIL_BATCH_IDS"
 BUSINESS_DATE_VARIABLE = "RETAIL_BUSINESS_DATE"
 _SHOWN_ROWS = 5
@@ -74,21 +76,18 @@ class BuildResult:
         return not any(failure.kind not in ("test", "unit test") for failure in self.failures)
 
 
-Progress = Callable[[str, bool], None]
-
-
 def build(
     dbt: DbtProject,
     *,
     batch_ids: Sequence[int] | None,
     business_date: str | None,
     full_refresh: bool,
-    progress: Progress | None = None,
+    steps: Steps,
 ) -> BuildResult:
     """Builds and tests every model; ``batch_ids`` None means all batches.
 
-    ``progress`` is called with a node's name and whether it has ended. Raises ``PipelineError``
-    when dbt cannot start (a mistake in a model or YAML, say); failed models and tests are returned.
+    ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
+    cannot start (a mistake in a model or YAML, say); failed models and tests are returned.
     """
     from dbt.cli.main import dbtRunner
 
@@ -97,8 +96,7 @@ def build(
     options = ["--exclude-resource-type", "unit_test", *parse_options(dbt.project, dbt.target)]
     # an increment stands on tables of the same logic, and so of the same seeds
     options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
-    callbacks = [] if progress is None else [_follow(progress)]
-    outcome = dbtRunner(callbacks=callbacks).invoke(dbt.arguments("build", *options))
+    outcome = dbtRunner(callbacks=[_follow(steps)]).invoke(dbt.arguments("build", *options))
     if outcome.exception is not None or outcome.result is None:
         raise PipelineError(
             "dbt cannot build the models",
@@ -130,10 +128,18 @@ def _set(name: str, value: str | None) -> None:
         os.environ[name] = value
 
 
-def _follow(progress: Progress) -> Callable[[Any], None]:
+def _follow(steps: Steps) -> Callable[[Any], None]:
+    """Source of the events' fields: dbt-core's ``core_types.proto``."""
+    advance: Callable[[int], None] | None = None
+
     def follow(event: Any) -> None:
-        if event.info.name in ("NodeStart", "NodeFinished"):
-            progress(event.data.node_info.node_name, event.info.name == "NodeFinished")
+        nonlocal advance
+        if event.info.name == "ConcurrencyLine":
+            advance = steps.progress(event.data.node_count, "nodes")
+        elif event.info.name == "NodeStart":
+            steps.show(event.data.node_info.node_name)
+        elif event.info.name == "NodeFinished" and advance:
+            advance(1)
 
     return follow
 

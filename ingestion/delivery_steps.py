@@ -53,7 +53,11 @@ def take_files(state: RunState) -> bool:
     ]
     with state.steps.step("download"):
         taken, state.changed_while_read = intake.download_all(
-            store, [*wanted, *lost], downloads, settings.download_threads
+            store,
+            [*wanted, *lost],
+            downloads,
+            settings.download_threads,
+            state.steps.progress(sum(info.size for info in (*wanted, *lost)), "bytes"),
         )
         new = [item for item in taken if item.key in named]
         repeats = intake.already_loaded(new, history)
@@ -133,7 +137,7 @@ def check_files(state: RunState) -> None:
         wanted = [row for row in rows if row.status in (FileStatus.ACTIVE, FileStatus.SUPERSEDED)]
         checking.remove_strays(checker.bronze, state.batch_id, wanted)
     state.checked = checking.check_batch(
-        checker, planned, history, counted_elsewhere, lambda row: state.steps.show(row.file_name)
+        checker, planned, history, counted_elsewhere, state.steps.progress(len(planned), "files")
     )
 
     def record(connection: Connection) -> None:
@@ -234,7 +238,11 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         return
     reports = {item.row.id: item.report for item in state.checked if not item.report.accepted}
     locations = archive.move_all(
-        store, waiting, lambda row: _target_key(state, row), settings.download_threads
+        store,
+        waiting,
+        lambda row: _target_key(state, row),
+        settings.download_threads,
+        state.steps.progress(len(waiting), "objects"),
     )
     for row in waiting:
         if row.status == FileStatus.ERROR and row.id in locations:

@@ -110,7 +110,8 @@ def download_all(
     """Downloads each object once, at the ETag that was listed.
 
     Returns the deliveries in key order, and the keys that were replaced or removed meanwhile:
-    those are left for the next run. ``progress`` gets the bytes of each object that has arrived.
+    those are left for the next run. ``progress`` gets the bytes that have arrived since its last
+    call, from several threads.
     """
     from ingestion.object_store import ObjectChanged, ObjectGone
 
@@ -118,12 +119,10 @@ def download_all(
         path = local_path(root, info.key, info.etag)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            sha256 = store.download(info, path)
+            sha256 = store.download(info, path, progress)
         except (ObjectChanged, ObjectGone):
             _LOG.info("%s changed while it was read; the next run takes it", info.key)
             return info.key
-        if progress:
-            progress(info.size)
         return Delivery(info.key, store.location(info.key), info.etag, sha256, info.size)
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:

@@ -127,7 +127,7 @@ def build(
         batch_ids=batch_ids,
         business_date=None if day is None else day.isoformat(),
         full_refresh=batch_ids is None,
-        progress=lambda node, ended: None if ended else state.steps.show(f"models: {node}"),
+        steps=state.steps,
     )
     for warning in result.warnings:
         _LOG.warning("%s", warning)
@@ -207,6 +207,7 @@ def publish_marts(
         logic_hash=logic,
         finish=finish,
         threads=services.settings.download_threads,
+        progress=lambda files: state.steps.progress(files, "objects"),
     )
 
 

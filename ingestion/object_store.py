@@ -183,23 +183,30 @@ class ObjectStore:
         """The whole object. Raises ObjectGone."""
         return self._read(key, None, b"".join)
 
-    def download(self, info: ObjectInfo, path: Path) -> str:
+    def download(
+        self, info: ObjectInfo, path: Path, progress: Callable[[int], None] | None = None
+    ) -> str:
         """Writes this version of the object to ``path`` and returns its SHA-256 in hex.
 
-        ``path`` appears whole or not at all; its folder must exist. Raises ObjectChanged when the
-        object was replaced meanwhile, ObjectGone when it was removed.
+        ``path`` appears whole or not at all; its folder must exist. ``progress`` gets the bytes of
+        each piece, and all of them taken back where reading starts anew. Raises ObjectChanged when
+        the object was replaced meanwhile, ObjectGone when it was removed.
         """
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         try:
             with os.fdopen(handle, "r+b") as file:
 
                 def write(chunks: Iterator[bytes]) -> str:
+                    if progress:
+                        progress(-file.tell())
                     file.seek(0)
                     file.truncate()
                     digest = hashlib.sha256()
                     for chunk in chunks:
                         digest.update(chunk)
                         file.write(chunk)
+                        if progress:
+                            progress(len(chunk))
                     if file.tell() != info.size:
                         raise _BodyCut
                     return digest.hexdigest()

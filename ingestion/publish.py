@@ -85,18 +85,21 @@ def publish(
     logic_hash: str,
     finish: Callable[[Connection], None],
     threads: int,
+    progress: Callable[[int], Callable[[int], None]],
 ) -> Published:
     """Publishes a new version. ``finish`` runs in the transaction that makes it visible, and again
     where that is repeated.
 
     ``scan`` gives the built tables by name, for a version's number and the tables published last.
+    ``progress`` is called with the number of objects to upload; what it returns is called with 1
+    after each of them, from several threads.
     """
     current = in_transaction(engine, publications.current_publication)
     version = in_transaction(engine, publications.new_version)
     last = read_current(store, current)
     before = {} if last is None else last.tables
     scanned = scan(version, before)
-    uploaded = _upload(store, list(scanned.values()), threads)
+    uploaded = _upload(store, list(scanned.values()), threads, progress)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
     manifest = Manifest(version, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", tables)
@@ -211,7 +214,12 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bo
     return True
 
 
-def _upload(store: ObjectStore, scanned: Sequence[ScannedTable], threads: int) -> dict[str, int]:
+def _upload(
+    store: ObjectStore,
+    scanned: Sequence[ScannedTable],
+    threads: int,
+    progress: Callable[[int], Callable[[int], None]],
+) -> dict[str, int]:
     """Uploads the new files; what an interrupted run left in this version's folders goes first."""
     fresh = {key: path for item in scanned for key, path in item.fresh_files().items()}
     for item in scanned:
@@ -219,8 +227,14 @@ def _upload(store: ObjectStore, scanned: Sequence[ScannedTable], threads: int) -
             if leftover.key not in fresh:
                 _LOG.info("removing %s, left by an interrupted run", leftover.key)
                 store.delete(leftover.key)
+    advance = progress(len(fresh))
+
+    def put(key: str, path: Path) -> None:
+        store.put_file(key, path)
+        advance(1)
+
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        list(pool.map(store.put_file, fresh.keys(), fresh.values()))
+        list(pool.map(put, fresh.keys(), fresh.values()))
     return {key: path.stat().st_size for key, path in fresh.items()}
 
 

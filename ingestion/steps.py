@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ingestion.live_line import LiveLine
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ class Steps:
     def __init__(self, console: Console | None) -> None:
         self.seconds: dict[str, float] = {}
         self._console = console if console is not None and console.is_terminal else None
+        self._line: LiveLine | None = None
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -30,10 +33,13 @@ class Steps:
         start = time.perf_counter()
         with contextlib.ExitStack() as stack:
             if self._console is not None:
-                self._status = stack.enter_context(self._console.status(f"{name} …"))
+                from ingestion.live_line import LiveLine
+
+                self._line = stack.enter_context(LiveLine(self._console, name))
             try:
                 yield
             finally:
+                self._line = None
                 spent = time.perf_counter() - start
                 self.seconds[name] = self.seconds.get(name, 0.0) + spent
         _LOG.log(
@@ -44,6 +50,17 @@ class Steps:
         )
 
     def show(self, text: str) -> None:
-        """Replaces the live line's text; nothing where there is no terminal."""
-        if self._console is not None:
-            self._status.update(text)
+        """Replaces the live line's text; nothing where there is no line."""
+        if self._line is not None:
+            self._line.show(text)
+
+    def progress(self, total: int, unit: str) -> Callable[[int], None]:
+        """Makes the live line a bar up to ``total`` and returns what moves it on, from any thread.
+
+        ``unit`` is ``bytes`` or the plural of what is counted. Nothing is shown where there is no
+        line.
+        """
+        if self._line is None:
+            return lambda _: None
+        self._line.count(total, unit)
+        return self._line.advance

@@ -109,6 +109,7 @@ def build_and_publish(state: RunState) -> None:
         logic_hash="0" * 64,
         finish=finish,
         threads=services.settings.download_threads,
+        progress=lambda files: state.steps.progress(files, "objects"),
     )
 
 

@@ -44,16 +44,20 @@ def kill_at_node(node: str, moment: str) -> None:
     """Kills inside the dbt build."""
     from ingestion import dbt_build
 
-    original = dbt_build.build
+    original = dbt_build._follow
+    wanted = "NodeStart" if moment == "before" else "NodeFinished"
 
-    def patched(*args: Any, **kwargs: Any) -> Any:
-        def progress(name: str, has_ended: bool) -> None:
-            if (name, has_ended) == (node, moment == "after"):
+    def patched(steps: Any) -> Any:
+        follow = original(steps)
+
+        def follow_and_die(event: Any) -> None:
+            follow(event)
+            if event.info.name == wanted and event.data.node_info.node_name == node:
                 die()
 
-        return original(*args, **{**kwargs, "progress": progress})
+        return follow_and_die
 
-    dbt_build.build = patched
+    dbt_build._follow = patched
 
 
 place, name, moment = sys.argv[1].split(":")

@@ -40,7 +40,7 @@ def main(sales: Path, dimensions: Path, out: Path) -> None:
             left join store on sales.store_id = store.id
         ) to '{out}/lines' (format parquet, partition_by (sales_month))
     """)
-    lines = f"read_parquet('{out}/lines/*/*.parquet', hive_types = {{'sales_month': 'varchar'}})"
+    lines = f"read_parquet('{out}/lines/*/*.parquet', hive_types_autocast = false)"
     db.execute(f"""
         copy (
             select

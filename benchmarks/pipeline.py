@@ -155,7 +155,8 @@ def assert_equal(folder: Path) -> None:
         if name == "customers":
             ours = "customer_id, sales_date_month as sales_month"
         sides = [
-            f"select {ours}, total_sales from read_parquet('{warehouse}/{product}/*/part-*.parquet', {types})",
+            f"select {ours}, total_sales "
+            f"from read_parquet('{warehouse}/{product}/*/part-*.parquet', {types})",
             f"select {columns}, total_sales from read_parquet('{folder}/spark/{name}/*.parquet')",
             f"select {columns}, total_sales from read_parquet('{folder}/duckdb/{name}.parquet')",
         ]

@@ -11,9 +11,11 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import run_pipeline
+from ingestion.steps import Steps
 
 
 def die() -> None:
@@ -44,16 +46,20 @@ def kill_at_node(node: str, moment: str) -> None:
     """Kills inside the dbt build."""
     from ingestion import dbt_build
 
-    original = dbt_build.build
+    deadly = "NodeStart" if moment == "before" else "NodeFinished"
+    original = dbt_build._follow
 
-    def patched(*args: Any, **kwargs: Any) -> Any:
-        def progress(name: str, has_ended: bool) -> None:
-            if (name, has_ended) == (node, moment == "after"):
+    def patched(steps: Steps) -> Callable[[Any], None]:
+        follow = original(steps)
+
+        def watch(event: Any) -> None:
+            follow(event)
+            if event.info.name == deadly and event.data.node_info.node_name == node:
                 die()
 
-        return original(*args, **{**kwargs, "progress": progress})
+        return watch
 
-    dbt_build.build = patched
+    dbt_build._follow = patched
 
 
 place, name, moment = sys.argv[1].split(":")

@@ -78,6 +78,14 @@ def _move(store: ObjectStore, row: FileRow, target: str) -> str | None:
         return store.location(target) if same else None
 
 
-def put_reasons(store: ObjectStore, row: FileRow, report: FileReport, key: str) -> None:
-    """Writes the JSON beside the object that was set aside at ``key``."""
-    store.put_bytes(f"{key}{REASONS_SUFFIX}", reasons_json(row, report))
+def put_reasons(
+    store: ObjectStore, refused: Sequence[tuple[FileRow, FileReport, str]], threads: int
+) -> None:
+    """Writes the JSON beside each object that was set aside; the text is the object's key."""
+
+    def put(item: tuple[FileRow, FileReport, str]) -> None:
+        row, report, key = item
+        store.put_bytes(f"{key}{REASONS_SUFFIX}", reasons_json(row, report))
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(put, refused))

@@ -22,7 +22,8 @@ class BronzeFile:
     """A Parquet file (snappy) that takes its name only when ``finish`` is called.
 
     Leaving the block in any other way removes what was written, so a file set aside leaves nothing.
-    Rows are encoded on a thread of their own while the next ones are read.
+    Rows are encoded on a thread of their own while the next ones are read; the last ones, and so
+    all of a small file, on the caller's.
     """
 
     def __init__(self, destination: Path, schema: pa.Schema) -> None:
@@ -49,8 +50,9 @@ class BronzeFile:
 
     def finish(self) -> None:
         """Complete the file and give it its name."""
-        self._encode()
         self._settle()
+        if self._waiting:
+            self._write_group(self._take_waiting())
         self._open(pa.Table.from_batches([], self._schema)).close()
         self._temporary.replace(self._destination)
 
@@ -69,13 +71,16 @@ class BronzeFile:
         """Hand the waiting rows to the encoder, once it is done with those before them."""
         self._settle()
         if self._waiting:
-            table = pa.concat_tables(self._waiting)
-            self._waiting.clear()
-            self._waiting_rows = self._waiting_bytes = 0
-            writer = self._open(table)
-            self._encoding = self._encoder.submit(
-                writer.write_table, table, row_group_size=table.num_rows
-            )
+            self._encoding = self._encoder.submit(self._write_group, self._take_waiting())
+
+    def _take_waiting(self) -> pa.Table:
+        table = pa.concat_tables(self._waiting)
+        self._waiting.clear()
+        self._waiting_rows = self._waiting_bytes = 0
+        return table
+
+    def _write_group(self, table: pa.Table) -> None:
+        self._open(table).write_table(table, row_group_size=table.num_rows)
 
     def _settle(self) -> None:
         if self._encoding is not None:

@@ -5,6 +5,7 @@ What reads files is imported where it is used: a run that finds nothing does not
 
 from __future__ import annotations
 
+import concurrent.futures
 import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -100,17 +101,20 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
     if not repeats:
         return
     store = state.services.store
-    locations = {}
-    for delivery, row in repeats:
+
+    def move(repeat: tuple[Delivery, FileRow]) -> str:
+        delivery, row = repeat
         info = ObjectInfo(delivery.key, delivery.etag, delivery.size_bytes)
-        locations[row.id] = store.location(
-            store.move(info, _target_key(state, row), delivery.sha256)
-        )
+        return store.location(store.move(info, _target_key(state, row), delivery.sha256))
+
+    with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
+        moved = list(pool.map(move, repeats))
+    rows = [row for _, row in repeats]
+    locations = {row.id: location for row, location in zip(rows, moved, strict=True)}
 
     def record(connection: Connection) -> None:
         staging_table.record_locations(connection, locations)
-        for _, row in repeats:
-            staging_table.add_note(connection, row, "already loaded: sent again, counted once")
+        staging_table.add_note(connection, rows, "already loaded: sent again, counted once")
 
     state.in_transaction(record)
     state.repeated = len(repeats)
@@ -244,11 +248,20 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         settings.download_threads,
         state.steps.progress(len(waiting), "objects"),
     )
-    for row in waiting:
-        if row.status == FileStatus.ERROR and row.id in locations:
-            report = reports.get(row.id) or _report_again(state, row)
-            archive.put_reasons(store, row, report, store.key_at(locations[row.id]))
-            state.set_aside.append((row, locations[row.id]))
+    refused = [row for row in waiting if row.status == FileStatus.ERROR and row.id in locations]
+    archive.put_reasons(
+        store,
+        [
+            (
+                row,
+                reports.get(row.id) or _report_again(state, row),
+                store.key_at(locations[row.id]),
+            )
+            for row in refused
+        ],
+        settings.download_threads,
+    )
+    state.set_aside += [(row, locations[row.id]) for row in refused]
     state.in_transaction(lambda connection: staging_table.record_locations(connection, locations))
 
 

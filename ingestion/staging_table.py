@@ -16,6 +16,7 @@ from ingestion.database import ExactDecimal, define_table
 
 RETRACTION = "retracted"  # the ETag of a row that stands for the withdrawal of its file
 _LOOKUP = 500  # keys or hashes named in one statement
+_UPDATED = 100  # rows set by one statement; reasons may be long
 metadata = sa.MetaData()
 _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -222,35 +223,19 @@ def _replaces(row: FileRow) -> bool:
 
 def record_verdicts(connection: Connection, verdicts: Sequence[Verdict]) -> None:
     """Writes what the checks decided."""
-    if not verdicts:
-        return
-    statement = (
-        files.update()
-        .where(files.c.id == sa.bindparam("row_id"))
-        .values(
-            status=sa.bindparam("new_status"),
-            reason=sa.bindparam("new_reason"),
-            rows_read=sa.bindparam("new_rows_read"),
-            content_sha256=sa.bindparam("new_content"),
-            replaces_id=sa.bindparam("new_replaces"),
-            duplicate_of_id=sa.bindparam("new_duplicate_of"),
-            updated_date=utc_now(),
-        )
-    )
-    connection.execute(
-        statement,
-        [
-            {
-                "row_id": verdict.file_id,
-                "new_status": verdict.status.value,
-                "new_reason": verdict.reason,
-                "new_rows_read": verdict.rows_read,
-                "new_content": verdict.content_sha256,
-                "new_replaces": verdict.replaces_id,
-                "new_duplicate_of": verdict.duplicate_of_id,
+    _update(
+        connection,
+        {
+            verdict.file_id: {
+                "status": verdict.status.value,
+                "reason": verdict.reason,
+                "rows_read": verdict.rows_read,
+                "content_sha256": verdict.content_sha256,
+                "replaces_id": verdict.replaces_id,
+                "duplicate_of_id": verdict.duplicate_of_id,
             }
             for verdict in verdicts
-        ],
+        },
     )
 
 
@@ -264,27 +249,17 @@ def record_counts(
     """
     rows = [] if batch_id is None else rows_of_batch(connection, batch_id)
     active = {row.id for row in rows if row.status == FileStatus.ACTIVE}
-    now = utc_now()
-    if counts:
-        connection.execute(
-            files.update()
-            .where(files.c.id == sa.bindparam("row_id"))
-            .values(
-                rows_valid=sa.bindparam("new_valid"),
-                rows_quarantined=sa.bindparam("new_quarantined"),
-                amount_valid=sa.bindparam("new_amount", type_=files.c.amount_valid.type),
-                updated_date=now,
-            ),
-            [
-                {
-                    "row_id": count.file_id,
-                    "new_valid": count.rows_valid,
-                    "new_quarantined": count.rows_quarantined,
-                    "new_amount": count.amount_valid,
-                }
-                for count in counts
-            ],
-        )
+    _update(
+        connection,
+        {
+            count.file_id: {
+                "rows_valid": count.rows_valid,
+                "rows_quarantined": count.rows_quarantined,
+                "amount_valid": count.amount_valid,
+            }
+            for count in counts
+        },
+    )
     _set_status(connection, active, FileStatus.INACTIVE, {})
     refused = {count.file_id: count.reason for count in counts if count.reason}
     _set_status(connection, active & refused.keys(), FileStatus.ERROR, refused)
@@ -311,30 +286,18 @@ def _set_status(
     status: FileStatus,
     reasons: Mapping[int, str],
 ) -> None:
-    if not ids:
-        return
-    values = {"status": sa.bindparam("new_status"), "updated_date": utc_now()}
-    if reasons:
-        values["reason"] = sa.bindparam("new_reason")
-    connection.execute(
-        files.update().where(files.c.id == sa.bindparam("row_id")).values(values),
-        [
-            {"row_id": row_id, "new_status": status.value}
-            | ({"new_reason": reasons[row_id]} if reasons else {})
+    _update(
+        connection,
+        {
+            row_id: {"status": status.value} | ({"reason": reasons[row_id]} if reasons else {})
             for row_id in ids
-        ],
+        },
     )
 
 
 def record_locations(connection: Connection, locations: Mapping[int, str]) -> None:
     """Writes where each row's object lies now."""
-    if locations:
-        connection.execute(
-            files.update()
-            .where(files.c.id == sa.bindparam("row_id"))
-            .values(file_location=sa.bindparam("new_location"), updated_date=utc_now()),
-            [{"row_id": key, "new_location": value} for key, value in locations.items()],
-        )
+    _update(connection, {key: {"file_location": value} for key, value in locations.items()})
 
 
 def ask_to_read_again(connection: Connection, row: FileRow) -> None:
@@ -342,13 +305,40 @@ def ask_to_read_again(connection: Connection, row: FileRow) -> None:
     connection.execute(files.update().where(files.c.id == row.id).values(is_read_again=True))
 
 
-def add_note(connection: Connection, row: FileRow, note: str) -> None:
-    """Adds a remark to the row's reason; the same remark is not added twice."""
-    if note not in (row.reason or ""):
-        reason = f"{row.reason}; {note}" if row.reason else note
-        connection.execute(
-            files.update().where(files.c.id == row.id).values(reason=reason, updated_date=utc_now())
-        )
+def add_note(connection: Connection, rows: Iterable[FileRow], note: str) -> None:
+    """Adds a remark to each row's reason; the same remark is not added twice."""
+    _update(
+        connection,
+        {
+            row.id: {"reason": f"{row.reason}; {note}" if row.reason else note}
+            for row in rows
+            if note not in (row.reason or "")
+        },
+    )
+
+
+def _update(connection: Connection, values: Mapping[int, Mapping[str, Any]]) -> None:
+    """Sets columns of rows, by id; many rows go in one statement. All rows name the same columns.
+
+    A driver's ``executemany`` would send one statement for each row.
+    """
+    ids = list(values)
+    for start in range(0, len(ids), _UPDATED):
+        part = ids[start : start + _UPDATED]
+        changes = {
+            name: _by_id(files.c[name], {row_id: values[row_id][name] for row_id in part})
+            for name in values[part[0]]
+        }
+        changes["updated_date"] = utc_now()
+        connection.execute(files.update().where(files.c.id.in_(part)).values(changes))
+
+
+def _by_id(column: sa.Column[Any], values: Mapping[int, Any]) -> Any:
+    """The one value of all these rows, or a ``case`` that gives each its own."""
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    given = {row_id: sa.literal(value, column.type) for row_id, value in values.items()}
+    return sa.case(given, value=files.c.id)
 
 
 def _lookup(

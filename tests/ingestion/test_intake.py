@@ -14,6 +14,7 @@ from ingestion.intake import clean_downloads, is_csv_name, sort_inbox
 from ingestion.local_paths import local_path
 from ingestion.object_store import ObjectInfo
 from ingestion.profiles import FileProfile
+from ingestion.raw_tables import bronze_path
 from ingestion.staging_table import Delivery, FileRow, FileStatus, utc_now
 
 PROJECT = Path(__file__).parents[2]
@@ -212,3 +213,36 @@ def test_bronze_that_no_planned_file_explains_is_removed(checker: checking.Check
         (folder / name).write_bytes(b"x")
     checking.remove_strays(checker.bronze, 2, [row(1, "in/a.csv")])
     assert [path.name for path in folder.iterdir()] == ["1.parquet"]
+
+
+@pytest.mark.parametrize("large", [1, 1 << 30])
+def test_files_checked_side_by_side_keep_their_order(
+    checker: checking.Checker, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    """Risk: which of two equal files counts depends on which thread was faster."""
+    monkeypatch.setattr(checking, "_LARGE_FILE", large)
+    rows = [
+        put(checker, row(number, f"in/{number}.csv"), HEADER + SALE * (1 + number % 20))
+        for number in range(1, 61)
+    ]
+    seen: list[int] = []
+    checked = checking.check_batch(checker, rows, {}, lambda _: {}, seen.append)
+    assert [item.row.id for item in checked] == list(range(1, 61))
+    assert [item.verdict.rows_read for item in checked] == [1 + n % 20 for n in range(1, 61)]
+    assert [item.verdict.duplicate_of_id for item in checked] == [
+        None if number <= 20 else (number - 1) % 20 + 1 for number in range(1, 61)
+    ]
+    assert seen == [1] * 60
+
+
+def test_an_error_in_one_file_ends_the_check(
+    checker: checking.Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a full disk, or Ctrl-C, is told only after thousands of other files were read."""
+    monkeypatch.setattr(checking.os, "cpu_count", lambda: 1)
+    rows = [put(checker, row(n, f"in/{n}.csv"), HEADER + SALE) for n in range(1, 301)]
+    bronze_path(checker.bronze, rows[0].batch_id, rows[0].id).mkdir(parents=True)
+    seen: list[int] = []
+    with pytest.raises(IsADirectoryError, match=r"1\.parquet"):
+        checking.check_batch(checker, rows, {}, lambda _: {}, seen.append)
+    assert len(seen) < 299

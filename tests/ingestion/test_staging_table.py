@@ -111,7 +111,7 @@ def test_a_note_is_added_once(engine: Engine) -> None:
     for _ in range(2):
         with transaction(engine) as connection:
             [row] = staging_table.rows_of_batch(connection, 1)
-            staging_table.add_note(connection, row, "already loaded")
+            staging_table.add_note(connection, [row], "already loaded")
     with transaction(engine) as connection:
         assert staging_table.rows_of_batch(connection, 1)[0].reason == "already loaded"
 
@@ -199,3 +199,52 @@ def test_a_version_of_another_run_is_not_published_over(engine: Engine) -> None:
         "Version 1 was published by another run meanwhile. Found: run run-1. Run again; the run "
         "goes on where it stopped."
     )
+
+
+def test_each_of_many_rows_gets_its_own_values(each_engine: Engine) -> None:
+    """Risk: rows that are written in one statement get each other's verdicts, counts or places."""
+    staging_table.metadata.create_all(each_engine)
+    delivered = deliver(each_engine, 1, *(f"{number}.csv" for number in range(250)))
+    [untouched] = deliver(each_engine, 2, "other.csv")
+    verdicts = [
+        Verdict(
+            row.id,
+            FileStatus.ERROR if row.id % 7 == 0 else FileStatus.ACTIVE,
+            reason=f"50% of 'ü' \\ :x {row.id}" if row.id % 7 == 0 else None,
+            rows_read=row.id,
+            content_sha256=f"{row.id:064d}",
+            replaces_id=1000 + row.id if row.id % 3 == 0 else None,
+        )
+        for row in delivered
+    ]
+    counts = [
+        FileCount(row.id, row.id, row.id, 0, decimal.Decimal(f"{10**32 + row.id}.12"))
+        for row in delivered
+        if row.id % 7
+    ]
+    places = {row.id: f"s3://bucket/done/{row.id}.csv" for row in delivered}
+    with transaction(each_engine) as connection:
+        staging_table.record_verdicts(connection, verdicts)
+        staging_table.record_counts(connection, counts, 1)
+        staging_table.record_locations(connection, places)
+        rows = staging_table.rows_of_batch(connection, 1)
+        assert staging_table.rows_of_batch(connection, 2) == [untouched]
+
+    assert [
+        Verdict(row.id, FileStatus(row.status), row.reason, row.rows_read, row.content_sha256)
+        for row in rows
+    ] == [
+        Verdict(
+            verdict.file_id,
+            FileStatus.ERROR if verdict.status == FileStatus.ERROR else FileStatus.INACTIVE,
+            verdict.reason,
+            verdict.rows_read,
+            verdict.content_sha256,
+        )
+        for verdict in verdicts
+    ]
+    assert [row.replaces_id for row in rows] == [verdict.replaces_id for verdict in verdicts]
+    assert {row.id: row.amount_valid for row in rows if row.amount_valid is not None} == {
+        count.file_id: count.amount_valid for count in counts
+    }
+    assert {row.id: row.file_location for row in rows} == places

@@ -17,7 +17,7 @@ from ingestion.publication_manifest import MartTable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWS_A_STATEMENT = 500
+_ROWS_AT_ONCE = 1_000  # in memory; the driver cuts its statements to what the server takes
 _LOAD_SUFFIX = "__load"
 
 
@@ -59,7 +59,8 @@ def load_beside(
 ) -> sa.Table[Any]:
     """A table of its own with the rows of these files, given as (partition folder, path).
 
-    Readers do not see it. What an interrupted run left in it is gone.
+    Readers do not see it. What an interrupted run left in it is gone. Each file is committed once:
+    a commit waits for the disk.
     """
     table = live_table(mart, sa.MetaData(), _LOAD_SUFFIX)
     table.drop(engine, checkfirst=True)
@@ -67,8 +68,8 @@ def load_beside(
     names = [name for name, _ in mart.columns]
     for partition, path in files:
         fixed = partition_values(partition, dict(mart.columns))
-        for rows in _read_rows(path, names, fixed):
-            with engine.begin() as connection:
+        with engine.begin() as connection:
+            for rows in _read_rows(path, names, fixed):
                 connection.execute(table.insert(), rows)
     return table
 
@@ -116,5 +117,5 @@ def _read_rows(
     stored = [name for name in columns if name not in fixed]
     with pq.ParquetFile(path) as file:
         batch: pa.RecordBatch
-        for batch in file.iter_batches(batch_size=_ROWS_A_STATEMENT, columns=stored):
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=stored):
             yield [{**row, **fixed} for row in batch.to_pylist()]

@@ -20,10 +20,15 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.pipeline import CUSTOMERS, PRODUCTS, STORES, Measured, write_dimensions
-from tests.services import new_bucket, running_mariadb, running_s3
-
-SELLERS = 10
+from benchmarks.pipeline import (
+    CUSTOMERS,
+    PRODUCTS,
+    SELLERS_A_STORE,
+    STORES,
+    Measured,
+    services,
+    write_dimensions,
+)
 
 
 def write_days(path: Path, first_day: str, days: int, rows_a_day: int) -> None:
@@ -36,7 +41,7 @@ def write_days(path: Path, first_day: str, days: int, rows_a_day: int) -> None:
                 121 + hash(i + 1) % {STORES} as store_id,
                 'product ' || hash(i + 2) % {PRODUCTS} as product_name,
                 (date '{first_day}' + (i // {rows_a_day})::int)::date as sales_date,
-                (hash(i + 1) % {STORES}) * {SELLERS} + hash(i + 3) % {SELLERS} + 1
+                (hash(i + 1) % {STORES}) * {SELLERS_A_STORE} + hash(i + 3) % {SELLERS_A_STORE} + 1
                     as sales_person_id,
                 ((hash(i + 4) % 9999 + 1)::int::decimal(18, 2) / 100)::decimal(18, 2) as price,
                 1 as quantity,
@@ -48,23 +53,7 @@ def write_days(path: Path, first_day: str, days: int, rows_a_day: int) -> None:
 
 def measure(folder: Path, months: int, rows_a_day: int, environ: dict[str, str]) -> dict[str, Any]:
     """Load ``months`` of 30 days, then two days more; return the last run's seconds and report."""
-    (folder / "s3").mkdir(parents=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="mariadb-") as data,
-        running_s3(folder / "s3") as endpoint,
-        new_bucket(endpoint) as bucket,
-        running_mariadb(Path(data)) as server,
-        server.new_database() as url,
-    ):
-        environ = {
-            **environ,
-            **bucket.environment,
-            "RETAIL_DATABASE_URL": url,
-            "RETAIL_WORKSPACE": str(folder / "workspace"),
-            "RETAIL_LOG_LEVEL": "WARNING",
-        }
-        dimensions = str(folder.parent / "dimensions")
-        Measured(["run_pipeline.py", "load-dimensions", dimensions], environ)
+    with services(folder, folder.parent / "dimensions", environ) as (bucket, environ):
         start = duckdb.sql(f"select (date '2025-01-01' - {months * 30})::date::varchar").fetchone()
         assert start is not None
         deliveries = [("history", start[0], months * 30)]

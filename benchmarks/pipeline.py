@@ -10,6 +10,7 @@ to be equal, or the program fails. Needs what the tests need (MariaDB's server, 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.services import new_bucket, running_mariadb, running_s3
+from tests.services import Bucket, new_bucket, running_mariadb, running_s3
 
 PROJECT = Path(__file__).resolve().parents[1]
 ROWS_A_FILE = 500_000
@@ -117,10 +119,11 @@ class Measured:
             time.sleep(0.2)
 
 
-def run_pipeline(
-    folder: Path, sales: Path, dimensions: Path, environ: dict[str, str]
-) -> tuple[Measured, dict[str, Any]]:
-    """The whole pipeline on an S3 server and a MariaDB of its own; returns its report too."""
+@contextlib.contextmanager
+def services(
+    folder: Path, dimensions: Path, environ: dict[str, str]
+) -> Iterator[tuple[Bucket, dict[str, str]]]:
+    """An S3 server and a MariaDB with the dimensions in it, and a pipeline's environment there."""
     (folder / "s3").mkdir(parents=True)
     with (
         tempfile.TemporaryDirectory(prefix="mariadb-") as data,
@@ -129,16 +132,24 @@ def run_pipeline(
         running_mariadb(Path(data)) as server,
         server.new_database() as url,
     ):
-        for path in sorted(sales.iterdir()):
-            bucket.client.upload_file(str(path), bucket.name, f"sales_data/{path.name}")
-        environ = {
+        there = {
             **environ,
             **bucket.environment,
             "RETAIL_DATABASE_URL": url,
             "RETAIL_WORKSPACE": str(folder / "workspace"),
             "RETAIL_LOG_LEVEL": "WARNING",
         }
-        Measured(["run_pipeline.py", "load-dimensions", str(dimensions)], environ)
+        Measured(["run_pipeline.py", "load-dimensions", str(dimensions)], there)
+        yield bucket, there
+
+
+def run_pipeline(
+    folder: Path, sales: Path, dimensions: Path, environ: dict[str, str]
+) -> tuple[Measured, dict[str, Any]]:
+    """The whole pipeline on services of its own; returns its report too."""
+    with services(folder, dimensions, environ) as (bucket, environ):
+        for path in sorted(sales.iterdir()):
+            bucket.client.upload_file(str(path), bucket.name, f"sales_data/{path.name}")
         measured = Measured(["run_pipeline.py", "run", "--json"], environ)
         return measured, json.loads(measured.output)
 

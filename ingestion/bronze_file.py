@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,12 +55,7 @@ class BronzeFile:
         self._open(pa.Table.from_batches([], self._schema)).close()
         self._temporary.replace(self._destination)
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._encoder.shutdown(wait=True)
         if self._writer is not None:
             self._writer.close()

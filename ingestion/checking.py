@@ -173,25 +173,25 @@ def _decide(
             rows_read=report.rows_read,
             content_sha256=report.content_sha256 or None,
         )
-    first = counted.get(report.content_sha256)
-    if newest.id != row.id:
-        status = FileStatus.SUPERSEDED
-        reason = f"superseded before it was published (id {newest.id})"
-    elif first is not None:
-        status = FileStatus.DUPLICATE
-        reason = f"duplicate: the content of {first.file_name} (id {first.id}), which counts"
-    else:
-        status = FileStatus.ACTIVE
-        reason = " | ".join(report.hints)
-    is_newest, is_copy = newest.id == row.id, status == FileStatus.DUPLICATE
-    return Verdict(
+    verdict = Verdict(
         row.id,
-        status,
-        reason=reason or None,
+        FileStatus.SUPERSEDED,
+        reason=f"superseded before it was published (id {newest.id})",
         rows_read=report.rows_read,
         content_sha256=report.content_sha256,
-        replaces_id=current.id if is_newest and current is not None else None,
-        duplicate_of_id=first.id if is_copy and first is not None else None,
+    )
+    if newest.id != row.id:
+        return verdict
+    verdict = dataclasses.replace(verdict, replaces_id=None if current is None else current.id)
+    first = counted.get(report.content_sha256)
+    if first is None:
+        hints = " | ".join(report.hints) or None
+        return dataclasses.replace(verdict, status=FileStatus.ACTIVE, reason=hints)
+    return dataclasses.replace(
+        verdict,
+        status=FileStatus.DUPLICATE,
+        reason=f"duplicate: the content of {first.file_name} (id {first.id}), which counts",
+        duplicate_of_id=first.id,
     )
 
 

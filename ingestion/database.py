@@ -6,10 +6,8 @@ import contextlib
 import decimal
 import itertools
 import logging
-import random
 import re
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -181,16 +179,23 @@ def repeated(engine: Engine, work: Callable[[], T], pauses: Sequence[float] = _P
     A commit may have been done although its answer was lost, so ``work`` done twice must be the
     same as done once. What remains an error comes out as one sentence.
     """
+    from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+    from tenacity.wait import wait_chain, wait_random
+
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, DBAPIError):
+            _LOG.warning("%s", database_error(engine.url, error).what + "; trying again")
+
+    tries = Retrying(
+        stop=stop_after_attempt(len(pauses) + 1),
+        wait=wait_chain(*(wait_random(pause, 2 * pause) for pause in pauses)),
+        retry=retry_if_exception(is_transient),
+        before_sleep=tell,
+        reraise=True,
+    )
     with translated_errors(engine):
-        for pause in pauses:
-            try:
-                return work()
-            except DBAPIError as error:
-                if not is_transient(error):
-                    raise
-                _LOG.warning("%s", database_error(engine.url, error).what + "; trying again")
-            time.sleep(pause * random.uniform(1, 2))
-        return work()
+        return tries(work)
 
 
 @contextlib.contextmanager
@@ -199,7 +204,7 @@ def run_lock(engine: Engine) -> Iterator[None]:
 
     MySQL: ``GET_LOCK`` on a connection of its own. SQLite: an exclusive transaction on a file
     beside the database. Both free themselves when the process dies. MySQL's also goes with its
-    connection: whoever works on without it is stopped by ``move_batch`` and ``add_publication``.
+    connection: whoever works on without it is stopped by ``move_batch`` and ``is_recorded``.
     """
     busy = BusyError(
         "Another run is at work on this database",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ingestion.dbt_parse import keep_parsed, parse_options
+from ingestion.dbt_parse import parse_options
 from ingestion.errors import PipelineError
 from ingestion.spark import PROFILE
 
@@ -93,17 +93,18 @@ def build(
 
     _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
     _set(BUSINESS_DATE_VARIABLE, business_date)
-    options = ["--exclude-resource-type", "unit_test", *parse_options(dbt.project, dbt.target)]
+    options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds
     options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
-    outcome = dbtRunner(callbacks=[_follow(steps)]).invoke(dbt.arguments("build", *options))
-    if outcome.exception is not None or outcome.result is None:
-        raise PipelineError(
-            "dbt cannot build the models",
-            found=str(outcome.exception).strip() or "no result",
-            action=f"Mend the project; dbt's own log is {dbt.logs / 'dbt.log'}",
-        )
-    keep_parsed(dbt.project, dbt.target)
+    with parse_options(dbt.project, dbt.target) as parsing:
+        command = dbt.arguments("build", *options, *parsing)
+        outcome = dbtRunner(callbacks=[_follow(steps)]).invoke(command)
+        if outcome.exception is not None or outcome.result is None:
+            raise PipelineError(
+                "dbt cannot build the models",
+                found=str(outcome.exception).strip() or "no result",
+                action=f"Mend the project; dbt's own log is {dbt.logs / 'dbt.log'}",
+            )
     return _summed(list(cast("Any", outcome.result)))
 
 

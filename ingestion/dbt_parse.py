@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PARSED = ("models/**/*", "macros/**/*", "seeds/**/*", "tests/data/**/*", "dbt_project.yml")
@@ -15,24 +17,25 @@ _WRITTEN_BY_DBT = "partial_parse.msgpack"
 _KEPT = "parsed"
 
 
-def parse_options(project: Path, target: Path) -> list[str]:
-    """dbt's options: start from the parsed project that is kept for these files, else parse all."""
-    kept = _kept(project, target)
-    if not kept.is_file():
-        return ["--no-partial-parse"]
-    return ["--partial-parse-file-path", str(kept), "--no-partial-parse-file-diff"]
+@contextmanager
+def parse_options(project: Path, target: Path) -> Iterator[list[str]]:
+    """dbt's options for a command: start from what is kept for these files, else parse all.
 
-
-def keep_parsed(project: Path, target: Path) -> None:
-    """Keeps what dbt has just parsed in ``target``, in place of what was kept before."""
+    What the command parsed into ``target`` is kept at the end of the block, in place of what was
+    kept before; not so where it failed, or where a file was edited meanwhile: then nobody can say
+    which of the two dbt has read.
+    """
     kept = _kept(project, target)
     if kept.is_file():
+        yield ["--partial-parse-file-path", str(kept), "--no-partial-parse-file-diff"]
         return
-    shutil.rmtree(kept.parent, ignore_errors=True)
-    kept.parent.mkdir()
-    fresh = kept.with_suffix(".new")
-    shutil.copyfile(target / _WRITTEN_BY_DBT, fresh)
-    fresh.replace(kept)
+    yield ["--no-partial-parse"]
+    if _kept(project, target) == kept:
+        shutil.rmtree(kept.parent, ignore_errors=True)
+        kept.parent.mkdir()
+        fresh = kept.with_suffix(".new")
+        shutil.copyfile(target / _WRITTEN_BY_DBT, fresh)
+        fresh.replace(kept)
 
 
 def _kept(project: Path, target: Path) -> Path:

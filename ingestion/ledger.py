@@ -91,7 +91,11 @@ def check_contents_once(entries: Sequence[LedgerEntry], rows: Sequence[FileRow])
     """
     refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
     staying = {row.replaces_id: row for row in rows if row.id in refused}
-    contents = {row.content_sha256: staying[row.id] for row in rows if row.id in staying}
+    contents: dict[str | None, FileRow] = {
+        row.content_sha256: staying[row.id]
+        for row in rows
+        if row.id in staying and row.content_sha256 is not None  # a withdrawal has none
+    }
     for row in rows:
         correction = contents.get(row.content_sha256)
         counts = row.status == FileStatus.ACTIVE and row.id not in refused

@@ -60,17 +60,16 @@ def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[Pu
 
 @dataclasses.dataclass(frozen=True)
 class ScannedTable:
-    """A built table, where this version's files of it go on S3, the local path of each of its
-    objects by key, and the keys of those that are not published yet."""
+    """A built table, where this version's files of it go on S3, and the local path of each of its
+    objects by key; the objects of older versions are there already."""
 
     table: MartTable
     key_prefix: str
     local: Mapping[str, Path]
-    fresh_keys: frozenset[str]
 
     def fresh_files(self) -> dict[str, Path]:
         """Object key and local path of each file to upload."""
-        return {key: path for key, path in self.local.items() if key in self.fresh_keys}
+        return {key: path for key, path in self.local.items() if key.startswith(self.key_prefix)}
 
 
 def scan_table(
@@ -103,20 +102,16 @@ def scan_files(
         for path in sorted((folder / partition).glob("*.parquet"))
     }
     known = {} if last is None else {file.path: file for file in last.files}
-    rewritten = {(file.partition, file.sha256): file for file in known.values()}
-    for relative in paths.keys() & known.keys():
-        rewritten.pop((known[relative].partition, known[relative].sha256), None)
+    rewritten = {
+        (file.partition, file.sha256): file for file in known.values() if file.path not in paths
+    }
     files: list[MartFile] = []
-    fresh: set[str] = set()
     local: dict[str, Path] = {}
     for relative, path in paths.items():
         file = known.get(relative)
         if file is None or file.size != path.stat().st_size:
             new = _described(path, relative, f"{key_prefix}{relative}")
-            file = rewritten.pop((new.partition, new.sha256), None)
-            if file is None:
-                file = new
-                fresh.add(new.key)
+            file = rewritten.pop((new.partition, new.sha256), new)
         if file.rows:
             files.append(file)
             local[file.key] = path
@@ -128,7 +123,7 @@ def scan_files(
         partition_columns=partition_columns,
         files=tuple(files),
     )
-    return ScannedTable(table, key_prefix, local, frozenset(fresh))
+    return ScannedTable(table, key_prefix, local)
 
 
 def _layout(

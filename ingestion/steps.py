@@ -58,9 +58,9 @@ class Steps:
         """Makes the live line a bar up to ``total`` and returns what moves it on, from any thread.
 
         ``unit`` is ``bytes`` or the plural of what is counted. Nothing is shown where there is no
-        line.
+        line, or nothing to count.
         """
-        if self._line is None:
+        if self._line is None or total == 0:
             return lambda _: None
         self._line.count(total, unit)
         return self._line.advance

@@ -51,7 +51,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         asked.append(seconds)
         real(min(seconds, 0.01))
 
-    monkeypatch.setattr("ingestion.database.time.sleep", sleep)
+    monkeypatch.setattr("time.sleep", sleep)
     return asked
 
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from ingestion.dbt_build import DbtProject, read_manifest, run_command
-from ingestion.dbt_parse import keep_parsed, parse_options
+from ingestion.dbt_parse import parse_options
 from tests.conftest import PROJECT
 
 QUANTITY = "source.retail_mart.pos.sales"
@@ -15,8 +15,8 @@ QUANTITY = "source.retail_mart.pos.sales"
 
 def highest_quantity(dbt: DbtProject) -> str | None:
     """Parses as a run does, and returns the contract's maximum as the models would see it."""
-    run_command(dbt, ("parse",), *parse_options(dbt.project, dbt.target))
-    keep_parsed(dbt.project, dbt.target)
+    with parse_options(dbt.project, dbt.target) as options:
+        run_command(dbt, ("parse",), *options)
     columns = read_manifest(dbt)["sources"][QUANTITY]["columns"]
     maximum: str | None = columns["quantity"]["meta"].get("maximum")
     return maximum
@@ -34,7 +34,8 @@ def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(tmp_path: P
     contract = project / "models" / "staging" / "_pos__sources.yml"
     text, times = contract.read_text(encoding="utf-8"), contract.stat()
     assert highest_quantity(dbt) is None
-    assert "--partial-parse-file-path" in parse_options(project, dbt.target)
+    with parse_options(project, dbt.target) as options:
+        assert "--partial-parse-file-path" in options
     assert highest_quantity(dbt) is None
 
     before, after = text.split("- name: quantity", 1)
@@ -45,3 +46,10 @@ def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(tmp_path: P
     contract.write_text(text, encoding="utf-8")
     os.utime(contract, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert highest_quantity(dbt) is None
+
+    contract.write_text(f"{before}- name: quantity{after}", encoding="utf-8")
+    with parse_options(project, dbt.target) as options:
+        run_command(dbt, ("parse",), *options)
+        contract.write_text(f"{text}\n# edited while dbt was at work\n", encoding="utf-8")
+    with parse_options(project, dbt.target) as options:
+        assert options == ["--no-partial-parse"], "which of the two was parsed is not known"

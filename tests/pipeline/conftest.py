@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
@@ -30,6 +31,13 @@ from ingestion.status import read_status
 from ingestion.summary import RunSummary
 from tests.services import Bucket
 
+# for property tests whose examples are runs: the same few each time
+WHOLE_RUNS = hypothesis.settings(
+    deadline=None,
+    derandomize=True,
+    phases=[hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 PROJECT = Path(run_pipeline.__file__).parent
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
 DIMENSIONS = {

@@ -7,11 +7,11 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ingestion.test_reader_fuzz import WholeFileInDoubt, plain_read, simple_name
-from tests.pipeline.conftest import Pipeline
+from tests.pipeline.conftest import WHOLE_RUNS, Pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -131,13 +131,7 @@ def expected(content: bytes) -> tuple[int, int, Decimal] | None:
     return len(records) - 1, valid, money
 
 
-@settings(
-    max_examples=2,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@settings(WHOLE_RUNS, max_examples=2)
 @given(
     contents=st.lists(damaged_files(), min_size=FILES_A_BATCH, max_size=FILES_A_BATCH, unique=True)
 )

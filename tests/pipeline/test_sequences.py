@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion import withdrawal
-from tests.pipeline.conftest import HEADER, Pipeline
+from tests.pipeline.conftest import HEADER, WHOLE_RUNS, Pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -192,13 +192,7 @@ def run_cut_short(pipeline: Pipeline, place: str, **options: Any) -> bool:
     return False
 
 
-@settings(
-    max_examples=4,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@settings(WHOLE_RUNS, max_examples=4)
 @given(sequence=st.lists(rounds, min_size=2, max_size=4))
 def test_the_marts_equal_those_of_the_files_that_count(
     pipeline: Pipeline, tmp_path: Path, sequence: list[tuple[list[Any], str | None]]

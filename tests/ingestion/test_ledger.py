@@ -1,0 +1,56 @@
+"""The last gate before publishing: no content counts twice, and changed verdicts are told."""
+
+from __future__ import annotations
+
+import decimal
+
+import pytest
+
+from ingestion.errors import PipelineError
+from ingestion.ledger import LedgerEntry, changed_verdicts, check_contents_once
+from ingestion.staging_table import FileCount
+from tests.ingestion.test_intake import row
+
+
+def entry(file_id: int, quarantined: int = 0, reason: str | None = None) -> LedgerEntry:
+    """What the models counted of a file."""
+    zero = decimal.Decimal(0)
+    return LedgerEntry(FileCount(file_id, 30, 30 - quarantined, quarantined, zero, reason), zero)
+
+
+def test_a_content_that_a_refused_correction_leaves_in_place_counts_once() -> None:
+    """Risk: b.csv takes over what a.csv had, a.csv's correction is refused, and both count."""
+    rows = [
+        row(1, "in/a.csv", status="I", content_sha256="x"),
+        row(2, "in/a.csv", content_sha256="y", replaces_id=1),
+        row(3, "in/b.csv", content_sha256="x"),
+        row(4, "in/c.csv", content_sha256="z"),
+    ]
+    check_contents_once([entry(2), entry(3), entry(4)], rows)
+    with pytest.raises(PipelineError) as refused:
+        check_contents_once([entry(2, 30, "file_too_bad: 30 of 30"), entry(3), entry(4)], rows)
+    assert str(refused.value) == (
+        "The sales of in/b.csv would count twice; nothing is published. Expected: a correction of "
+        "in/a.csv that can be trusted. Found: one with too many bad rows, so its old version "
+        "stays, which has the same content as in/b.csv. Send in/a.csv mended, and run again."
+    )
+
+
+def test_withdrawals_have_no_content_in_common() -> None:
+    """Risk: two files without content pass for copies of each other, and no run gets through."""
+    rows = [
+        row(1, "in/a.csv", status="I", etag="retracted"),
+        row(2, "in/a.csv", content_sha256="y", replaces_id=1),
+        row(3, "in/b.csv", etag="retracted"),
+    ]
+    check_contents_once([entry(2, 30, "file_too_bad: 30 of 30")], rows)
+
+
+def test_files_that_are_judged_anew_are_named_up_to_five() -> None:
+    """Risk: a changed rule sets old rows aside and nobody is told."""
+    rows = [row(1, "in/new.csv")]
+    rows += [row(n, f"in/{n}.csv", status="I", rows_quarantined=0) for n in range(2, 9)]
+    entries = [entry(1, 3), *(entry(n, 1) for n in range(2, 8)), entry(8)]
+    told = changed_verdicts(entries, rows)
+    assert told[0] == ("the rules have changed since in/2.csv was published: rows set aside 0 -> 1")
+    assert (len(told), told[-1]) == (6, "the same is true of 1 more file")

@@ -9,6 +9,7 @@ what the tests need (MariaDB's server, the S3 server).
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import sys
@@ -30,9 +31,11 @@ from benchmarks.pipeline import (
     write_dimensions,
 )
 
+NEW_YEAR = dt.date(2025, 1, 1)
 
-def write_days(path: Path, first_day: str, days: int, rows_a_day: int) -> None:
-    """Write one file with ``days`` days of sales, from ``first_day`` (yyyy-mm-dd) on."""
+
+def write_days(path: Path, first_day: dt.date, days: int, rows_a_day: int) -> None:
+    """Write one file with ``days`` days of sales, from ``first_day`` on."""
     rows = days * rows_a_day
     duckdb.execute(f"""
         copy (
@@ -54,10 +57,12 @@ def write_days(path: Path, first_day: str, days: int, rows_a_day: int) -> None:
 def measure(folder: Path, months: int, rows_a_day: int, environ: dict[str, str]) -> dict[str, Any]:
     """Load ``months`` of 30 days, then two days more; return the last run's seconds and report."""
     with services(folder, folder.parent / "dimensions", environ) as (bucket, environ):
-        start = duckdb.sql(f"select (date '2025-01-01' - {months * 30})::date::varchar").fetchone()
-        assert start is not None
-        deliveries = [("history", start[0], months * 30)]
-        deliveries += [("one_more", "2025-01-01", 1), ("yet_one_more", "2025-01-02", 1)]
+        start = NEW_YEAR - dt.timedelta(days=30 * months)
+        deliveries = [("history", start, months * 30)]
+        deliveries += [
+            ("one_more", NEW_YEAR, 1),
+            ("yet_one_more", NEW_YEAR + dt.timedelta(days=1), 1),
+        ]
         for name, first_day, days in deliveries:
             path = folder / f"{name}.csv"
             write_days(path, first_day, days, rows_a_day)

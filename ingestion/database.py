@@ -26,6 +26,7 @@ _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds; each is stretched up t
 _SECONDS_TO_FREE = 5  # until the server frees the lock of a connection that broke
 _IDLE_SECONDS = 2_000_000  # 23 days, the most that a server on Windows takes
 _MYSQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"  # whatever the server's own mode is
+_MYSQL_ARGUMENTS = {"connect_timeout": _CONNECT_SECONDS, "sql_mode": _MYSQL_MODE}
 T = TypeVar("T")
 _KEY_TEXT_LENGTH = 191
 _LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
@@ -127,7 +128,7 @@ def connect(url: URL, pool_size: int = 5) -> Engine:
             pool_recycle=1800,
             pool_reset_on_return=None,  # each transaction has ended by then
             isolation_level="READ COMMITTED",
-            connect_args={"connect_timeout": _CONNECT_SECONDS, "sql_mode": _MYSQL_MODE},
+            connect_args=_MYSQL_ARGUMENTS,
         )
 
     def ask() -> None:
@@ -136,6 +137,14 @@ def connect(url: URL, pool_size: int = 5) -> Engine:
 
     repeated(engine, ask, _PAUSES[:3])  # a wrong address is told within seconds
     return engine
+
+
+def local_file_engine(engine: Engine) -> Engine:
+    """The same MySQL database by connections that may send the server a local file, and are closed
+    after use: the server names the file it wants, so no other work should run on them."""
+    return sa.create_engine(
+        engine.url, poolclass=sa.NullPool, connect_args={**_MYSQL_ARGUMENTS, "local_infile": True}
+    )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion import publications, publish
 from ingestion.database import in_transaction
 from ingestion.errors import PipelineError
-from ingestion.publication_manifest import Manifest, MartFile, MartTable, from_json
+from ingestion.publication_manifest import Manifest, from_json
 from ingestion.publications import Publication
 from ingestion.staging_table import utc_now
 
@@ -56,14 +54,7 @@ def roll_back(services: Services, version: int | None, run_id: str) -> Publicati
     def record(_: Connection) -> Publication:
         return shown
 
-    with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
-
-        def download(_table: MartTable, file: MartFile) -> Path:
-            path = Path(folder) / "part.parquet"
-            path.write_bytes(store.get_bytes(file.key))
-            return path
-
-        publish.show_version(store, services.engine, prefixes, last, manifest, download, record)
+    publish.show_version(store, services.engine, prefixes, last, manifest, {}, record)
     return shown
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -12,13 +13,28 @@ from sqlalchemy.engine import Connection, Engine
 
 from ingestion.database import column_type, define_table
 from ingestion.errors import PipelineError
-from ingestion.publication_manifest import MartTable
+from ingestion.publication_manifest import MartFile, MartTable, changed_partitions
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWS_AT_ONCE = 1_000  # in memory; the driver cuts its statements to what the server takes
-_LOAD_SUFFIX = "__load"
+COMPARED_ROWS = 400_000  # of a partition, in memory; a larger one is replaced unread
+_LOAD_SUFFIX, _GONE_SUFFIX = "__load", "__gone"
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedChange:
+    """What a publication changes in one table, in tables that readers do not see.
+
+    ``emptied`` partitions lose all their rows, '' every row of the table; of the others go the rows
+    with a key in ``gone`` or ``rows``. Then ``rows`` come in, ``row_count`` of them.
+    """
+
+    mart: MartTable
+    rows: sa.Table[Any]
+    gone: sa.Table[Any] | None
+    emptied: tuple[str, ...]
+    row_count: int
 
 
 def live_table(mart: MartTable, metadata: sa.MetaData, suffix: str = "") -> sa.Table[Any]:
@@ -32,6 +48,7 @@ def live_table(mart: MartTable, metadata: sa.MetaData, suffix: str = "") -> sa.T
             nullable=name not in mart.key,
         )
         for name, data_type in mart.columns
+        if suffix != _GONE_SUFFIX or name in mart.key
     ]
     return define_table(metadata, mart.name + suffix, *columns)
 
@@ -55,48 +72,132 @@ def ensure_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
 
 
 def load_beside(
-    engine: Engine, mart: MartTable, files: Iterable[tuple[str, Path]]
-) -> sa.Table[Any]:
-    """A table of its own with the rows of these files, given as (partition folder, path).
+    engine: Engine,
+    old: MartTable | None,
+    new: MartTable,
+    local_path: Callable[[MartFile], Path],
+) -> LoadedChange | None:
+    """Loads what turns the live table from ``old``, published last, into ``new``; None if nothing.
 
-    Readers do not see it. What an interrupted run left in it is gone. Each file is committed once:
-    a commit waits for the disk.
+    Of a changed partition only the rows that differ are sent, unless it is too large to compare.
+    The whole table is sent where ``old`` has another shape or the live table not its number of
+    rows (somebody has dropped or emptied it). What an interrupted run left beside it is gone.
     """
-    table = live_table(mart, sa.MetaData(), _LOAD_SUFFIX)
-    table.drop(engine, checkfirst=True)
-    table.create(engine)
-    names = [name for name, _ in mart.columns]
-    for partition, path in files:
-        fixed = partition_values(partition, dict(mart.columns))
-        with engine.begin() as connection:
-            for rows in _read_rows(path, names, fixed):
-                connection.execute(table.insert(), rows)
-    return table
+    from ingestion.bulk_load import load_rows
+
+    if old is None or not _is_comparable(engine, old, new):
+        changes = [_PartitionChange("", (), new.files)]
+        emptied: tuple[str, ...] = ("",)
+    else:
+        changes = list(_partition_changes(old, new))
+        emptied = tuple(change.partition for change in changes if not change.is_compared(new))
+    if not changes:
+        return None
+    metadata = sa.MetaData()
+    rows = live_table(new, metadata, _LOAD_SUFFIX)
+    gone = live_table(new, metadata, _GONE_SUFFIX) if new.key else None
+    metadata.drop_all(engine)
+    metadata.create_all(engine)
+    vanished: list[pa.Table] = []
+
+    def fresh_rows() -> Iterator[pa.Table]:
+        vanished.clear()
+        for change in changes:
+            if change.partition in emptied:
+                yield from _read(new, change.after, local_path)
+            else:
+                fresh, lost = _compared(new, change, local_path)
+                vanished.append(lost)
+                yield fresh
+
+    row_count = load_rows(engine, rows, fresh_rows)
+    if gone is not None:
+        load_rows(engine, gone, lambda: iter(vanished))
+    return LoadedChange(new, rows, gone, emptied, row_count)
 
 
-def swap_in(
-    connection: Connection,
-    mart: MartTable,
-    loaded: sa.Table[Any],
-    partitions: Iterable[str],
-) -> None:
-    """Replaces the given partitions of the live table by the loaded rows, in the caller's
-    transaction: a reader sees all of it or nothing."""
-    live = live_table(mart, sa.MetaData())
+def swap_in(connection: Connection, change: LoadedChange) -> None:
+    """Makes the loaded change visible, in the caller's transaction: a reader sees all of it or
+    nothing."""
+    mart, live = change.mart, live_table(change.mart, sa.MetaData())
     types = dict(mart.columns)
-    for partition in partitions:
+    for partition in change.emptied:
         values = partition_values(partition, types)
         connection.execute(
             live.delete().where(*[live.c[name] == value for name, value in values.items()])
         )
+    if change.gone is not None and "" not in change.emptied:
+        for keys in (change.gone, change.rows):
+            same_key = sa.and_(*[live.c[name] == keys.c[name] for name in mart.key])
+            if connection.dialect.name == "sqlite":  # it joins no second table to a delete
+                same_key = sa.exists(sa.select(keys.c[mart.key[0]]).where(same_key))
+            connection.execute(live.delete().where(same_key))
     names = [name for name, _ in mart.columns]
-    connection.execute(live.insert().from_select(names, sa.select(loaded)))
+    connection.execute(live.insert().from_select(names, sa.select(change.rows)))
 
 
-def drop_loaded(engine: Engine, tables: Iterable[sa.Table[Any]]) -> None:
+def drop_loaded(engine: Engine, changes: Iterable[LoadedChange]) -> None:
     """Removes the tables that :func:`load_beside` made."""
-    for table in tables:
-        table.drop(engine, checkfirst=True)
+    for change in changes:
+        change.rows.metadata.drop_all(engine)
+
+
+@dataclasses.dataclass(frozen=True)
+class _PartitionChange:
+    partition: str
+    before: tuple[MartFile, ...]
+    after: tuple[MartFile, ...]
+
+    def is_compared(self, mart: MartTable) -> bool:
+        rows = sum(file.rows for file in (*self.before, *self.after))
+        return bool(mart.key) and rows <= COMPARED_ROWS
+
+
+def _is_comparable(engine: Engine, old: MartTable, new: MartTable) -> bool:
+    shape = (old.columns, old.key, old.partition_columns, old.in_database)
+    if shape != (new.columns, new.key, new.partition_columns, new.in_database):
+        return False
+    live = live_table(new, sa.MetaData())
+    with engine.connect() as connection:
+        count = connection.execute(sa.select(sa.func.count()).select_from(live)).scalar()
+    return count == old.rows
+
+
+def _partition_changes(old: MartTable, new: MartTable) -> Iterator[_PartitionChange]:
+    before, after = old.by_partition(), new.by_partition()
+    for partition in changed_partitions(old, new):
+        yield _PartitionChange(partition, before.get(partition, ()), after.get(partition, ()))
+
+
+def _compared(
+    mart: MartTable, change: _PartitionChange, local_path: Callable[[MartFile], Path]
+) -> tuple[pa.Table, pa.Table]:
+    """The rows that are new or differ, and the keys of rows that are there no more."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from ingestion.row_text import as_lines
+
+    before, after = (
+        pa.concat_tables(_read(mart, files, local_path)) if files else None
+        for files in (change.before, change.after)
+    )
+    keys = list(mart.key)
+    if before is None or after is None:
+        some = before if after is None else after
+        assert some is not None
+        nothing = some.slice(0, 0)
+        return (
+            nothing if after is None else after,
+            (nothing if before is None else before).select(keys),
+        )
+
+    def missing(these: pa.Table, those: pa.Table) -> pa.ChunkedArray:
+        return pc.invert(pc.is_in(as_lines(these), value_set=as_lines(those)))
+
+    fresh = after.filter(missing(after, before))
+    lost = before.select(keys)
+    return fresh, lost.filter(missing(lost, after.select(keys)))
 
 
 def partition_values(partition: str, types: Mapping[str, str]) -> dict[str, Any]:
@@ -109,13 +210,25 @@ def partition_values(partition: str, types: Mapping[str, str]) -> dict[str, Any]
     return values
 
 
-def _read_rows(
-    path: Path, columns: list[str], fixed: Mapping[str, Any]
-) -> Iterator[list[dict[str, Any]]]:
+def _read(
+    mart: MartTable, files: Sequence[MartFile], local_path: Callable[[MartFile], Path]
+) -> Iterator[pa.Table]:
+    """The files' rows with the mart's columns in its order, a bounded number at a time."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    stored = [name for name in columns if name not in fixed]
-    with pq.ParquetFile(path) as file:
-        batch: pa.RecordBatch
-        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=stored):
-            yield [{**row, **fixed} for row in batch.to_pylist()]
+    from ingestion.bulk_load import BATCH_ROWS
+
+    types = dict(mart.columns)
+    for item in files:
+        fixed = partition_values(item.partition, types)
+        with pq.ParquetFile(local_path(item)) as file:
+            stored = [name for name in types if name not in fixed]
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=stored):
+                columns = {
+                    name: batch.column(name)
+                    if name not in fixed
+                    else pa.repeat(fixed[name], batch.num_rows)
+                    for name in types
+                }
+                yield pa.table(columns)

@@ -13,19 +13,21 @@ import decimal
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from ingestion import mart_tables, publications
 from ingestion.database import in_transaction, repeated
+from ingestion.mart_copies import MartCopies
 from ingestion.mart_files import ScannedTable
+from ingestion.object_store import ObjectChanged, ObjectGone
 from ingestion.publication_manifest import (
     Manifest,
-    MartFile,
     MartTable,
     changed_partitions,
     from_json,
@@ -118,15 +120,8 @@ def publish(
             amount_total=amount,
         )
 
-    rows_loaded = show_version(
-        store,
-        engine,
-        prefixes,
-        last,
-        manifest,
-        lambda table, file: scanned[table.name].local[file.key],
-        record,
-    )
+    local = {key: path for item in scanned.values() for key, path in item.local.items()}
+    rows_loaded = show_version(store, engine, prefixes, last, manifest, local, record)
     return Published(
         version=version,
         changed={
@@ -145,12 +140,12 @@ def show_version(
     prefixes: Prefixes,
     last: Manifest | None,
     manifest: Manifest,
-    local_path: Callable[[MartTable, MartFile], Path],
+    local: Mapping[str, Path],
     record: Callable[[Connection], Publication],
 ) -> int:
     """Makes ``manifest`` the version that readers see, in the database and then on S3.
 
-    Its objects are on S3 already; ``local_path`` gives a copy of a file whose partition changed.
+    Its objects are on S3 already; ``local`` are the copies that are at hand, by object key.
     ``record`` runs in the one transaction and returns the publication (its manifest's hash is
     filled in here). Returns the rows loaded into the database.
     """
@@ -158,28 +153,17 @@ def show_version(
     store.put_bytes(prefixes.manifest_key(manifest.version), content)
     before = {} if last is None else last.tables
     marts = [table for table in manifest.tables.values() if table.in_database]
-    rows_loaded = 0
-    loads = []
     repeated(engine, lambda: mart_tables.ensure_live_tables(engine, marts))
-    for mart in marts:
-        old = before.get(mart.name)
-        changed = changed_partitions(old, mart)
-        if not changed:
-            continue
-        files = [file for file in mart.files if "" in changed or file.partition in changed]
-
-        def load(mart: MartTable = mart, files: Sequence[MartFile] = files) -> sa.Table[Any]:
-            local = ((file.partition, local_path(mart, file)) for file in files)
-            return mart_tables.load_beside(engine, mart, local)
-
-        loads.append((mart, repeated(engine, load), ("",) if old is None else changed))
-        rows_loaded += sum(file.rows for file in files)
+    with tempfile.TemporaryDirectory() as folder:
+        copies = MartCopies(store, Path(folder), local)
+        loaded = [_load_beside(engine, before.get(mart.name), mart, copies) for mart in marts]
+    changes = [change for change in loaded if change is not None]
 
     def swap(connection: Connection) -> None:
         if publications.is_recorded(connection, manifest.version, manifest.run_id):
             return  # done already; only the answer to the commit was lost
-        for mart, table, partitions in loads:
-            mart_tables.swap_in(connection, mart, table, partitions)
+        for change in changes:
+            mart_tables.swap_in(connection, change)
         publication = record(connection)
         publications.add_publication(
             connection,
@@ -187,9 +171,22 @@ def show_version(
         )
 
     in_transaction(engine, swap)
-    repeated(engine, lambda: mart_tables.drop_loaded(engine, [table for _, table, _ in loads]))
+    repeated(engine, lambda: mart_tables.drop_loaded(engine, changes))
     finish_pointer(store, engine, prefixes)  # last: should it fail, the next run does it
-    return rows_loaded
+    return sum(change.row_count for change in changes)
+
+
+def _load_beside(
+    engine: Engine, old: MartTable | None, new: MartTable, copies: MartCopies
+) -> mart_tables.LoadedChange | None:
+    def load(before: MartTable | None) -> mart_tables.LoadedChange | None:
+        return repeated(engine, lambda: mart_tables.load_beside(engine, before, new, copies.path))
+
+    try:
+        return load(old)
+    except (ObjectChanged, ObjectGone) as error:
+        _LOG.warning("%s; the table %s is loaded whole", error, new.name)
+        return load(None)
 
 
 def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bool:

@@ -7,21 +7,16 @@ import decimal
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from ingestion import mart_tables
 from ingestion.database import transaction
 from ingestion.errors import PipelineError
-from ingestion.mart_tables import (
-    drop_loaded,
-    ensure_live_tables,
-    load_beside,
-    partition_values,
-    swap_in,
-)
+from ingestion.mart_tables import ensure_live_tables, partition_values, swap_in
 from ingestion.publication_manifest import MartTable
+from tests.mart_versions import load, show, with_rows
 
 MART = MartTable(
     name="totals",
@@ -37,65 +32,118 @@ MART = MartTable(
     partition_columns=("sales_month",),
     files=(),
 )
+Row = tuple[int, str | None, str]
+MONTHS = {
+    "2024-02": [(1, "Asha 🫖", "0.10"), (2, "Bo", "7.00")],
+    "2024-03": [(1, "Asha 🫖", "12345678901234567890123456.78")],
+    "2024-04": [(4, "Dan", "4.00")],
+}
 
 
-def parquet(path: Path, *rows: tuple[int, str, str]) -> Path:
-    """A mart file without its partition column, as Spark writes it."""
-    table = pa.table(
-        {
-            "customer_id": pa.array([row[0] for row in rows], pa.int32()),
-            "full_name": [row[1] for row in rows],
-            "first_day": pa.array([dt.date(2024, 3, 1)] * len(rows), pa.date32()),
-            "total_sales": pa.array(
-                [decimal.Decimal(row[2]) for row in rows], pa.decimal128(28, 2)
-            ),
-        }
-    )
-    pq.write_table(table, path)
-    return path
+def version(folder: Path, months: dict[str, list[Row]]) -> MartTable:
+    """The mart with these rows, without its partition column, as Spark writes it."""
+    partitions = {
+        f"sales_month={month}": pa.table(
+            {
+                "customer_id": pa.array([row[0] for row in rows], pa.int32()),
+                "full_name": pa.array([row[1] for row in rows], pa.string()),
+                "first_day": pa.array([dt.date(2024, 3, 1)] * len(rows), pa.date32()),
+                "total_sales": pa.array(
+                    [decimal.Decimal(row[2]) for row in rows], pa.decimal128(28, 2)
+                ),
+            }
+        )
+        for month, rows in months.items()
+    }
+    return with_rows(MART, folder, partitions)
 
 
-def publish(engine: Engine, files: dict[str, Path], partitions: list[str]) -> None:
-    ensure_live_tables(engine, [MART])
-    loaded = load_beside(engine, MART, files.items())
-    with transaction(engine) as connection:
-        swap_in(connection, MART, loaded, partitions)
-    drop_loaded(engine, [loaded])
-
-
-def rows(engine: Engine) -> list[tuple[object, ...]]:
+def found(engine: Engine) -> dict[str, list[Row]]:
+    months: dict[str, list[Row]] = {}
     with engine.connect() as connection:
-        query = "select customer_id, full_name, sales_month, total_sales from totals order by 3, 1"
-        return [(*row[:3], str(row[3])) for row in connection.execute(sa.text(query))]
+        query = "select sales_month, customer_id, full_name, total_sales from totals order by 1, 2"
+        for month, *values in connection.execute(sa.text(query)):
+            months.setdefault(month, []).append((values[0], values[1], str(values[2])))
+    return months
 
 
-def test_only_the_named_partitions_change(each_engine: Engine, tmp_path: Path) -> None:
-    """Risk: a day's run wipes the other months, or a month that became empty stays."""
-    february = parquet(tmp_path / "2", (1, "Asha 🫖", "0.10"))
-    march = parquet(tmp_path / "3", (1, "Asha 🫖", "12345678901234567890123456.78"))
-    publish(each_engine, {"sales_month=2024-02": february, "sales_month=2024-03": march}, [""])
-    april = parquet(tmp_path / "4", (2, "José", "5.00"), (3, "Jose", "-1.00"))
-    publish(
-        each_engine,
-        {"sales_month=2024-04": april},
-        ["sales_month=2024-02", "sales_month=2024-04"],
+def test_only_rows_that_changed_are_sent(each_engine: Engine, tmp_path: Path) -> None:
+    """Risk: a day's run sends whole months again; or a row that went, or a month, stays."""
+    first = version(tmp_path, MONTHS)
+    assert show(each_engine, (None, first)) == 4
+    assert found(each_engine) == MONTHS
+    months: dict[str, list[Row]] = {
+        "2024-02": [(2, "Bo", "7.00"), (3, None, "-1.00")],  # 1 goes, 2 stays, 3 is new
+        "2024-03": [(1, "José\t\\N\n", "12345678901234567890123456.78")],  # another name
+    }
+    second = version(tmp_path, months)
+    assert show(each_engine, (first, second)) == 2
+    assert found(each_engine) == months
+    assert show(each_engine, (second, second)) == 0
+    assert found(each_engine) == months
+
+
+def test_a_partition_too_large_to_compare_is_replaced(
+    each_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a large month takes all memory; or its neighbours are lost when it is replaced."""
+    monkeypatch.setattr(mart_tables, "COMPARED_ROWS", 2)
+    first = version(tmp_path, MONTHS)
+    show(each_engine, (None, first))
+    months: dict[str, list[Row]] = {
+        **MONTHS,
+        "2024-02": [(2, "Bo", "7.00"), (3, "Cy", "1.00")],
+        "2024-04": [(4, "Dan", "5.00")],
+    }
+    assert show(each_engine, (first, version(tmp_path, months))) == 3
+    assert found(each_engine) == months
+
+
+def test_a_table_that_lost_its_rows_is_loaded_whole(each_engine: Engine, tmp_path: Path) -> None:
+    """Risk: somebody drops a table to have it made anew, and gets the last day's rows only."""
+    first = version(tmp_path, MONTHS)
+    show(each_engine, (None, first))
+    with transaction(each_engine) as connection:
+        connection.execute(sa.text("drop table totals"))
+    months: dict[str, list[Row]] = {**MONTHS, "2024-04": [(4, "Dan", "5.00")]}
+    assert show(each_engine, (first, version(tmp_path, months))) == 4
+    assert found(each_engine) == months
+
+
+def test_a_row_of_somebody_elses_gives_way(each_engine: Engine, tmp_path: Path) -> None:
+    """Risk: a row typed into a mart by hand makes every later publication fail."""
+    first = version(tmp_path, MONTHS)
+    show(each_engine, (None, first))
+    with transaction(each_engine) as connection:
+        connection.execute(sa.text("update totals set customer_id = 5 where customer_id = 4"))
+    months: dict[str, list[Row]] = {**MONTHS, "2024-04": [(4, "Dan", "4.00"), (5, "Eve", "5.00")]}
+    assert show(each_engine, (first, version(tmp_path, months))) == 1
+    assert found(each_engine)["2024-04"] == [(5, "Eve", "5.00")]
+
+
+def test_a_mart_without_a_key_is_replaced_by_partition(each_engine: Engine, tmp_path: Path) -> None:
+    """Risk: rows of a model without a key are added a second time."""
+    keyless = with_rows(
+        MartTable("plain", (("n", "int"),), (), True, (), ()), tmp_path, {"": pa.table({"n": [1]})}
     )
-    assert rows(each_engine) == [
-        (1, "Asha 🫖", "2024-03", "12345678901234567890123456.78"),
-        (2, "José", "2024-04", "5.00"),
-        (3, "Jose", "2024-04", "-1.00"),
-    ]
+    other = with_rows(keyless, tmp_path, {"": pa.table({"n": [1, 2]})})
+    show(each_engine, (None, keyless))
+    assert show(each_engine, (keyless, other)) == 2
+    with each_engine.connect() as connection:
+        rows = connection.execute(sa.text("select n from plain order by n")).scalars().all()
+    assert rows == [1, 2]
 
 
 def test_a_failed_swap_leaves_the_old_rows(each_engine: Engine, tmp_path: Path) -> None:
     """Risk: readers meet an empty month after an error in the middle."""
-    march = parquet(tmp_path / "3", (1, "Asha", "1.00"))
-    publish(each_engine, {"sales_month=2024-03": march}, [""])
-    loaded = load_beside(each_engine, MART, [("sales_month=2024-03", parquet(tmp_path / "x"))])
+    first = version(tmp_path, MONTHS)
+    show(each_engine, (None, first))
+    [change] = load(each_engine, [(first, version(tmp_path, {}))])
     with each_engine.connect() as connection:
-        swap_in(connection, MART, loaded, ["sales_month=2024-03"])
+        swap_in(connection, change)
+        assert connection.execute(sa.text("select count(*) from totals")).scalar() == 0
         connection.rollback()
-    assert rows(each_engine) == [(1, "Asha", "2024-03", "1.00")]
+    assert found(each_engine) == MONTHS
 
 
 def test_publishing_keeps_what_a_database_owner_added(each_engine: Engine, tmp_path: Path) -> None:
@@ -104,16 +152,15 @@ def test_publishing_keeps_what_a_database_owner_added(each_engine: Engine, tmp_p
     with transaction(each_engine) as connection:
         connection.execute(sa.text("create index by_month on totals (sales_month)"))
         connection.execute(sa.text("alter table totals add column remark varchar(10)"))
-    march = parquet(tmp_path / "3", (1, "Asha", "1.00"))
-    publish(each_engine, {"sales_month=2024-03": march}, [""])
+    show(each_engine, (None, version(tmp_path, MONTHS)))
     inspector = sa.inspect(each_engine)
     assert [index["name"] for index in inspector.get_indexes("totals")] == ["by_month"]
     assert inspector.get_pk_constraint("totals")["constrained_columns"] == [
         "customer_id",
         "sales_month",
     ]
-    assert "totals__load" not in inspector.get_table_names()
-    assert rows(each_engine) == [(1, "Asha", "2024-03", "1.00")]
+    assert inspector.get_table_names() == ["totals"]
+    assert found(each_engine) == MONTHS
 
 
 def test_a_table_that_lacks_a_column_is_named(each_engine: Engine) -> None:

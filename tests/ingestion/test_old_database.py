@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
 from ingestion.database import connect, transaction
 from ingestion.errors import PipelineError
-from ingestion.mart_tables import drop_loaded, ensure_live_tables, load_beside, swap_in
+from ingestion.mart_tables import ensure_live_tables
 from ingestion.publication_manifest import MartTable
+from tests.mart_versions import show, with_rows
 from tests.services import PIPELINE_GRANTS, MariaDb, running_mariadb
 
 OLD_DEFAULTS = (
@@ -43,12 +43,12 @@ NAMES = [
 WIDE = "50% of '🫖' \\ "
 
 
-@pytest.fixture(scope="module")
-def old_server() -> Iterator[MariaDb]:
-    """A MariaDB that was set up long ago."""
+@pytest.fixture(scope="module", params=["--local-infile=1", "--local-infile=0"])
+def old_server(request: pytest.FixtureRequest) -> Iterator[MariaDb]:
+    """A MariaDB that was set up long ago, and reads a client's files or does not."""
     with (
         tempfile.TemporaryDirectory(prefix="mariadb-") as folder,
-        running_mariadb(Path(folder), *OLD_DEFAULTS) as database,
+        running_mariadb(Path(folder), *OLD_DEFAULTS, request.param) as database,
     ):
         yield database
 
@@ -76,13 +76,7 @@ def mart(*columns: tuple[str, str], key: str = "name", name: str = "totals") -> 
 
 
 def publish(engine: Engine, table: MartTable, content: pa.Table, folder: Path) -> None:
-    path = folder / "part.parquet"
-    pq.write_table(content, path)
-    ensure_live_tables(engine, [table])
-    loaded = load_beside(engine, table, [("", path)])
-    with transaction(engine) as connection:
-        swap_in(connection, table, loaded, [""])
-    drop_loaded(engine, [loaded])
+    show(engine, (None, with_rows(table, folder, {"": content})))
 
 
 def test_names_stay_apart_byte_for_byte(old_engine: Engine, tmp_path: Path) -> None:
@@ -146,9 +140,10 @@ def test_what_does_not_fit_is_an_error(old_engine: Engine, tmp_path: Path) -> No
         with pytest.raises(PipelineError) as misfit, transaction(old_engine) as connection:
             connection.execute(sa.text(statement))
         assert str(misfit.value).startswith("The database mysql+pymysql://")
+    with pytest.raises(PipelineError, match="Data too long for column 'name'"):
+        publish(old_engine, table, rows_of(decimal.Decimal(1), "x" * 192), tmp_path)
     most = decimal.Decimal("9" * 36 + ".99")
-    content = pa.table({"name": ["x"], "total": pa.array([most], pa.decimal128(38, 2))})
-    publish(old_engine, table, content, tmp_path)
+    publish(old_engine, table, rows_of(most), tmp_path)
     with old_engine.connect() as connection:
         assert connection.execute(sa.text("select total from totals")).scalar() == most
 
@@ -184,5 +179,5 @@ def test_readers_and_owners_keep_what_they_have(old_server: MariaDb, tmp_path: P
                 connection.execute(sa.text(statement))
 
 
-def rows_of(amount: decimal.Decimal) -> pa.Table:
-    return pa.table({"name": ["x"], "total": pa.array([amount], pa.decimal128(38, 2))})
+def rows_of(amount: decimal.Decimal, name: str = "x") -> pa.Table:
+    return pa.table({"name": [name], "total": pa.array([amount], pa.decimal128(38, 2))})

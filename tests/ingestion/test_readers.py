@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import make_url
 
-from ingestion.database import connect, transaction
-from ingestion.mart_tables import drop_loaded, ensure_live_tables, load_beside, swap_in
+from ingestion.database import connect
 from ingestion.object_store import ObjectGone, ObjectStore
 from ingestion.publication_manifest import MartTable
 from ingestion.services import open_services
 from ingestion.settings import Settings
+from tests.mart_versions import show, with_rows
 from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
 
 VERSIONS = 40
@@ -66,18 +65,12 @@ def looking(look: Callable[[], None]) -> Iterator[None]:
     assert looks > FEWEST_LOOKS
 
 
-def show(engine: Engine, version: int, folder: Path) -> None:
-    """Publishes both tables anew: other months each time, every row marked with the version."""
-    month = f"2024-{1 + version % 12:02d}"
-    path = folder / "part.parquet"
+def versions(number: int, folder: Path) -> list[MartTable]:
+    """Both tables anew: other months each time, every row marked with the version."""
+    month = f"2024-{1 + number % 12:02d}"
     ids = pa.array(range(ROWS), pa.int32())
-    pq.write_table(pa.table({"id": ids, "version": pa.array([version] * ROWS, pa.int32())}), path)
-    ensure_live_tables(engine, MARTS)
-    loaded = [load_beside(engine, mart, [(f"sales_month={month}", path)]) for mart in MARTS]
-    with transaction(engine) as connection:
-        for mart, table in zip(MARTS, loaded, strict=True):
-            swap_in(connection, mart, table, [""])
-    drop_loaded(engine, loaded)
+    rows = pa.table({"id": ids, "version": pa.array([number] * ROWS, pa.int32())})
+    return [with_rows(mart, folder, {f"sales_month={month}": rows}) for mart in MARTS]
 
 
 @pytest.mark.parametrize("isolation", ["AUTOCOMMIT", "REPEATABLE READ"])
@@ -86,7 +79,8 @@ def test_a_reader_of_the_database_sees_one_version(
 ) -> None:
     """Risk: a report that is drawn while marts are published shows nothing, or two months' mix."""
     engine = connect(make_url(mariadb_url))
-    show(engine, 0, tmp_path)
+    shown = versions(0, tmp_path)
+    show(engine, *((None, mart) for mart in shown))
     reading = sa.create_engine(make_url(mariadb_url), isolation_level=isolation)
 
     def look() -> None:
@@ -99,8 +93,9 @@ def test_a_reader_of_the_database_sees_one_version(
             assert seen[0] == seen[1]
 
     with looking(look):
-        for version in range(1, VERSIONS):
-            show(engine, version, tmp_path)
+        for number in range(1, VERSIONS):
+            before, shown = shown, versions(number, tmp_path)
+            show(engine, *zip(before, shown, strict=True))
     reading.dispose()
     engine.dispose()
 

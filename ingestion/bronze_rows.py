@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -91,10 +91,10 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
         for index, detail in unfit.items():
             faults.setdefault(int(readable[index]), Fault("dialect", detail))
     texts = [contract_values.get(name) for name in layout.columns] + [extra]
+    count = block.count
     if faults:
-        order = _good_rows_in_order(len(block.starts), readable, faults)
+        order = _good_rows_in_order(count, readable, faults)
         texts = [None if column is None else column.take(order) for column in texts]
-    count = len(block.starts)
     empty = pa.nulls(count, pa.string())
     columns = [
         int_array(np.full(count, layout.file_id, dtype=np.int64)),
@@ -120,10 +120,10 @@ def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[in
         return {}
     places = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) >= FIRST_NON_ASCII)
     faults = {}
-    for index in np.unique(np.searchsorted(block.starts, places, side="right") - 1).tolist():
-        record = block.data[block.starts[index] : block.ends[index]]
+    starts, _ = block.spans
+    for index in np.unique(np.searchsorted(starts, places, side="right") - 1).tolist():
         try:
-            record.decode("utf-8")
+            block.text(index).decode("utf-8")
         except UnicodeDecodeError as error:
             if index not in known:
                 faults[index] = Fault(
@@ -142,9 +142,7 @@ def _parse(
     Returns the values, one array for each header, and the record's index for each row of them.
     """
     width = len(layout.headers)
-    readable = np.ones(len(block.starts), dtype=bool)
-    readable[list(faults)] = False
-    candidates = np.flatnonzero(readable)
+    candidates = _all_but(faults, block.count)
     miscounted: list[tuple[int, int]] = []
 
     def note(row: csv.InvalidRow) -> str:
@@ -174,10 +172,8 @@ def _parse(
         ),
     )
     for number, found in miscounted:
-        index = int(candidates[number - 1])
-        readable[index] = False
-        faults[index] = _miscount(width, found)
-    rows = np.flatnonzero(readable)
+        faults[int(candidates[number - 1])] = _miscount(width, found)
+    rows = _all_but(faults, block.count) if miscounted else candidates
     if len(rows) != table.num_rows:
         raise FileSetAside(
             Reason(
@@ -189,6 +185,15 @@ def _parse(
     return [column.chunk(0) if len(rows) else empty for column in table.columns], rows
 
 
+def _all_but(dropped: Collection[int], count: int) -> np.ndarray:
+    """Return the numbers below ``count`` that are not in ``dropped``."""
+    if not dropped:
+        return np.arange(count)
+    is_kept = np.ones(count, dtype=bool)
+    is_kept[list(dropped)] = False
+    return np.flatnonzero(is_kept)
+
+
 def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes:
     """Return the block's text with every record of ``faults`` turned into blank lines.
 
@@ -197,9 +202,10 @@ def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes:
     content = block.data
     if faults or len(block.blanked[0]):
         indexes = list(faults)
+        starts, ends = block.spans
         border = np.zeros(len(content) + 1, dtype=np.int8)
-        border[np.concatenate((block.starts[indexes], block.blanked[0]))] = 1
-        border[np.concatenate((block.ends[indexes], block.blanked[1]))] = -1
+        border[np.concatenate((starts[indexes], block.blanked[0]))] = 1
+        border[np.concatenate((ends[indexes], block.blanked[1]))] = -1
         is_dropped = np.cumsum(border[:-1], dtype=np.int8).astype(bool)
         array = np.frombuffer(content, dtype=np.uint8).copy()
         array[is_dropped] = NEW_LINE
@@ -235,7 +241,7 @@ def _fault_columns(
     block: RecordBlock, faults: Mapping[int, Fault], encoding: str
 ) -> list[pa.Array]:
     """Return the columns row_fault, row_fault_detail and raw_line, null where the row is good."""
-    count = len(block.starts)
+    count = block.count
     kinds = {fault: number for number, fault in enumerate(dict.fromkeys(faults.values()))}
     indexes = np.fromiter(faults, np.int64, len(faults))
     is_null = np.ones(count, dtype=bool)
@@ -243,11 +249,10 @@ def _fault_columns(
     kind, place = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     kind[indexes] = [kinds[fault] for fault in faults.values()]
     place[indexes] = np.arange(len(faults))
+    starts, ends = block.spans
     texts = [
         shown_text(block.data[start:end], encoding)
-        for start, end in zip(
-            block.starts[indexes].tolist(), block.ends[indexes].tolist(), strict=True
-        )
+        for start, end in zip(starts[indexes].tolist(), ends[indexes].tolist(), strict=True)
     ]
     return [
         pa.array([fault.code for fault in kinds], pa.string()).take(pa.array(kind, mask=is_null)),

@@ -177,7 +177,7 @@ def _count(
     contract: Contract,
     tally: _Tally,
 ) -> None:
-    tally.rows_read += len(block.starts)
+    tally.rows_read += block.count
     tally.rows_faulty += len(rows.faults)
     tally.rows_wrong_bytes += sum(fault.code == "encoding" for fault in rows.faults.values())
     tally.extra_columns += tuple(sorted(rows.unnamed - set(tally.extra_columns)))
@@ -192,8 +192,8 @@ def _count(
         },
     )
     for index in nsmallest(SHOWN_BAD_ROWS - len(tally.bad_rows), rows.faults):
-        record = block.data[block.starts[index] : block.ends[index]]
-        values = [shown_text(raw, layout.encoding) for raw in raw_values(record, layout.dialect)]
+        raws = raw_values(block.text(index), layout.dialect)
+        values = [shown_text(raw, layout.encoding) for raw in raws]
         text = masked(values, len(layout.headers), personal, layout.dialect.delimiter.decode())
         tally.bad_rows.append(BadRow(int(block.lines[index]), rows.faults[index].detail, text))
 
@@ -213,11 +213,10 @@ def _check_faults(rows: BronzeRows, tally: _Tally) -> None:
 
 
 def _check_last_line(block: RecordBlock, rows: BronzeRows, layout: RowLayout) -> None:
-    last = len(block.starts) - 1
+    last = block.count - 1
     if not block.ends_unfinished or last not in rows.faults:
         return
-    record = block.data[block.starts[last] : block.ends[last]]
-    found = len(raw_values(record, layout.dialect))
+    found = len(raw_values(block.text(last), layout.dialect))
     if found < len(layout.headers):
         raise FileSetAside(
             Reason(

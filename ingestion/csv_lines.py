@@ -1,0 +1,95 @@
+"""Tell at little cost that every line of a CSV text is one record, as in nearly all files.
+
+Whole passes over the bytes show it, a piece of the text at a time that stays in the processor's
+cache; nothing is kept but a count. A text that fails here may still be good CSV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingestion.csv_quotes import CR, LF, Dialect
+
+SPACE = 32
+PIECE_BYTES = 128 * 1024
+
+Bytes = NDArray[np.uint8]
+
+
+def count_plain_records(text: bytes, dialect: Dialect) -> int | None:
+    """Return the number of records where each line is one, and None where that is not sure.
+
+    ``text`` ends with LF. Sure it is where the line ends are all LF or all CRLF and the text has no
+    quote and no line that is blank or begins with a space, or where every value is in quotes, with
+    no quote, delimiter or line break inside.
+    """
+    has_returns = b"\r" in text
+    if not dialect.quote or dialect.quote not in text:
+        counts = (_count_unquoted(piece, has_returns) for piece in _pieces(text))
+    else:
+        counts = (_count_quoted(piece, dialect, has_returns) for piece in _pieces(text))
+    total = 0
+    for count in counts:
+        if not count:
+            return None
+        total += count
+    return total
+
+
+def _pieces(text: bytes) -> Iterator[Bytes]:
+    """Yield the text in pieces of whole lines."""
+    array = np.frombuffer(text, dtype=np.uint8)
+    begin = 0
+    while begin < len(text):
+        end = text.rfind(b"\n", begin, begin + PIECE_BYTES) + 1
+        if not end:
+            end = text.find(b"\n", begin) + 1
+        yield array[begin:end]
+        begin = end
+
+
+def _count_unquoted(text: Bytes, has_returns: bool) -> int:
+    """Return the number of lines, none of them blank or indented; otherwise 0.
+
+    A line that begins with any byte up to the space counts as such: one comparison sees them all.
+    """
+    is_break = text == LF
+    is_low = text <= SPACE
+    if is_low[0] or (is_break[:-1] & is_low[1:]).any():
+        return 0
+    if has_returns and not _are_pairs(text == CR, is_break):
+        return 0
+    return int(np.count_nonzero(is_break))
+
+
+def _count_quoted(text: Bytes, dialect: Dialect, has_returns: bool) -> int:
+    """Return the number of lines if each delimiter and line break has two quotes of its own.
+
+    Otherwise 0. An edge has one neighbour on either side, and the beginning of the text has one, so
+    twice as many quotes beside an edge as there are edges means that no quote is beside two. If no
+    other quote is left, the first one opens a value, no edge follows before the next one, which
+    closes it, and so on.
+    """
+    is_quote = text == dialect.quote[0]
+    is_break = text == LF
+    is_delimiter = text == dialect.delimiter[0]
+    is_before_value = is_after_value = is_delimiter | is_break
+    if has_returns:
+        is_return = text == CR
+        if not _are_pairs(is_return, is_break):
+            return 0
+        is_after_value = is_delimiter | is_return
+    quotes = 2 * np.count_nonzero(is_before_value)
+    is_beside_edge = is_before_value[:-2] | is_after_value[2:]
+    is_beside_edge &= is_quote[1:-1]
+    if not is_quote[0] or np.count_nonzero(is_beside_edge) + 1 != quotes:
+        return 0
+    return int(np.count_nonzero(is_break)) if np.count_nonzero(is_quote) == quotes else 0
+
+
+def _are_pairs(is_return: NDArray[np.bool_], is_break: NDArray[np.bool_]) -> bool:
+    """Say whether every line break is CRLF, and no CR stands elsewhere."""
+    return not (is_break[0] or is_return[-1] or (is_return[:-1] != is_break[1:]).any())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,7 @@ class BronzeFile:
 
     Leaving the block in any other way removes what was written, so a file set aside leaves nothing.
     Rows are encoded on a thread of their own while the next ones are read; the last ones, and so
-    all of a small file, on the caller's.
+    all of a small file, on the caller's, and all of them where there is only one processor.
     """
 
     def __init__(self, destination: Path, schema: pa.Schema) -> None:
@@ -32,7 +33,11 @@ class BronzeFile:
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
         self._waiting_rows = self._waiting_bytes = 0
-        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bronze")
+        self._encoder = (
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="bronze")
+            if usable_processors() > 1
+            else None
+        )
         self._encoding: Future[None] | None = None
 
     def __enter__(self) -> BronzeFile:
@@ -56,7 +61,8 @@ class BronzeFile:
         self._temporary.replace(self._destination)
 
     def __exit__(self, *_: object) -> None:
-        self._encoder.shutdown(wait=True)
+        if self._encoder is not None:
+            self._encoder.shutdown(wait=True)
         if self._writer is not None:
             self._writer.close()
         self._temporary.unlink(missing_ok=True)
@@ -64,7 +70,9 @@ class BronzeFile:
     def _encode(self) -> None:
         """Hand the waiting rows to the encoder, once it is done with those before them."""
         self._settle()
-        if self._waiting:
+        if self._encoder is None:
+            self._write_group(self._take_waiting())
+        else:
             self._encoding = self._encoder.submit(self._write_group, self._take_waiting())
 
     def _take_waiting(self) -> pa.Table:
@@ -99,7 +107,16 @@ class BronzeFile:
         return self._writer
 
 
+def usable_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _repeats(values: pa.ChunkedArray) -> bool:
     """Say whether values come again so often that a dictionary pays for itself."""
     sample = values.slice(0, SAMPLE_ROWS)
+    if sample.null_count == len(sample):
+        return False
     return len(pc.unique(sample)) <= 1 + DISTINCT_SHARE * len(sample)

@@ -120,8 +120,7 @@ def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[in
         return {}
     places = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) >= FIRST_NON_ASCII)
     faults = {}
-    starts, _ = block.spans
-    for index in np.unique(np.searchsorted(starts, places, side="right") - 1).tolist():
+    for index in np.unique(np.searchsorted(block.starts, places, side="right") - 1).tolist():
         try:
             block.text(index).decode("utf-8")
         except UnicodeDecodeError as error:
@@ -194,7 +193,7 @@ def _all_but(dropped: Collection[int], count: int) -> np.ndarray:
     return np.flatnonzero(is_kept)
 
 
-def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes:
+def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | bytearray:
     """Return the block's text with every record of ``faults`` turned into blank lines.
 
     The parser drops a byte order mark that begins a block, so a blank line goes before it.
@@ -202,10 +201,9 @@ def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes:
     content = block.data
     if faults or len(block.blanked[0]):
         indexes = list(faults)
-        starts, ends = block.spans
         border = np.zeros(len(content) + 1, dtype=np.int8)
-        border[np.concatenate((starts[indexes], block.blanked[0]))] = 1
-        border[np.concatenate((ends[indexes], block.blanked[1]))] = -1
+        border[np.concatenate((block.starts[indexes], block.blanked[0]))] = 1
+        border[np.concatenate((block.ends[indexes], block.blanked[1]))] = -1
         is_dropped = np.cumsum(border[:-1], dtype=np.int8).astype(bool)
         array = np.frombuffer(content, dtype=np.uint8).copy()
         array[is_dropped] = NEW_LINE
@@ -249,10 +247,11 @@ def _fault_columns(
     kind, place = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     kind[indexes] = [kinds[fault] for fault in faults.values()]
     place[indexes] = np.arange(len(faults))
-    starts, ends = block.spans
     texts = [
-        shown_text(block.data[start:end], encoding)
-        for start, end in zip(starts[indexes].tolist(), ends[indexes].tolist(), strict=True)
+        shown_text(bytes(block.data[start:end]), encoding)
+        for start, end in zip(
+            block.starts[indexes].tolist(), block.ends[indexes].tolist(), strict=True
+        )
     ]
     return [
         pa.array([fault.code for fault in kinds], pa.string()).take(pa.array(kind, mask=is_null)),

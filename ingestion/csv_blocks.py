@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from ingestion.verdicts import FileSetAside, Reason
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 MAX_BLOCK_RECORDS = 200_000
+BLOCK_BYTES = 4 * 1024 * 1024
 
 
 NO_SPANS = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
@@ -45,7 +47,7 @@ class RecordBlock:
     one.
     """
 
-    data: bytes
+    data: bytes | bytearray
     lines: Positions
     faults: dict[int, str] = field(default_factory=dict)
     blanked: tuple[Positions, Positions] = NO_SPANS
@@ -57,52 +59,78 @@ class RecordBlock:
         """The number of records."""
         return len(self.lines)
 
+    @property
+    def starts(self) -> Positions:
+        """The byte offsets into ``data`` where the text of each record starts."""
+        return self._spans[0]
+
+    @property
+    def ends(self) -> Positions:
+        """The byte offsets into ``data`` where the text of each record ends, without its break."""
+        return self._spans[1]
+
+    def text(self, index: int) -> bytes:
+        """Return the text of one record, without its line break."""
+        return bytes(self.data[self.starts[index] : self.ends[index]])
+
     @cached_property
-    def spans(self) -> tuple[Positions, Positions]:
-        """The byte offsets into ``data`` where each record's text starts, and ends without break."""
+    def _spans(self) -> tuple[Positions, Positions]:
         if self.known_spans is not None:
             return self.known_spans
         lines = _find_lines(self.data, np.frombuffer(self.data, dtype=np.uint8), final=True)
         return np.concatenate(([0], lines.break_ends[:-1])), lines.break_starts
 
-    def text(self, index: int) -> bytes:
-        """Return the text of one record, without its line break."""
-        starts, ends = self.spans
-        return self.data[starts[index] : ends[index]]
-
 
 def record_blocks(
-    chunks: Iterable[bytes], dialect: Dialect, column_count: int, first_line: int
+    chunks: Iterable[bytes],
+    dialect: Dialect,
+    column_count: int,
+    first_line: int,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[RecordBlock]:
     """Yield the records of a file whose UTF-8 text (bad bytes and all) comes in ``chunks``.
 
-    ``first_line`` is the line number of the first byte. Raises FileSetAside where an opening quote
-    leaves it open which lines are rows of their own.
+    ``first_line`` is the line number of the first byte; a block is made of ``block_bytes`` or a
+    chunk more. Its data hold until the next block is asked for: they lie in memory that is filled
+    again and again, for pages that are new each time cost more than the copy. Raises FileSetAside
+    where an opening quote leaves it open which lines are rows of their own.
     """
-    line = first_line
-    rest = b""
-    for chunk in chunks:
-        block, rest, line = _next_block(rest, chunk, dialect, column_count, line)
+    room, rest, line = bytearray(), b"", first_line
+    filled = added = 0
+    for chunk in chain(chunks, (None,)):
+        if chunk is not None:
+            room[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+            added += len(chunk)
+            if added < block_bytes:
+                continue
+        block, rest, line = _next_block(room, filled, dialect, column_count, line)
         if len(rest) > MAX_RECORD_BYTES:
             raise _too_long(rest, dialect, line)
         yield from _portions(block)
+        room[: len(rest)] = rest
+        filled, added = len(rest), 0
     if rest:
         block, _, _ = _split(rest, dialect, column_count, line, final=True)
         yield from _portions(block)
 
 
 def _next_block(
-    rest: bytes, chunk: bytes, dialect: Dialect, column_count: int, line: int
+    room: bytearray, filled: int, dialect: Dialect, column_count: int, line: int
 ) -> tuple[RecordBlock | None, bytes, int]:
-    """Return the records that ``chunk`` completes, the bytes left over, and the line of those."""
-    cut = chunk.rfind(b"\n") + 1
-    if cut and chunk.find(b"\r", cut, len(chunk) - 1) < 0:
-        whole = b"".join((rest, memoryview(chunk)[:cut]))
-        count = count_plain_records(whole, dialect)
+    """Return the records that end in the filled part of ``room``, what is left, and its line.
+
+    Where each line is a record, the block's data is ``room``, cut to their size.
+    """
+    cut = room.rfind(b"\n", 0, filled) + 1
+    if cut and room.find(b"\r", cut, filled - 1) < 0:
+        rest = bytes(room[cut:filled])
+        count = count_plain_records(room, cut, dialect)
         if count is not None:
+            del room[cut:]
             lines = np.arange(line, line + count)
-            return RecordBlock(whole, lines), chunk[cut:], line + count
-    buffer = rest + chunk if rest else chunk
+            return RecordBlock(room, lines), rest, line + count
+    buffer = bytes(room[:filled])
     block, used, line = _split(buffer, dialect, column_count, line, final=False)
     return block, buffer[used:] if used else buffer, line
 
@@ -115,14 +143,14 @@ def _portions(block: RecordBlock | None) -> Iterator[RecordBlock]:
     if count <= MAX_BLOCK_RECORDS:
         yield block
         return
-    starts, ends = block.spans
+    starts, ends = block.starts, block.ends
     for first in range(0, count, MAX_BLOCK_RECORDS):
         last = min(first + MAX_BLOCK_RECORDS, count)
         begin = int(starts[first]) if first else 0
         end = int(starts[last]) if last < count else len(block.data)
         is_inside = (block.blanked[0] >= begin) & (block.blanked[0] < end)
         yield RecordBlock(
-            data=block.data[begin:end],
+            data=bytes(block.data[begin:end]),
             lines=block.lines[first:last],
             faults={
                 index - first: text for index, text in block.faults.items() if first <= index < last
@@ -177,7 +205,7 @@ def _split(
     )
 
 
-def _find_lines(buffer: bytes, array: NDArray[np.uint8], *, final: bool) -> Lines:
+def _find_lines(buffer: bytes | bytearray, array: NDArray[np.uint8], *, final: bool) -> Lines:
     """Find every line break; a CR at the very end waits for what follows it, unless ``final``."""
     feeds = np.flatnonzero(array == LF)
     starts, ends = feeds, feeds + 1

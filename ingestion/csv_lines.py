@@ -19,36 +19,38 @@ PIECE_BYTES = 128 * 1024
 Bytes = NDArray[np.uint8]
 
 
-def count_plain_records(text: bytes, dialect: Dialect) -> int | None:
-    """Return the number of records where each line is one, and None where that is not sure.
+def count_plain_records(text: bytes | bytearray, end: int, dialect: Dialect) -> int | None:
+    """Return the number of records before ``end`` where each line is one; None if not sure.
 
-    ``text`` ends with LF. Sure it is where the line ends are all LF or all CRLF and the text has no
-    quote and no line that is blank or begins with a space, or where every value is in quotes, with
-    no quote, delimiter or line break inside.
+    The byte before ``end`` is LF. Sure it is where the line ends are all LF or all CRLF and the
+    text has no quote and no line that is blank or begins with a space, or where every value is in
+    quotes, with no quote, delimiter or line break inside.
     """
-    has_returns = b"\r" in text
-    if not dialect.quote or dialect.quote not in text:
-        counts = (_count_unquoted(piece, has_returns) for piece in _pieces(text))
-    else:
-        counts = (_count_quoted(piece, dialect, has_returns) for piece in _pieces(text))
+    has_returns = text.find(b"\r", 0, end) >= 0
+    has_quotes = bool(dialect.quote) and text.find(dialect.quote, 0, end) >= 0
     total = 0
-    for count in counts:
+    for piece in _pieces(text, end):
+        count = (
+            _count_quoted(piece, dialect, has_returns)
+            if has_quotes
+            else _count_unquoted(piece, has_returns)
+        )
         if not count:
             return None
         total += count
     return total
 
 
-def _pieces(text: bytes) -> Iterator[Bytes]:
-    """Yield the text in pieces of whole lines."""
+def _pieces(text: bytes | bytearray, end: int) -> Iterator[Bytes]:
+    """Yield what is before ``end`` in pieces of whole lines."""
     array = np.frombuffer(text, dtype=np.uint8)
     begin = 0
-    while begin < len(text):
-        end = text.rfind(b"\n", begin, begin + PIECE_BYTES) + 1
-        if not end:
-            end = text.find(b"\n", begin) + 1
-        yield array[begin:end]
-        begin = end
+    while begin < end:
+        cut = text.rfind(b"\n", begin, min(begin + PIECE_BYTES, end)) + 1
+        if not cut:
+            cut = text.find(b"\n", begin, end) + 1
+        yield array[begin:cut]
+        begin = cut
 
 
 def _count_unquoted(text: Bytes, has_returns: bool) -> int:

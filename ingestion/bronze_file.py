@@ -15,7 +15,8 @@ GROUP_BYTES = 48 * 1024 * 1024
 GROUP_ROWS = 1_000_000
 WRITE_BATCH_ROWS = 8192
 SAMPLE_ROWS = 20_000
-DISTINCT_SHARE = 0.2
+DISTINCT_SHARE = 0.4
+NUMBERS = ["file_id", "line_number"]
 
 
 class BronzeFile:
@@ -98,10 +99,10 @@ class BronzeFile:
                 use_dictionary=[
                     name
                     for name in self._schema.names
-                    if name != "line_number" and _repeats(sample[name])
+                    if name not in NUMBERS and _repeats(sample[name])
                 ],
-                column_encoding={"line_number": "DELTA_BINARY_PACKED"},
-                write_statistics=["file_id", "line_number"],
+                column_encoding=dict.fromkeys(NUMBERS, "DELTA_BINARY_PACKED"),
+                write_statistics=NUMBERS,
                 write_batch_size=WRITE_BATCH_ROWS,
             )
         return self._writer

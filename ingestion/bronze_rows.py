@@ -64,8 +64,8 @@ def bronze_schema(columns: Sequence[str]) -> pa.Schema:
     """Return the schema of a file of raw.sales; ``batch_id`` is the folder's, not the file's."""
     texts = [*columns, "additional_column", "row_fault", "row_fault_detail", "raw_line"]
     return pa.schema(
-        [("file_id", pa.int64()), ("line_number", pa.int64())]
-        + [(name, pa.string()) for name in texts]
+        [pa.field(name, pa.int64(), nullable=False) for name in ("file_id", "line_number")]
+        + [pa.field(name, pa.string()) for name in texts]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -110,15 +111,16 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
 
 
 def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[int, Fault]:
-    if block.data.isascii():
+    content = np.frombuffer(block.data, dtype=np.uint8)
+    if content.max() < FIRST_NON_ASCII:
         return {}
     try:
-        block.data.decode("utf-8")
+        str(block.data, "utf-8")
     except UnicodeDecodeError:
         pass
     else:
         return {}
-    places = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) >= FIRST_NON_ASCII)
+    places = np.flatnonzero(content >= FIRST_NON_ASCII)
     faults = {}
     for index in np.unique(np.searchsorted(block.starts, places, side="right") - 1).tolist():
         try:
@@ -193,7 +195,7 @@ def _all_but(dropped: Collection[int], count: int) -> np.ndarray:
     return np.flatnonzero(is_kept)
 
 
-def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | bytearray:
+def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | memoryview:
     """Return the block's text with every record of ``faults`` turned into blank lines.
 
     The parser drops a byte order mark that begins a block, so a blank line goes before it.
@@ -208,7 +210,7 @@ def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | bytearr
         array = np.frombuffer(content, dtype=np.uint8).copy()
         array[is_dropped] = NEW_LINE
         content = array.tobytes()
-    return b"\n" + content if content.startswith(b"\xef\xbb\xbf") else content
+    return b"\n" + content if content[:3] == codecs.BOM_UTF8 else content
 
 
 def _repeated_headers(values: Sequence[pa.Array], layout: RowLayout) -> list[int]:

@@ -31,8 +31,6 @@ from ingestion.verdicts import FileSetAside, Reason
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 MAX_BLOCK_RECORDS = 200_000
 BLOCK_BYTES = 4 * 1024 * 1024
-
-
 NO_SPANS = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 
@@ -47,7 +45,7 @@ class RecordBlock:
     one.
     """
 
-    data: bytes | bytearray
+    data: bytes | memoryview
     lines: Positions
     faults: dict[int, str] = field(default_factory=dict)
     blanked: tuple[Positions, Positions] = NO_SPANS
@@ -77,7 +75,8 @@ class RecordBlock:
     def _spans(self) -> tuple[Positions, Positions]:
         if self.known_spans is not None:
             return self.known_spans
-        lines = _find_lines(self.data, np.frombuffer(self.data, dtype=np.uint8), final=True)
+        text = bytes(self.data)
+        lines = _find_lines(text, np.frombuffer(text, dtype=np.uint8), final=True)
         return np.concatenate(([0], lines.break_ends[:-1])), lines.break_starts
 
 
@@ -99,6 +98,9 @@ def record_blocks(
     filled = added = 0
     for chunk in chain(chunks, (None,)):
         if chunk is not None:
+            if filled + len(chunk) > len(room):
+                smaller, room = room, bytearray(max(2 * len(room), filled + len(chunk)))
+                room[:filled] = smaller[:filled]
             room[filled : filled + len(chunk)] = chunk
             filled += len(chunk)
             added += len(chunk)
@@ -118,21 +120,16 @@ def record_blocks(
 def _next_block(
     room: bytearray, filled: int, dialect: Dialect, column_count: int, line: int
 ) -> tuple[RecordBlock | None, bytes, int]:
-    """Return the records that end in the filled part of ``room``, what is left, and its line.
-
-    Where each line is a record, the block's data is ``room``, cut to their size.
-    """
+    """Return the records that end in the filled part of ``room``, what is left, and its line."""
     cut = room.rfind(b"\n", 0, filled) + 1
     if cut and room.find(b"\r", cut, filled - 1) < 0:
-        rest = bytes(room[cut:filled])
         count = count_plain_records(room, cut, dialect)
         if count is not None:
-            del room[cut:]
-            lines = np.arange(line, line + count)
-            return RecordBlock(room, lines), rest, line + count
+            block = RecordBlock(memoryview(room)[:cut], np.arange(line, line + count))
+            return block, bytes(room[cut:filled]), line + count
     buffer = bytes(room[:filled])
-    block, used, line = _split(buffer, dialect, column_count, line, final=False)
-    return block, buffer[used:] if used else buffer, line
+    found, used, line = _split(buffer, dialect, column_count, line, final=False)
+    return found, buffer[used:] if used else buffer, line
 
 
 def _portions(block: RecordBlock | None) -> Iterator[RecordBlock]:
@@ -205,7 +202,7 @@ def _split(
     )
 
 
-def _find_lines(buffer: bytes | bytearray, array: NDArray[np.uint8], *, final: bool) -> Lines:
+def _find_lines(buffer: bytes, array: NDArray[np.uint8], *, final: bool) -> Lines:
     """Find every line break; a CR at the very end waits for what follows it, unless ``final``."""
     feeds = np.flatnonzero(array == LF)
     starts, ends = feeds, feeds + 1

@@ -6,8 +6,6 @@ cache; nothing is kept but a count. A text that fails here may still be good CSV
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,35 +20,26 @@ Bytes = NDArray[np.uint8]
 def count_plain_records(text: bytes | bytearray, end: int, dialect: Dialect) -> int | None:
     """Return the number of records before ``end`` where each line is one; None if not sure.
 
-    The byte before ``end`` is LF. Sure it is where the line ends are all LF or all CRLF and the
-    text has no quote and no line that is blank or begins with a space, or where every value is in
-    quotes, with no quote, delimiter or line break inside.
+    The byte before ``end`` is LF. Sure it is of lines in a row that all end with LF or all with
+    CRLF, and have no quote while none of them is blank or begins with a space, or have every value
+    in quotes, with no quote, delimiter or line break inside.
     """
-    has_returns = text.find(b"\r", 0, end) >= 0
-    has_quotes = bool(dialect.quote) and text.find(dialect.quote, 0, end) >= 0
-    total = 0
-    for piece in _pieces(text, end):
-        count = (
-            _count_quoted(piece, dialect, has_returns)
-            if has_quotes
-            else _count_unquoted(piece, has_returns)
-        )
-        if not count:
-            return None
-        total += count
-    return total
-
-
-def _pieces(text: bytes | bytearray, end: int) -> Iterator[Bytes]:
-    """Yield what is before ``end`` in pieces of whole lines."""
     array = np.frombuffer(text, dtype=np.uint8)
-    begin = 0
+    begin = total = 0
     while begin < end:
         cut = text.rfind(b"\n", begin, min(begin + PIECE_BYTES, end)) + 1
         if not cut:
             cut = text.find(b"\n", begin, end) + 1
-        yield array[begin:cut]
+        has_returns = text.find(b"\r", begin, cut) >= 0
+        if dialect.quote and text.find(dialect.quote, begin, cut) >= 0:
+            count = _count_quoted(array[begin:cut], dialect, has_returns)
+        else:
+            count = _count_unquoted(array[begin:cut], has_returns)
+        if not count:
+            return None
+        total += count
         begin = cut
+    return total
 
 
 def _count_unquoted(text: Bytes, has_returns: bool) -> int:
@@ -93,5 +82,5 @@ def _count_quoted(text: Bytes, dialect: Dialect, has_returns: bool) -> int:
 
 
 def _are_pairs(is_return: NDArray[np.bool_], is_break: NDArray[np.bool_]) -> bool:
-    """Say whether every line break is CRLF, and no CR stands elsewhere."""
-    return not (is_break[0] or is_return[-1] or (is_return[:-1] != is_break[1:]).any())
+    """Say whether CR and LF stand together only, in a text that no LF begins and one ends."""
+    return not (is_return[:-1] != is_break[1:]).any()

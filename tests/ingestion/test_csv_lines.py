@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingestion import csv_blocks
+from ingestion import csv_blocks, csv_lines
 from ingestion.csv_blocks import MAX_BLOCK_RECORDS, record_blocks
 from ingestion.csv_lines import PIECE_BYTES, count_plain_records
 from ingestion.csv_quotes import Dialect
@@ -64,19 +64,26 @@ def found(content: bytes, dialect: Dialect, size: int) -> list[object] | str:
     return blocks
 
 
-@settings(max_examples=600, deadline=None)
-@given(content=texts(), dialect=dialects(), size=st.sampled_from([1, 3, 16, 64, 4096]))
-@example(content=b"a,b\n" * 40 + b"a,b\r" + b"a,b\n" * 5, dialect=COMMA, size=64)
-@example(content=b"a,b\r\n" * 40 + b"a,b\n" * 40, dialect=COMMA, size=64)
+@settings(max_examples=1000, deadline=None)
+@given(
+    content=texts(),
+    dialect=dialects(),
+    size=st.sampled_from([1, 3, 16, 64, 4096]),
+    piece=st.sampled_from([1, 8, 30, PIECE_BYTES]),
+)
+@example(content=b"a,b\n" * 40 + b"a,b\r" + b"a,b\n" * 5, dialect=COMMA, size=64, piece=8)
+@example(content=b"a,b\r\n" * 40 + b"a,b\n" * 40, dialect=COMMA, size=64, piece=30)
+@example(content=b"a,b\n" * 9 + b'"a","\n","b"\n' * 9, dialect=COMMA, size=64, piece=8)
 def test_records_counted_are_those_found_one_by_one(
-    content: bytes, dialect: Dialect, size: int
+    content: bytes, dialect: Dialect, size: int, piece: int
 ) -> None:
     """A line number, a fault or a row must not depend on which way a block was read."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "count_plain_records", lambda *_: None)
         one_by_one = found(content, dialect, size)
-
-    assert found(content, dialect, size) == one_by_one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_lines, "PIECE_BYTES", piece)
+        assert found(content, dialect, size) == one_by_one
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,8 @@ GROUP_BYTES = 48 * 1024 * 1024
 GROUP_ROWS = 1_000_000
 WRITE_BATCH_ROWS = 8192
 SAMPLE_ROWS = 20_000
-DISTINCT_SHARE = 0.2
+DISTINCT_SHARE = 0.4
+NUMBERS = ["file_id", "line_number"]
 
 
 class BronzeFile:
@@ -22,7 +24,7 @@ class BronzeFile:
 
     Leaving the block in any other way removes what was written, so a file set aside leaves nothing.
     Rows are encoded on a thread of their own while the next ones are read; the last ones, and so
-    all of a small file, on the caller's.
+    all of a small file, on the caller's, and all of them where there is only one processor.
     """
 
     def __init__(self, destination: Path, schema: pa.Schema) -> None:
@@ -32,7 +34,11 @@ class BronzeFile:
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
         self._waiting_rows = self._waiting_bytes = 0
-        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bronze")
+        self._encoder = (
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="bronze")
+            if usable_processors() > 1
+            else None
+        )
         self._encoding: Future[None] | None = None
 
     def __enter__(self) -> BronzeFile:
@@ -56,7 +62,8 @@ class BronzeFile:
         self._temporary.replace(self._destination)
 
     def __exit__(self, *_: object) -> None:
-        self._encoder.shutdown(wait=True)
+        if self._encoder is not None:
+            self._encoder.shutdown(wait=True)
         if self._writer is not None:
             self._writer.close()
         self._temporary.unlink(missing_ok=True)
@@ -64,7 +71,9 @@ class BronzeFile:
     def _encode(self) -> None:
         """Hand the waiting rows to the encoder, once it is done with those before them."""
         self._settle()
-        if self._waiting:
+        if self._encoder is None:
+            self._write_group(self._take_waiting())
+        else:
             self._encoding = self._encoder.submit(self._write_group, self._take_waiting())
 
     def _take_waiting(self) -> pa.Table:
@@ -90,16 +99,25 @@ class BronzeFile:
                 use_dictionary=[
                     name
                     for name in self._schema.names
-                    if name != "line_number" and _repeats(sample[name])
+                    if name not in NUMBERS and _repeats(sample[name])
                 ],
-                column_encoding={"line_number": "DELTA_BINARY_PACKED"},
-                write_statistics=["file_id", "line_number"],
+                column_encoding=dict.fromkeys(NUMBERS, "DELTA_BINARY_PACKED"),
+                write_statistics=NUMBERS,
                 write_batch_size=WRITE_BATCH_ROWS,
             )
         return self._writer
 
 
+def usable_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _repeats(values: pa.ChunkedArray) -> bool:
     """Say whether values come again so often that a dictionary pays for itself."""
     sample = values.slice(0, SAMPLE_ROWS)
+    if sample.null_count == len(sample):
+        return False
     return len(pc.unique(sample)) <= 1 + DISTINCT_SHARE * len(sample)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import codecs
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -64,8 +65,8 @@ def bronze_schema(columns: Sequence[str]) -> pa.Schema:
     """Return the schema of a file of raw.sales; ``batch_id`` is the folder's, not the file's."""
     texts = [*columns, "additional_column", "row_fault", "row_fault_detail", "raw_line"]
     return pa.schema(
-        [("file_id", pa.int64()), ("line_number", pa.int64())]
-        + [(name, pa.string()) for name in texts]
+        [pa.field(name, pa.int64(), nullable=False) for name in ("file_id", "line_number")]
+        + [pa.field(name, pa.string()) for name in texts]
     )
 
 
@@ -91,10 +92,10 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
         for index, detail in unfit.items():
             faults.setdefault(int(readable[index]), Fault("dialect", detail))
     texts = [contract_values.get(name) for name in layout.columns] + [extra]
+    count = block.count
     if faults:
-        order = _good_rows_in_order(len(block.starts), readable, faults)
+        order = _good_rows_in_order(count, readable, faults)
         texts = [None if column is None else column.take(order) for column in texts]
-    count = len(block.starts)
     empty = pa.nulls(count, pa.string())
     columns = [
         int_array(np.full(count, layout.file_id, dtype=np.int64)),
@@ -110,20 +111,20 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
 
 
 def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[int, Fault]:
-    if block.data.isascii():
+    content = np.frombuffer(block.data, dtype=np.uint8)
+    if content.max() < FIRST_NON_ASCII:
         return {}
     try:
-        block.data.decode("utf-8")
+        str(block.data, "utf-8")
     except UnicodeDecodeError:
         pass
     else:
         return {}
-    places = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) >= FIRST_NON_ASCII)
+    places = np.flatnonzero(content >= FIRST_NON_ASCII)
     faults = {}
     for index in np.unique(np.searchsorted(block.starts, places, side="right") - 1).tolist():
-        record = block.data[block.starts[index] : block.ends[index]]
         try:
-            record.decode("utf-8")
+            block.text(index).decode("utf-8")
         except UnicodeDecodeError as error:
             if index not in known:
                 faults[index] = Fault(
@@ -142,9 +143,7 @@ def _parse(
     Returns the values, one array for each header, and the record's index for each row of them.
     """
     width = len(layout.headers)
-    readable = np.ones(len(block.starts), dtype=bool)
-    readable[list(faults)] = False
-    candidates = np.flatnonzero(readable)
+    candidates = _all_but(faults, block.count)
     miscounted: list[tuple[int, int]] = []
 
     def note(row: csv.InvalidRow) -> str:
@@ -174,10 +173,8 @@ def _parse(
         ),
     )
     for number, found in miscounted:
-        index = int(candidates[number - 1])
-        readable[index] = False
-        faults[index] = _miscount(width, found)
-    rows = np.flatnonzero(readable)
+        faults[int(candidates[number - 1])] = _miscount(width, found)
+    rows = _all_but(faults, block.count) if miscounted else candidates
     if len(rows) != table.num_rows:
         raise FileSetAside(
             Reason(
@@ -189,7 +186,16 @@ def _parse(
     return [column.chunk(0) if len(rows) else empty for column in table.columns], rows
 
 
-def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes:
+def _all_but(dropped: Collection[int], count: int) -> np.ndarray:
+    """Return the numbers below ``count`` that are not in ``dropped``."""
+    if not dropped:
+        return np.arange(count)
+    is_kept = np.ones(count, dtype=bool)
+    is_kept[list(dropped)] = False
+    return np.flatnonzero(is_kept)
+
+
+def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | memoryview:
     """Return the block's text with every record of ``faults`` turned into blank lines.
 
     The parser drops a byte order mark that begins a block, so a blank line goes before it.
@@ -204,7 +210,7 @@ def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes:
         array = np.frombuffer(content, dtype=np.uint8).copy()
         array[is_dropped] = NEW_LINE
         content = array.tobytes()
-    return b"\n" + content if content.startswith(b"\xef\xbb\xbf") else content
+    return b"\n" + content if content[:3] == codecs.BOM_UTF8 else content
 
 
 def _repeated_headers(values: Sequence[pa.Array], layout: RowLayout) -> list[int]:
@@ -235,7 +241,7 @@ def _fault_columns(
     block: RecordBlock, faults: Mapping[int, Fault], encoding: str
 ) -> list[pa.Array]:
     """Return the columns row_fault, row_fault_detail and raw_line, null where the row is good."""
-    count = len(block.starts)
+    count = block.count
     kinds = {fault: number for number, fault in enumerate(dict.fromkeys(faults.values()))}
     indexes = np.fromiter(faults, np.int64, len(faults))
     is_null = np.ones(count, dtype=bool)
@@ -244,7 +250,7 @@ def _fault_columns(
     kind[indexes] = [kinds[fault] for fault in faults.values()]
     place[indexes] = np.arange(len(faults))
     texts = [
-        shown_text(block.data[start:end], encoding)
+        shown_text(bytes(block.data[start:end]), encoding)
         for start, end in zip(
             block.starts[indexes].tolist(), block.ends[indexes].tolist(), strict=True
         )

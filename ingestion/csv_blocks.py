@@ -1,99 +1,160 @@
 """Split CSV text into records, strictly: what opens a quote closes it, and nothing is swallowed.
 
 The grammar is RFC 4180 with LF, CRLF or CR as line ends, and a quote that does not begin a value is
-text. Records are found with numpy over whole blocks; only a block with a quote out of place is gone
-through record by record.
+text. In most blocks every line is a record, and no more than that is found out; in the others
+records are found with numpy, and only a block with a quote out of place is gone through record by
+record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ingestion.csv_lines import SPACE, count_plain_records
 from ingestion.csv_quotes import (
     CR,
     LF,
     Dialect,
     Lines,
     Positions,
-    every_value_is_quoted,
     quotes_are_structural,
     walk_quoted_lines,
 )
 from ingestion.verdicts import FileSetAside, Reason
 
-SPACE = 32
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 MAX_BLOCK_RECORDS = 200_000
+BLOCK_BYTES = 4 * 1024 * 1024
+NO_SPANS = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
 class RecordBlock:
     """Whole records of a file, in order.
 
-    ``starts`` and ``ends`` are byte offsets into ``data`` of each record's text without its line
-    break; ``lines`` is the line an editor shows for its start. ``faults`` maps an index into them
-    to the reason why that record is no row. ``blanked`` are the starts and ends of lines of spaces
-    only, which are no records. ``ends_unfinished``: the last record has no line break after it.
+    ``lines`` has, for each record, the line an editor shows for its start. ``faults`` maps an index
+    into them to the reason why that record is no row. ``blanked`` are the starts and ends of lines
+    of spaces only, which are no records. ``ends_unfinished``: the last record has no line break
+    after it. ``known_spans`` are the starts and ends of the records, left out where each line is
+    one.
     """
 
-    data: bytes
-    starts: Positions
-    ends: Positions
+    data: bytes | memoryview
     lines: Positions
-    faults: dict[int, str]
-    blanked: tuple[Positions, Positions]
-    ends_unfinished: bool
+    faults: dict[int, str] = field(default_factory=dict)
+    blanked: tuple[Positions, Positions] = NO_SPANS
+    ends_unfinished: bool = False
+    known_spans: tuple[Positions, Positions] | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of records."""
+        return len(self.lines)
+
+    @property
+    def starts(self) -> Positions:
+        """The byte offsets into ``data`` where the text of each record starts."""
+        return self._spans[0]
+
+    @property
+    def ends(self) -> Positions:
+        """The byte offsets into ``data`` where the text of each record ends, without its break."""
+        return self._spans[1]
+
+    def text(self, index: int) -> bytes:
+        """Return the text of one record, without its line break."""
+        return bytes(self.data[self.starts[index] : self.ends[index]])
+
+    @cached_property
+    def _spans(self) -> tuple[Positions, Positions]:
+        if self.known_spans is not None:
+            return self.known_spans
+        text = bytes(self.data)
+        lines = _find_lines(text, np.frombuffer(text, dtype=np.uint8), final=True)
+        return np.concatenate(([0], lines.break_ends[:-1])), lines.break_starts
 
 
 def record_blocks(
-    chunks: Iterable[bytes], dialect: Dialect, column_count: int, first_line: int
+    chunks: Iterable[bytes],
+    dialect: Dialect,
+    column_count: int,
+    first_line: int,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[RecordBlock]:
     """Yield the records of a file whose UTF-8 text (bad bytes and all) comes in ``chunks``.
 
-    ``first_line`` is the line number of the first byte. Raises FileSetAside where an opening quote
-    leaves it open which lines are rows of their own.
+    ``first_line`` is the line number of the first byte; a block is made of ``block_bytes`` or a
+    chunk more. Its data hold until the next block is asked for: they lie in memory that is filled
+    again and again, for pages that are new each time cost more than the copy. Raises FileSetAside
+    where an opening quote leaves it open which lines are rows of their own.
     """
-    line = first_line
-    rest = b""
-    for chunk in chunks:
-        buffer = rest + chunk if rest else chunk
-        block, used, line = _split(buffer, dialect, column_count, line, final=False)
-        rest = buffer[used:] if used else buffer
+    room, rest, line = bytearray(), b"", first_line
+    filled = added = 0
+    for chunk in chain(chunks, (None,)):
+        if chunk is not None:
+            if filled + len(chunk) > len(room):
+                smaller, room = room, bytearray(max(2 * len(room), filled + len(chunk)))
+                room[:filled] = smaller[:filled]
+            room[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+            added += len(chunk)
+            if added < block_bytes:
+                continue
+        block, rest, line = _next_block(room, filled, dialect, column_count, line)
         if len(rest) > MAX_RECORD_BYTES:
             raise _too_long(rest, dialect, line)
         yield from _portions(block)
+        room[: len(rest)] = rest
+        filled, added = len(rest), 0
     if rest:
         block, _, _ = _split(rest, dialect, column_count, line, final=True)
         yield from _portions(block)
+
+
+def _next_block(
+    room: bytearray, filled: int, dialect: Dialect, column_count: int, line: int
+) -> tuple[RecordBlock | None, bytes, int]:
+    """Return the records that end in the filled part of ``room``, what is left, and its line."""
+    cut = room.rfind(b"\n", 0, filled) + 1
+    if cut and room.find(b"\r", cut, filled - 1) < 0:
+        count = count_plain_records(room, cut, dialect)
+        if count is not None:
+            block = RecordBlock(memoryview(room)[:cut], np.arange(line, line + count))
+            return block, bytes(room[cut:filled]), line + count
+    buffer = bytes(room[:filled])
+    found, used, line = _split(buffer, dialect, column_count, line, final=False)
+    return found, buffer[used:] if used else buffer, line
 
 
 def _portions(block: RecordBlock | None) -> Iterator[RecordBlock]:
     """Yield the block in parts, so that one of tiny records takes no more memory than others."""
     if block is None:
         return
-    count = len(block.starts)
+    count = block.count
+    if count <= MAX_BLOCK_RECORDS:
+        yield block
+        return
+    starts, ends = block.starts, block.ends
     for first in range(0, count, MAX_BLOCK_RECORDS):
         last = min(first + MAX_BLOCK_RECORDS, count)
-        if last - first == count:
-            yield block
-            return
-        begin = int(block.starts[first]) if first else 0
-        end = int(block.starts[last]) if last < count else len(block.data)
+        begin = int(starts[first]) if first else 0
+        end = int(starts[last]) if last < count else len(block.data)
         is_inside = (block.blanked[0] >= begin) & (block.blanked[0] < end)
         yield RecordBlock(
-            data=block.data[begin:end],
-            starts=block.starts[first:last] - begin,
-            ends=block.ends[first:last] - begin,
+            data=bytes(block.data[begin:end]),
             lines=block.lines[first:last],
             faults={
                 index - first: text for index, text in block.faults.items() if first <= index < last
             },
             blanked=(block.blanked[0][is_inside] - begin, block.blanked[1][is_inside] - begin),
             ends_unfinished=block.ends_unfinished and last == count,
+            known_spans=(starts[first:last] - begin, ends[first:last] - begin),
         )
 
 
@@ -103,8 +164,7 @@ def _split(
     """Return the whole records of ``buffer``, the bytes used, and the line after them."""
     array = np.frombuffer(buffer, dtype=np.uint8)
     lines = _find_lines(buffer, array, final=final)
-    has_quotes = bool(dialect.quote) and dialect.quote in buffer
-    if has_quotes and (final or not every_value_is_quoted(array, lines, dialect)):
+    if dialect.quote and dialect.quote in buffer:
         quotes = np.flatnonzero(array == dialect.quote[0])
         if quotes_are_structural(array, quotes, dialect) and not (final and len(quotes) % 2):
             lines.ends_record = np.searchsorted(quotes, lines.break_starts) % 2 == 0
@@ -131,12 +191,11 @@ def _split(
     return (
         RecordBlock(
             data=buffer[:used] if used < len(buffer) else buffer,
-            starts=starts,
-            ends=ends,
             lines=first_lines + first_line,
             faults=faults,
             blanked=blanked,
             ends_unfinished=final and int(ends[-1]) == len(buffer),
+            known_spans=(starts, ends),
         ),
         used,
         next_line,

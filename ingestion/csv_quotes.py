@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ingestion.verdicts import FileSetAside, Reason
 
 LF, CR = 10, 13
-CACHED_LINES = 2048
 
 Positions = NDArray[np.int64]
 
@@ -71,45 +70,6 @@ def record_end(text: bytes, start: int, dialect: Dialect) -> int:
     """
     match = _patterns(dialect).record.match(text, start)
     return match.end() if match else start
-
-
-def every_value_is_quoted(array: NDArray[np.uint8], lines: Lines, dialect: Dialect) -> bool:
-    """Say whether the lines are values in quotes, with no quote, delimiter or break inside them.
-
-    ``lines`` are those that a line break ends; what follows the last one does not count. They are
-    looked at some at a time, so that the passes over their bytes stay in the processor's cache.
-    """
-    for first in range(0, len(lines.break_ends), CACHED_LINES):
-        begin = lines.break_ends[first - 1] if first else 0
-        starts = lines.break_starts[first : first + CACHED_LINES] - begin
-        ends = lines.break_ends[first : first + CACHED_LINES] - begin
-        if not _are_quoted(array[begin : begin + ends[-1]], starts, ends, dialect):
-            return False
-    return True
-
-
-def _are_quoted(
-    text: NDArray[np.uint8], starts: Positions, ends: Positions, dialect: Dialect
-) -> bool:
-    """Say whether each delimiter and line break has two quotes of its own, and no quote is left.
-
-    The first quote then opens a value, no edge follows before the next one, which closes it, and
-    so on: whole passes over the bytes show it, much faster than the positions of all quotes do.
-    """
-    is_quote = text == dialect.quote[0]
-    if not (is_quote[0] and is_quote[starts - 1].all() and is_quote[ends[:-1]].all()):
-        return False
-    is_delimiter = text == dialect.delimiter[0]
-    delimiters = np.count_nonzero(is_delimiter)
-    is_between = is_quote[:-2] & is_delimiter[1:-1] & is_quote[2:]
-    if np.count_nonzero(is_between) != delimiters:
-        return False
-    if np.count_nonzero(is_quote) != 2 * (delimiters + len(starts)):
-        return False
-    is_edge = is_delimiter
-    is_edge[starts] = is_edge[ends - 1] = True
-    is_shared = is_edge[:-2] & is_quote[1:-1] & is_edge[2:]
-    return not (is_edge[1] or is_shared.any())
 
 
 def quotes_are_structural(array: NDArray[np.uint8], quotes: Positions, dialect: Dialect) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.bronze_file import BronzeFile
 from ingestion.bronze_rows import BronzeRows, RowLayout, bronze_schema, read_rows
-from ingestion.csv_blocks import RecordBlock, record_blocks
+from ingestion.csv_blocks import BLOCK_BYTES, RecordBlock, record_blocks
 from ingestion.csv_quotes import Dialect, raw_values
 from ingestion.dialects import (
     HEAD_BYTES,
@@ -64,21 +64,21 @@ def check_file(
     contract: Contract,
     profile: FileProfile | None,
     destination: Path,
-    chunk_bytes: int = CHUNK_BYTES,
+    chunk_bytes: int = BLOCK_BYTES,
 ) -> FileReport:
     """Read the file at ``path`` strictly and write its rows to ``destination`` if it holds good.
 
-    ``key`` is the object's key below the inbox; ``chunk_bytes`` (at least 64) is how much is read
-    at once. Whatever the content, the answer is a report; an accepted file has its rows, good and
+    ``key`` is the object's key below the inbox; about ``chunk_bytes`` (at least 64) are checked at
+    once. Whatever the content, the answer is a report; an accepted file has its rows, good and
     faulty, at ``destination`` in one step, and a file set aside leaves nothing there. Raises
     OSError where the disk fails.
     """
     content_hash = ContentHash()
-    chunks = read_chunks(path, content_hash, chunk_bytes)
+    chunks = read_chunks(path, content_hash, min(chunk_bytes, CHUNK_BYTES))
     tally = _Tally()
     reasons: tuple[Reason, ...] = ()
     try:
-        _read_file(chunks, key, file_id, contract, profile, destination, tally)
+        _read_file(chunks, chunk_bytes, key, file_id, contract, profile, destination, tally)
     except FileSetAside as verdict:
         reasons = verdict.reasons
         _read_to_end(chunks)
@@ -96,6 +96,7 @@ def check_file(
 
 def _read_file(
     chunks: Iterator[bytes],
+    block_bytes: int,
     key: str,
     file_id: int,
     contract: Contract,
@@ -125,7 +126,7 @@ def _read_file(
         rules=value_rules(profile, constants, contract, set(match.positions)) if profile else None,
     )
     blocks = record_blocks(
-        chain([header.rest], text), dialect, len(header.values), header.next_line
+        chain([header.rest], text), dialect, len(header.values), header.next_line, block_bytes
     )
     with BronzeFile(destination, bronze_schema(layout.columns)) as file:
         for block in blocks:
@@ -177,7 +178,7 @@ def _count(
     contract: Contract,
     tally: _Tally,
 ) -> None:
-    tally.rows_read += len(block.starts)
+    tally.rows_read += block.count
     tally.rows_faulty += len(rows.faults)
     tally.rows_wrong_bytes += sum(fault.code == "encoding" for fault in rows.faults.values())
     tally.extra_columns += tuple(sorted(rows.unnamed - set(tally.extra_columns)))
@@ -192,8 +193,8 @@ def _count(
         },
     )
     for index in nsmallest(SHOWN_BAD_ROWS - len(tally.bad_rows), rows.faults):
-        record = block.data[block.starts[index] : block.ends[index]]
-        values = [shown_text(raw, layout.encoding) for raw in raw_values(record, layout.dialect)]
+        raws = raw_values(block.text(index), layout.dialect)
+        values = [shown_text(raw, layout.encoding) for raw in raws]
         text = masked(values, len(layout.headers), personal, layout.dialect.delimiter.decode())
         tally.bad_rows.append(BadRow(int(block.lines[index]), rows.faults[index].detail, text))
 
@@ -213,11 +214,10 @@ def _check_faults(rows: BronzeRows, tally: _Tally) -> None:
 
 
 def _check_last_line(block: RecordBlock, rows: BronzeRows, layout: RowLayout) -> None:
-    last = len(block.starts) - 1
+    last = block.count - 1
     if not block.ends_unfinished or last not in rows.faults:
         return
-    record = block.data[block.starts[last] : block.ends[last]]
-    found = len(raw_values(record, layout.dialect))
+    found = len(raw_values(block.text(last), layout.dialect))
     if found < len(layout.headers):
         raise FileSetAside(
             Reason(

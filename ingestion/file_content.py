@@ -16,7 +16,7 @@ from ingestion.verdicts import FileSetAside, Reason
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 256 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31
 BYTE_ORDER_MARK = "\ufeff"

@@ -83,6 +83,7 @@ def counted_rows(state: RunState) -> int:
 def start_spark(dbt: DbtProject, rows: int = 0) -> SparkSession:
     """The session that the dbt profile describes, set up for work on so many rows."""
     os.environ[spark.WORK_SIZE_VARIABLE] = "small" if rows < SMALL_WORK_ROWS else "large"
+    os.environ.setdefault(spark.DRIVER_MEMORY_VARIABLE, spark.driver_memory())
     target = spark.read_target(dbt.profiles, os.environ)
     return spark.start_session(target, os.environ, dbt.logs / "spark.log")
 

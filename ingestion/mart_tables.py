@@ -38,19 +38,22 @@ class LoadedChange:
 
 
 def live_table(mart: MartTable, metadata: sa.MetaData, suffix: str = "") -> sa.Table[Any]:
-    """The mart as a table: columns in published order, primary key as its model says."""
+    """The mart as a table: columns in published order, primary key as its model says.
+
+    Rows that come in the order of that key are many times faster to load.
+    """
     columns = [
         sa.Column(
             name,
             column_type(data_type, key=name in mart.key),
-            primary_key=name in mart.key,
             autoincrement=False,
             nullable=name not in mart.key,
         )
         for name, data_type in mart.columns
         if suffix != _GONE_SUFFIX or name in mart.key
     ]
-    return define_table(metadata, mart.name + suffix, *columns)
+    keys = [sa.PrimaryKeyConstraint(*mart.key)] if mart.key else []
+    return define_table(metadata, mart.name + suffix, *columns, *keys)
 
 
 def ensure_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:

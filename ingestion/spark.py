@@ -23,6 +23,12 @@ PROFILE = "retail_mart"
 WORK_SIZE_VARIABLE = (
     "RETAIL_WORK_SIZE"  # small or large; the profile chooses Spark's settings by it
 )
+DRIVER_MEMORY_VARIABLE = "RETAIL_SPARK_DRIVER_MEMORY"
+_MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+_LEAST_DRIVER_MB, _MOST_DRIVER_MB = 1024, 8192
 _JAVA_VERSIONS = ("17", "21")
 _JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
 
@@ -123,6 +129,17 @@ def _rendered(value: Any, jinja: jinja2.Environment) -> Any:
     if isinstance(value, dict):
         return {key: _rendered(item, jinja) for key, item in value.items()}
     return value
+
+
+def driver_memory(limits: Sequence[Path] = _MEMORY_LIMITS) -> str:
+    """The JVM's memory where no setting says it: a quarter of this machine's or container's, from
+    1 to 8 GB. Spark's tables lie on disk, so that a larger heap is of little use."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in limits:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            sizes.append(int(path.read_text()))
+    quarter = min(sizes) // 4 // 1024**2
+    return f"{min(max(quarter, _LEAST_DRIVER_MB), _MOST_DRIVER_MB)}m"
 
 
 def start_session(target: Mapping[str, Any], environ: Mapping[str, str], log: Path) -> SparkSession:

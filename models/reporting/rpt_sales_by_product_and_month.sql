@@ -63,7 +63,9 @@ rpt_sales_by_product_and_month as (
 
     from product_months
 
+    -- one task writes one month, in the order of its key in the database
     distribute by sales_month
+    sort by sales_month, store_id, position_in_store
 
 )
 

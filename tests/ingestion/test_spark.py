@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import PipelineError
-from ingestion.spark import find_java, find_profiles, read_target
+from ingestion.spark import driver_memory, find_java, find_profiles, read_target
 
 PROFILE = """
 retail_mart:
@@ -82,3 +82,18 @@ def test_another_method_is_refused(tmp_path: Path) -> None:
         "type: spark with method: session (dbt runs in this process). Found: type: spark, "
         "method: thrift."
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "memory"),
+    [("6442450944", "1536m"), ("1073741824", "1024m"), ("0x", None), (None, None)],
+)
+def test_the_drivers_memory_follows_the_containers(
+    tmp_path: Path, limit: str | None, memory: str | None
+) -> None:
+    """Risk: a small container kills the JVM; or a limit that cannot be read ends the run."""
+    path = tmp_path / "memory.max"
+    if limit is not None:
+        path.write_text(limit)
+    assert driver_memory([path]) == (memory or driver_memory([]))
+    assert 1024 <= int(driver_memory([]).removesuffix("m")) <= 8192

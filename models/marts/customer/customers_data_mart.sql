@@ -64,7 +64,9 @@ customers_data_mart as (
 
     left join customers on customer_months.customer_id = customers.customer_id
 
+    -- one task writes one month, in the order of its key in the database
     distribute by sales_date_month
+    sort by sales_date_month, customer_id
 
 )
 

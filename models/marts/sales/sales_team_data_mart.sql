@@ -97,7 +97,9 @@ sales_team_data_mart as (
 
     left join incentive_rates on ranked.rank_in_store = incentive_rates.rank_in_store
 
+    -- one task writes one month, in the order of its key in the database
     distribute by sales_month
+    sort by sales_month, store_id, sales_person_id
 
 )
 

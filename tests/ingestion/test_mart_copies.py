@@ -1,4 +1,4 @@
-"""What was published last is read again to send only what differs; where it is lost, all is sent."""
+"""The last version is read again to send only what differs; where it is lost, all is sent."""
 
 from __future__ import annotations
 

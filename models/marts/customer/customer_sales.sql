@@ -18,6 +18,10 @@ sales as (
     where {{ is_in_touched_month('sales_month') }}
     {%- endif %}
 
+    -- one task writes one bucket of a month, so a month has at most one file a bucket;
+    -- rows move before they are made wide
+    distribute by sales_month, pmod(hash(customer_id), 10)
+
 ),
 
 customers as (
@@ -50,9 +54,6 @@ customer_sales as (
     from sales
 
     left join customers on sales.customer_id = customers.customer_id
-
-    -- one task writes one bucket of a month, so a month has at most one file a bucket
-    distribute by sales_month, pmod(hash(customer_id), 10)
 
 )
 

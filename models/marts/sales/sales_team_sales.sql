@@ -16,6 +16,10 @@ sales as (
     where {{ is_in_touched_month('sales_month') }}
     {%- endif %}
 
+    -- one task writes one store's month, so it has one file; rows move before they are
+    -- made wide
+    distribute by sales_month, store_id
+
 ),
 
 sales_people as (
@@ -71,9 +75,6 @@ sales_team_sales as (
     left join stores on sales.store_id = stores.store_id
 
     left join products on sales.product_name = products.product_name
-
-    -- one task writes one store's month, so it has one file
-    distribute by sales_month, store_id
 
 )
 

@@ -2,8 +2,9 @@
 
 Run: python benchmarks/history.py [--rows-a-day 5000] [--months 24]. Each history is loaded in one
 run; then two days more, one run each, in a fresh process. Printed for the second of them, on both
-histories: seconds, what was sent to S3 and to the database, and the ratio of the seconds. Needs
-what the tests need (MariaDB's server, the S3 server).
+histories: seconds, the bytes that Spark's tasks read and wrote (from its event log), what was sent
+to S3 and to the database, and the ratio of the seconds. Needs what the tests need (MariaDB's
+server, the S3 server).
 """
 
 from __future__ import annotations
@@ -54,6 +55,21 @@ def write_days(path: Path, first_day: dt.date, days: int, rows_a_day: int) -> No
     """)
 
 
+def task_bytes(events: Path) -> tuple[int, int]:
+    """The bytes that the tasks in Spark's event log read from and wrote to tables."""
+    read = written = 0
+    for path in events.rglob("*"):
+        if not path.is_file():
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            event = json.loads(line)
+            metrics = event.get("Task Metrics")
+            if event["Event"] == "SparkListenerTaskEnd" and metrics:
+                read += metrics["Input Metrics"]["Bytes Read"]
+                written += metrics["Output Metrics"]["Bytes Written"]
+    return read, written
+
+
 def measure(folder: Path, months: int, rows_a_day: int, environ: dict[str, str]) -> dict[str, Any]:
     """Load ``months`` of 30 days, then two days more; return the last run's seconds and report."""
     with services(folder, folder.parent / "dimensions", environ) as (bucket, environ):
@@ -67,8 +83,15 @@ def measure(folder: Path, months: int, rows_a_day: int, environ: dict[str, str])
             path = folder / f"{name}.csv"
             write_days(path, first_day, days, rows_a_day)
             bucket.client.upload_file(str(path), bucket.name, f"sales_data/{name}.csv")
-            run = Measured(["run_pipeline.py", "run", "--json"], environ)
-        return {**json.loads(run.output), "wall": run.seconds}
+            events = folder / f"events_{name}"
+            events.mkdir()
+            logged = f"-Dspark.eventLog.enabled=true -Dspark.eventLog.dir=file:{events}"
+            run = Measured(
+                ["run_pipeline.py", "run", "--json"],
+                {**environ, "RETAIL_SPARK_JAVA_OPTIONS": logged},
+            )
+        read, written = task_bytes(events)
+        return {**json.loads(run.output), "wall": run.seconds, "read": read, "written": written}
 
 
 def main() -> None:
@@ -86,11 +109,13 @@ def main() -> None:
             for months in (1, arguments.months)
         }
     write(f"one more day of {arguments.rows_a_day:,} rows\n")
-    names = f"{'on top of':<14}{'seconds':>9}{'objects':>9}{'bytes to S3':>14}"
+    names = f"{'on top of':<14}{'seconds':>9}{'Spark reads':>14}{'writes':>14}"
+    names += f"{'objects':>9}{'bytes to S3':>14}"
     write(f"{names}{'rows to database':>18}\n")
     for months, report in reports.items():
         write(
-            f"{f'{months} months':<14}{report['wall']:>9.1f}{report['objects_uploaded']:>9}"
+            f"{f'{months} months':<14}{report['wall']:>9.1f}{report['read']:>14,}"
+            f"{report['written']:>14,}{report['objects_uploaded']:>9}"
             f"{report['bytes_uploaded']:>14,}{report['rows_loaded']:>18,}\n"
         )
     write(f"ratio of the seconds: {reports[arguments.months]['wall'] / reports[1]['wall']:.2f}\n")

@@ -56,9 +56,17 @@ def must_build(state: RunState, logic: str) -> bool:
 
 def export_dimensions(state: RunState) -> dict[str, Contract]:
     """Copies the database's dimension tables to bronze; returns their contracts by name."""
-    contract_file = state.services.settings.project / DIMENSION_CONTRACT
+    settings = state.services.settings
     folder = state.services.workspace.bronze / "dimensions"
-    dimensions.export_dimensions(state.services.engine, contract_file, folder)
+    dimensions.export_dimensions(
+        state.services.engine, settings.project / DIMENSION_CONTRACT, folder
+    )
+    return dimension_contracts(settings)
+
+
+def dimension_contracts(settings: Settings) -> dict[str, Contract]:
+    """The contracts of the dimension tables, by name."""
+    contract_file = settings.project / DIMENSION_CONTRACT
     return {name: read_contract(contract_file, name) for name in dimensions.DIMENSION_TABLES}
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import uuid
-from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 import run_pipeline
-from ingestion import batches, withdrawal
+from ingestion import withdrawal
 from ingestion.compaction_report import Compaction
-from ingestion.database import transaction
+from ingestion.errors import PipelineError
 from tests.pipeline.conftest import HEADER, Pipeline
 
 pytestmark = pytest.mark.slow
@@ -61,13 +58,12 @@ def picture(pipeline: Pipeline, folder: Path) -> dict[str, Any]:
     return seen
 
 
-def facts(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """Files, rows and money of each partition of the facts, as Spark reads them."""
-    return pipeline.sql(
-        "select sales_month, batch_id, count(distinct _metadata.file_path) as files, "
-        "count(*) as sales, sum(total_cost) as amount from retail.fct_sales "
-        "group by sales_month, batch_id order by sales_month, batch_id"
-    )
+def bronze_names(pipeline: Pipeline) -> dict[str, list[str]]:
+    """The Parquet files of each batch in bronze."""
+    folders = (pipeline.settings.workspace / "bronze" / "sales").glob("batch_id=*")
+    return {
+        folder.name: sorted(path.name for path in folder.glob("*.parquet")) for folder in folders
+    }
 
 
 def test_merged_batches_change_no_number_and_take_every_later_change(
@@ -80,25 +76,83 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
             pipeline.put(key, HEADER + lines)
         pipeline.run()
     before, objects = picture(pipeline, tmp_path), set(pipeline.keys(""))
-    old_facts = facts(pipeline)
-    bronze = pipeline.settings.workspace / "bronze" / "sales"
-    assert (len(list(bronze.rglob("*.parquet"))), len(old_facts)) == (10, 9)
-
     done = compact(pipeline, "2024-05")
     assert done is not None
     assert picture(pipeline, tmp_path) == before
-    assert set(pipeline.keys("")) == objects
-    assert {name: layer.batches for name, layer in done.before.items()} == {
-        "bronze": 8,
-        "facts": 8,
-        "line marts": None,
+    assert set(pipeline.keys("")) == objects, "an object that is published was touched"
+    # March; March to April; April; and May's two, one of an open month and one the newest
+    assert [done.before[name].batches for name in done.before] == [8, 8, None]
+    assert [done.after[name].batches for name in done.after] == [5, 5, None]
+    assert bronze_names(pipeline) == {
+        "batch_id=4": ["6.parquet"],
+        "batch_id=7": ["9.parquet"],
+        "batch_id=8": ["10.parquet"],
+        "batch_id=9": ["2-5.parquet"],
+        "batch_id=10": ["7-8.parquet"],
     }
-    # March; March to April; April; and the two batches of May as they were
-    assert {name: layer.batches for name, layer in done.after.items()} == {
-        "bronze": 5,
-        "facts": 5,
-        "line marts": None,
-    }
+    partitions = pipeline.sql(
+        "select sales_month, batch_id, count(distinct _metadata.file_path) as files "
+        "from retail.fct_sales group by sales_month, batch_id order by sales_month, batch_id"
+    )
+    assert [tuple(row.values()) for row in partitions] == [
+        ("2024-03", 4, 1),
+        ("2024-03", 9, 1),
+        ("2024-04", 4, 1),
+        ("2024-04", 10, 1),
+        ("2024-05", 7, 1),
+        ("2024-05", 8, 1),
+    ]
     assert done.after["line marts"] == done.before["line marts"]
-    assert done.after["facts"].files < done.before["facts"].files
     assert sum(entry.count.amount_valid for entry in done.moved) == Decimal("448.00")
+    assert compact(pipeline, "2024-05") is None
+
+    pipeline.put("b.csv", HEADER + DELIVERIES[0]["b.csv"])
+    pipeline.put("c.csv", HEADER + "16,122,besan,2024-03-08,4,52,2,104\n")
+    pipeline.put("copy.csv", HEADER + DELIVERIES[4]["e.csv"])
+    summary = pipeline.run()
+    assert list(summary.months) == ["2024-03"]
+    assert pipeline.file("b.csv").reason == "already loaded: sent again, counted once"
+    assert pipeline.file("copy.csv").status == "D"
+    summary = pipeline.run(
+        change=lambda services, run_id: withdrawal.retract_file(services, "f.csv", run_id)
+    )
+    assert list(summary.months) == ["2024-04"]
+    assert pipeline.totals() == {
+        (2, "2024-03"): Decimal("156.00"),
+        (16, "2024-03"): Decimal("264.00"),
+        (2, "2024-04"): Decimal("52.00"),
+        (16, "2024-04"): Decimal("40.00"),
+        (2, "2024-05"): Decimal("156.00"),
+    }
+
+    corrected = picture(pipeline, tmp_path)
+    shutil.rmtree(pipeline.settings.workspace / "bronze" / "sales" / "batch_id=9")
+    pipeline.run(full_refresh=True)
+    assert picture(pipeline, tmp_path) == corrected
+    assert bronze_names(pipeline)["batch_id=9"] == ["2.parquet", "4.parquet", "5.parquet"]
+    assert compact(pipeline) is not None
+    pipeline.run(full_refresh=True)
+    assert picture(pipeline, tmp_path) == corrected
+    assert bronze_names(pipeline) == {
+        "batch_id=4": ["6.parquet"],
+        "batch_id=10": ["7-8.parquet"],
+        "batch_id=12": [],
+        "batch_id=13": ["2-11.parquet"],
+        "batch_id=14": ["9-10.parquet"],
+    }
+
+
+def test_what_is_not_whole_is_not_compacted(sqlite_pipeline: Pipeline) -> None:
+    """Risk: batches are merged of which a table holds rows of a build that nobody published."""
+    pipeline = sqlite_pipeline
+    for key, day in (("a.csv", "2024-03-05"), ("b.csv", "2024-03-06"), ("c.csv", "2024-03-07")):
+        pipeline.put(key, HEADER + f"2,122,besan,{day},4,52,2,104\n")
+        pipeline.run()
+    (pipeline.settings.workspace / "warehouse.json").unlink()
+    with pytest.raises(PipelineError, match="The warehouse cannot be compacted as it is"):
+        compact(pipeline)
+    pipeline.put("d.csv", HEADER + "2,122,besan,2024-03-08,4,52,2,104\n")
+    pipeline.run(full_refresh=True)
+    done = compact(pipeline)
+    assert done is not None
+    assert (done.before["bronze"].files, done.after["bronze"].files) == (4, 2)

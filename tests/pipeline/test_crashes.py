@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -82,15 +83,16 @@ class Shop:
             cwd=PROJECT,
         )
 
-    def crash(self, point: str) -> None:
-        """A run that dies at this point."""
-        result = self.call(str(CRASH), point)
+    def crash(self, point: str, *command: str) -> None:
+        """A run, or another command, that dies at this point."""
+        result = self.call(str(CRASH), point, *command)
         assert result.returncode == -signal.SIGKILL, f"{point}: {result.stdout}{result.stderr}"
 
-    def run(self) -> None:
-        """The same command once more."""
-        result = self.call("run_pipeline.py", "run")
+    def run(self, command: str = "run") -> str:
+        """The same command once more; returns what it says."""
+        result = self.call("run_pipeline.py", command)
         assert result.returncode in (0, 3), result.stderr
+        return result.stdout
 
     def picture(self) -> dict[str, object]:
         """Everything that must equal a clean run's: staging table, marts, prefixes, pointer."""
@@ -211,3 +213,36 @@ def test_killed_at_every_point_and_run_once_more(
         shop.crash(point)
     shop.run()
     assert without_names(shop) == clean_pictures[1]
+
+
+def test_a_compaction_killed_at_its_turning_points(
+    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
+) -> None:
+    """Risk: merged rows are there twice, or neither old nor new, and the next correction shows."""
+    shop = Shop(s3_bucket, mariadb_url, tmp_path)
+    deliver(shop)
+    shop.run()
+    correct(shop)
+    shop.run()
+    shop.bucket.put("sales_data/f.csv", (HEADER + APRIL.replace("-12", "-13")).encode())
+    shop.run()
+    before = shop.picture()
+    shop.crash("ingestion.compaction:write_bronze:after", "compact")
+    shop.crash("ingestion.fact_tables:copy_batches:after", "compact")
+    assert shop.picture() == before
+
+    # the new batch gets the number of the merged one that never was
+    shop.bucket.put("sales_data/g.csv", (HEADER + MARCH.replace("-05", "-09")).encode())
+    shop.run()
+    grown = shop.picture()
+    shop.crash("ingestion.compact_steps:record:after", "compact")
+    assert shop.picture() == grown
+    assert "Nothing to compact" in shop.run("compact")
+    assert shop.picture() == grown
+
+    shop.bucket.put("sales_data/e.csv", (HEADER + MARCH.replace("104", "208")).encode())
+    shop.run()
+    assert shop.picture()["customers"] == [
+        (2, "2024-03", Decimal("416.00")),
+        (16, "2024-04", Decimal("140.00")),
+    ]

@@ -48,36 +48,40 @@ def show(done: Compaction, console: Console) -> None:
     batches = [done.before["bronze"].batches, done.after["bronze"].batches]
     console.print()
     console.rule(f"[bold]Compacted {batches[0]:,} batches into {batches[1]:,}[/bold]", align="left")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for name in ("files", "", "bytes", "", "batches", ""):
-        table.add_column(name, justify="right")
+    layers = Table(box=None, pad_edge=False)
+    layers.add_column("", style="dim")
+    for name in ("files", "bytes", "batches"):
+        layers.add_column(name, justify="right")
+        layers.add_column("now", justify="right", style="bold")
     for name, before in done.before.items():
-        after = done.after[name]
-        table.add_row(
-            name,
-            *_pair(before.files, after.files),
-            *_pair(before.size_bytes, after.size_bytes),
-            *_pair(before.batches, after.batches),
-        )
-    console.print(table)
+        layers.add_row(name, *_numbers(before, done.after[name]))
+    console.print(layers)
     rows = sum(entry.count.rows_valid for entry in done.moved)
     amount = sum((entry.count.amount_valid for entry in done.moved), decimal.Decimal(0))
-    console.print(
-        f"\nMoved      {rows:,} sales, {amount:,.2f}: each row, and rows and money of each month, "
-        "are the same as before"
+    numbers = Table(box=None, show_header=False, pad_edge=False)
+    numbers.add_column(style="dim", no_wrap=True)
+    numbers.add_column()
+    numbers.add_row(
+        "moved",
+        f"{rows:,} sales, {amount:,.2f}: before and after the same, in every month and every row",
     )
     if done.publication is not None:
         item = done.publication
-        console.print(
-            f"Published  version {item.version} stays, no object and no row of it was touched: "
-            f"{item.rows_total:,} sales, {item.amount_total:,.2f}"
+        numbers.add_row(
+            "published",
+            f"version {item.version} as it was: {item.rows_total:,} sales, "
+            f"{item.amount_total:,.2f}",
         )
+    console.print()
+    console.print(numbers)
     steps = "  ".join(f"{name} {seconds:.1f}" for name, seconds in done.seconds.items())
     console.print(f"\n[dim]Seconds: {steps}  total {sum(done.seconds.values()):.1f}[/dim]")
 
 
-def _pair(before: int | None, after: int | None) -> tuple[str, str]:
-    if before is None or after is None:
-        return "", ""
-    return f"{before:,}", f"-> {after:,}" if after != before else "as is"
+def _numbers(before: Layer, after: Layer) -> list[str]:
+    pairs = (
+        (before.files, after.files),
+        (before.size_bytes, after.size_bytes),
+        (before.batches, after.batches),
+    )
+    return ["" if number is None else f"{number:,}" for pair in pairs for number in pair]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from sqlalchemy.engine import Engine
 
 from ingestion import batches, compaction, staging_table
@@ -15,10 +18,13 @@ from ingestion.batches import BatchState, merge_batches, move_batch, open_batch
 from ingestion.bronze_file import BronzeFile
 from ingestion.bronze_rows import bronze_schema
 from ingestion.compaction import Merge, plan_merges, write_bronze
+from ingestion.compaction_report import Compaction, Layer, show
 from ingestion.database import transaction
 from ingestion.errors import PipelineError
+from ingestion.ledger import LedgerEntry
+from ingestion.publications import Publication
 from ingestion.raw_tables import bronze_path, merged_path
-from ingestion.staging_table import Delivery, FileRow, utc_now
+from ingestion.staging_table import Delivery, FileCount, FileRow, utc_now
 
 MARCH = frozenset({"2024-03"})
 
@@ -160,3 +166,34 @@ def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(each_engine: 
     with transaction(each_engine) as connection:
         assert batches.all_batch_ids(connection) == [3, 4]
         assert open_batch(connection, "run-4") == 5
+
+
+def test_the_report_shows_every_layer_before_and_after() -> None:
+    """Risk: a user cannot see what was gained, or that the numbers have stayed."""
+    before = {
+        "bronze": Layer(1200, 9_000_000, 90),
+        "facts": Layer(210, 4_000_000, 90),
+        "line marts": Layer(45, 8_000_000, None),
+    }
+    after = {
+        **before,
+        "bronze": Layer(33, 7_000_000, 4),
+        "facts": Layer(12, 3_000_000, 4),
+    }
+    moved = [LedgerEntry(FileCount(1, 3, 2, 1, Decimal("1234.50")), Decimal(0))]
+    publication = Publication(
+        7, "run", utc_now(), "key", "", "", rows_total=5, amount_total=Decimal("2345.60")
+    )
+    console = Console(width=100, file=io.StringIO(), record=True)
+    show(Compaction(before, after, moved, publication, {"bronze": 1.0, "facts": 2.5}), console)
+    shown = [" ".join(line.split()) for line in console.export_text().splitlines() if line]
+    assert shown[0].startswith("Compacted 90 batches into 4 ")
+    assert shown[1:] == [
+        "files now bytes now batches now",
+        "bronze 1,200 33 9,000,000 7,000,000 90 4",
+        "facts 210 12 4,000,000 3,000,000 90 4",
+        "line marts 45 45 8,000,000 8,000,000",
+        "moved 2 sales, 1,234.50: before and after the same, in every month and every row",
+        "published version 7 as it was: 5 sales, 2,345.60",
+        "Seconds: bronze 1.0 facts 2.5 total 3.5",
+    ]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
-MOST_ROWS = 2_000_000  # of a merged batch, and of a Parquet file in it: some 128 MB
+MOST_ROWS = 4_000_000  # of a merged batch, and of a Parquet file in it: some 110 MB
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from ingestion.database import connect
 from ingestion.dimensions import load_dimensions
 from ingestion.run_state import DIMENSION_CONTRACT
+from ingestion.warehouse_state import list_hash, read_state
 from tests.pipeline.conftest import HEADER, PROJECT, write_dimensions
 from tests.services import Bucket
 
@@ -239,10 +240,15 @@ def test_a_compaction_killed_at_its_turning_points(
     assert shop.picture() == grown
     assert "Nothing to compact" in shop.run("compact")
     assert shop.picture() == grown
+    workspace = tmp_path / "workspace"
+    state = read_state(workspace)
+    assert state is not None
+    assert state.files == list_hash(workspace / "warehouse"), "the next run would build it all"
+    assert (state.is_whole, state.merging) == (True, {})
 
     shop.bucket.put("sales_data/e.csv", (HEADER + MARCH.replace("104", "208")).encode())
     shop.run()
     assert shop.picture()["customers"] == [
-        (2, "2024-03", Decimal("416.00")),
+        (2, "2024-03", Decimal("520.00")),
         (16, "2024-04", Decimal("140.00")),
     ]

@@ -23,7 +23,7 @@ from ingestion import (
 from ingestion import delivery_steps as deliveries
 from ingestion.compaction import Merge
 from ingestion.compaction_report import Layer, measured
-from ingestion.dbt_build import DbtProject, read_manifest
+from ingestion.dbt_build import DbtProject, has_manifest, read_manifest
 from ingestion.errors import PipelineError
 from ingestion.fact_tables import FactTable
 from ingestion.mart_files import published_models
@@ -64,14 +64,15 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
     """
     workspace = state.services.workspace
     archived = state.in_transaction(batches.finished_batch_ids)
-    if not archived:
+    if len(archived) < 2:  # the newest one stays
         return []
     known = warehouse_state.read_state(workspace.root)
-    if not warehouse_state.can_increment(known, logic, workspace.warehouse):
+    is_whole = warehouse_state.can_increment(known, logic, workspace.warehouse)
+    if not is_whole or not has_manifest(dbt):
         raise PipelineError(
             "The warehouse cannot be compacted as it is",
             expected="the tables that the last run built, under the models of today",
-            found="none in this workspace" if known is None else "other tables, or other models",
+            found="other tables, or other models" if known else "none in this workspace",
             action="python run_pipeline.py run --full-refresh builds them; compact afterwards",
         )
     tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)
@@ -163,7 +164,9 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
     """
     workspace = state.services.workspace
     known = warehouse_state.read_state(workspace.root)
-    if known is None or not known.merging or known.logic_hash != logic:
+    if known is None or not known.merging:
+        return
+    if known.logic_hash != logic or not has_manifest(dbt):
         return
     tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)
     if known.files != warehouse_state.list_hash(workspace.warehouse, _folders(tables)):

@@ -76,6 +76,7 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
             action="python run_pipeline.py run --full-refresh builds them; compact afterwards",
         )
     tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)
+    fact_tables.check_folders(tables)
     months = fact_tables.months_of_batches(tables)
     rows = state.in_transaction(staging_table.all_rows)
     return compaction.plan_merges(rows, archived, months, workspace.bronze, before)

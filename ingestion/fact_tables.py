@@ -38,10 +38,7 @@ def table_folder(warehouse: Path, relation: str) -> Path:
 
 
 def fact_tables(manifest: Mapping[str, Any], warehouse: Path) -> list[FactTable]:
-    """The models that are partitioned by batch, by name.
-
-    Raises ``PipelineError`` where their files are not in this warehouse.
-    """
+    """The models that are partitioned by batch, by name."""
     found = []
     for node in manifest["nodes"].values():
         columns = node["config"].get("partition_by") or ()
@@ -49,7 +46,12 @@ def fact_tables(manifest: Mapping[str, Any], warehouse: Path) -> list[FactTable]
         if BATCH in columns:
             relation = f"{node['schema']}.{node['alias']}"
             found.append(FactTable(relation, table_folder(warehouse, relation), columns))
-    for table in found:
+    return sorted(found, key=lambda table: table.relation)
+
+
+def check_folders(tables: Iterable[FactTable]) -> None:
+    """``PipelineError`` where a table's files are not in the workspace's warehouse."""
+    for table in tables:
         if not table.folder.is_dir():
             raise PipelineError(
                 f"The table {table.relation} cannot be compacted",
@@ -57,7 +59,6 @@ def fact_tables(manifest: Mapping[str, Any], warehouse: Path) -> list[FactTable]
                 found="no such folder",
                 action="Set spark.sql.warehouse.dir in the dbt profile to its warehouse",
             )
-    return sorted(found, key=lambda table: table.relation)
 
 
 def months_of_batches(tables: Iterable[FactTable]) -> dict[int, set[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import run_pipeline
-from ingestion import withdrawal
+from ingestion import fact_tables, withdrawal
 from ingestion.compaction_report import Compaction
 from ingestion.errors import PipelineError
 from tests.pipeline.conftest import HEADER, Pipeline
@@ -125,7 +125,10 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
         (2, "2024-05"): Decimal("156.00"),
     }
 
+    assert pipeline.table("fct_quarantined_sales", "batch_id") == [{"batch_id": 9}]
+
     corrected = picture(pipeline, tmp_path)
+    assert corrected["quarantine"] == before["quarantine"]
     shutil.rmtree(pipeline.settings.workspace / "bronze" / "sales" / "batch_id=9")
     pipeline.run(full_refresh=True)
     assert picture(pipeline, tmp_path) == corrected
@@ -142,17 +145,34 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
     }
 
 
-def test_what_is_not_whole_is_not_compacted(sqlite_pipeline: Pipeline) -> None:
-    """Risk: batches are merged of which a table holds rows of a build that nobody published."""
+def test_a_compaction_that_does_not_add_up_is_refused_and_undone(
+    sqlite_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a row is doubled on the way and nobody looks; or the rows of a trial build are sealed."""
     pipeline = sqlite_pipeline
     for key, day in (("a.csv", "2024-03-05"), ("b.csv", "2024-03-06"), ("c.csv", "2024-03-07")):
         pipeline.put(key, HEADER + f"2,122,besan,{day},4,52,2,104\n")
         pipeline.run()
+    copy_batches = fact_tables.copy_batches
+
+    def copy_twice(session: Any, table: Any, merges: Any) -> None:
+        copy_batches(session, table, merges)
+        session.sql(f"insert into {table.relation} select * from {table.relation} where batch_id=4")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fact_tables, "copy_batches", copy_twice)
+        with pytest.raises(PipelineError, match=r"cannot be merged; what is published stays\."):
+            compact(pipeline)
+    assert [row.batch_id for row in pipeline.files()] == [1, 2, 3]
+    done = compact(pipeline)
+    assert done is not None
+    assert (done.before["bronze"].files, done.after["bronze"].files) == (3, 2)
+    assert [row.batch_id for row in pipeline.files()] == [4, 4, 3]
+    [sums] = pipeline.sql(
+        "select count(*) as sales, sum(total_cost) as amount from retail.fct_sales"
+    )
+    assert tuple(sums.values()) == (3, Decimal("312.00"))
+
     (pipeline.settings.workspace / "warehouse.json").unlink()
     with pytest.raises(PipelineError, match="The warehouse cannot be compacted as it is"):
         compact(pipeline)
-    pipeline.put("d.csv", HEADER + "2,122,besan,2024-03-08,4,52,2,104\n")
-    pipeline.run(full_refresh=True)
-    done = compact(pipeline)
-    assert done is not None
-    assert (done.before["bronze"].files, done.after["bronze"].files) == (4, 2)

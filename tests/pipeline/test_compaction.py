@@ -148,7 +148,7 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
 def test_a_compaction_that_does_not_add_up_is_refused_and_undone(
     sqlite_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Risk: a row is doubled on the way and nobody looks; or the rows of a trial build are sealed."""
+    """Risk: a row is doubled on the way, or a trial build is sealed, and nobody looks."""
     pipeline = sqlite_pipeline
     for key, day in (("a.csv", "2024-03-05"), ("b.csv", "2024-03-06"), ("c.csv", "2024-03-07")):
         pipeline.put(key, HEADER + f"2,122,besan,{day},4,52,2,104\n")

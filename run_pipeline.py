@@ -146,7 +146,7 @@ def execute(state: RunState) -> RunSummary:
         session = marts.start_spark(dbt, marts.counted_rows(state))
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
-        batch_ids = marts.batches_to_build(state, logic)
+        batch_ids = marts.batches_to_build(state, dbt, logic)
         deliveries.restore_bronze(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     workspace = services.workspace

@@ -21,6 +21,7 @@ from ingestion import (
     warehouse_state,
 )
 from ingestion import delivery_steps as deliveries
+from ingestion import mart_steps as marts
 from ingestion.compaction import Merge
 from ingestion.compaction_report import Layer, measured
 from ingestion.dbt_build import DbtProject, has_manifest, read_manifest
@@ -68,11 +69,11 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
         return []
     known = warehouse_state.read_state(workspace.root)
     is_whole = warehouse_state.can_increment(known, logic, workspace.warehouse)
-    if not is_whole or not has_manifest(dbt):
+    if not is_whole or not marts.holds_batches(state, dbt):
         raise PipelineError(
             "The warehouse cannot be compacted as it is",
             expected="the tables that the last run built, under the models of today",
-            found="other tables, or other models" if known else "none in this workspace",
+            found="others, of other models or batches" if known else "none in this workspace",
             action="python run_pipeline.py run --full-refresh builds them; compact afterwards",
         )
     tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)

@@ -61,6 +61,18 @@ def check_folders(tables: Iterable[FactTable]) -> None:
             )
 
 
+def hold_batches(
+    tables: Iterable[FactTable], needed: Collection[int], known: Collection[int]
+) -> bool:
+    """Whether the tables hold all batches that are needed, and none but the known ones.
+
+    True for tables whose files are not in the workspace: nothing is known of them.
+    """
+    tables = [table for table in tables if table.folder.is_dir()]
+    held = months_of_batches(tables).keys()
+    return not tables or (held >= set(needed) and held <= set(known))
+
+
 def months_of_batches(tables: Iterable[FactTable]) -> dict[int, set[str]]:
     """The months in which each batch has rows, from the names of the partitions' folders."""
     months: dict[int, set[str]] = {}

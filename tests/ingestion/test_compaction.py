@@ -21,6 +21,7 @@ from ingestion.compaction import Merge, plan_merges, write_bronze
 from ingestion.compaction_report import Compaction, Layer, show
 from ingestion.database import transaction
 from ingestion.errors import PipelineError
+from ingestion.fact_tables import FactTable, hold_batches, months_of_batches
 from ingestion.ledger import LedgerEntry
 from ingestion.publications import Publication
 from ingestion.raw_tables import bronze_path, merged_path
@@ -105,6 +106,21 @@ def test_a_merged_batch_is_never_larger_than_a_month_of_work(
     merges = plan_merges(rows, range(1, 7), months, tmp_path, "2024-05")
     assert [merge.old_ids for merge in merges] == [(1, 2, 3), (5,)]
     assert [[item.id for item in part] for part in merges[1].parts] == [[5, 7]]
+
+
+def test_a_warehouse_that_lacks_a_batch_is_seen(tmp_path: Path) -> None:
+    """Risk: where another machine has published or merged, an increment drops or doubles sales."""
+    tables = [
+        FactTable("retail.sales", tmp_path / "sales", ("sales_month", "batch_id")),
+        FactTable("retail.files", tmp_path / "files", ("batch_id",)),
+    ]
+    assert hold_batches(tables, {1}, {1}), "tables that lie elsewhere"
+    for folder in ("sales/sales_month=2024-03/batch_id=1", "files/batch_id=1", "files/batch_id=4"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert months_of_batches(tables) == {1: {"2024-03"}, 4: set()}
+    assert hold_batches(tables, {1}, {1, 2, 4})
+    assert not hold_batches(tables, {1, 2}, {1, 2, 4}), "another machine has published batch 2"
+    assert not hold_batches(tables, {1}, {1, 2}), "another machine has merged batch 4"
 
 
 def test_merged_bronze_has_each_row_that_counts_once_in_order(tmp_path: Path) -> None:

@@ -252,3 +252,16 @@ def test_a_compaction_killed_at_its_turning_points(
         (2, "2024-03", Decimal("520.00")),
         (16, "2024-04", Decimal("140.00")),
     ]
+
+
+def test_another_workspace_publishes_in_between(
+    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
+) -> None:
+    """Risk: two machines take turns, and each publishes a month without the other's sales."""
+    shop = Shop(s3_bucket, mariadb_url, tmp_path)
+    for day, folder in (("05", "one"), ("06", "other"), ("07", "one")):
+        shop.environ["RETAIL_WORKSPACE"] = str(tmp_path / folder)
+        content = HEADER + MARCH.replace("-05", f"-{day}")
+        shop.bucket.put(f"sales_data/{day}.csv", content.encode())
+        shop.run()
+    assert shop.picture()["customers"] == [(2, "2024-03", Decimal("312.00"))]

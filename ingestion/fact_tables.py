@@ -7,6 +7,7 @@ dimensions and the day of today, and numbers that are published could change.
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,14 +78,21 @@ def months_of_batches(tables: Iterable[FactTable]) -> dict[int, set[str]]:
     """The months in which each batch has rows, from the names of the partitions' folders."""
     months: dict[int, set[str]] = {}
     for table in tables:
-        for folder in table.folder.glob("/".join(f"{name}=*" for name in table.partition_columns)):
+        for batch_id, folder in _partition_folders(table):
             values = dict(
                 part.split("=", 1)
                 for part in folder.relative_to(table.folder).as_posix().split("/")
             )
-            found = months.setdefault(int(values[BATCH]), set())
+            found = months.setdefault(batch_id, set())
             found |= {value for name, value in values.items() if name.split("_")[-1] == "month"}
     return months
+
+
+def _partition_folders(table: FactTable) -> list[tuple[int, Path]]:
+    """The folder of each partition, with its batch."""
+    place = table.partition_columns.index(BATCH) - len(table.partition_columns)
+    folders = table.folder.glob("/".join(f"{name}=*" for name in table.partition_columns))
+    return [(int(folder.parts[place].partition("=")[2]), folder) for folder in folders]
 
 
 def copy_batches(
@@ -146,10 +154,14 @@ def check_copies(
 
 
 def drop_batches(spark: SparkSession, table: FactTable, batch_ids: Collection[int]) -> None:
-    """Drops the batches' partitions, with their files."""
+    """Drops the batches' partitions, with their files; those that a copy which was cut short has
+    left without telling the catalog, too."""
     specs = ", ".join(f"partition ({BATCH} = {batch_id})" for batch_id in sorted(batch_ids))
     with spark_errors(f"The batches of {table.relation} cannot be dropped"):
         spark.sql(f"alter table {table.relation} drop if exists {specs}")
+    for batch_id, folder in _partition_folders(table):
+        if batch_id in batch_ids:
+            shutil.rmtree(folder)
 
 
 def _olds(merges: Mapping[int, Sequence[int]]) -> list[int]:

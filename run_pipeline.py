@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 import os
+import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from ingestion.settings import Settings, load_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ingestion.compaction_report import Compaction
     from ingestion.run_state import RunState
     from ingestion.services import Services
     from ingestion.summary import RunSummary
@@ -129,6 +132,7 @@ def execute(state: RunState) -> RunSummary:
             deliveries.check_files(state)
             deliveries.set_files_aside(state)
 
+    from ingestion import compact_steps as compaction
     from ingestion import mart_steps as marts
 
     if not marts.must_build(state, logic):
@@ -141,7 +145,8 @@ def execute(state: RunState) -> RunSummary:
         dbt = marts.dbt_project(services.settings)
         session = marts.start_spark(dbt, marts.counted_rows(state))
     with step("raw tables"):
-        batch_ids = marts.batches_to_build(state, logic)
+        compaction.settle(state, dbt, session, logic)
+        batch_ids = marts.batches_to_build(state, dbt, logic)
         deliveries.restore_bronze(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     workspace = services.workspace
@@ -158,6 +163,90 @@ def execute(state: RunState) -> RunSummary:
         history.remove_old(services, services.settings.keep_publications)
     sellers = marts.read_top_sellers(dbt, session, published)
     return summarise(state, entries, published, sellers)
+
+
+@app.command()
+def compact(
+    before: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM",
+            help="Months before this one are closed; without it, those before the present one.",
+        ),
+    ] = None,
+) -> None:
+    """Make few large files and batches of the many small ones of closed months."""
+    from rich.console import Console
+
+    from ingestion.compaction_report import show
+
+    if before is not None and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", before):
+        raise typer.BadParameter(f"--before: expected a month such as 2024-03, found {before!r}")
+    with command() as (settings, run_id):
+        console = Console()
+        done = compact_once(settings, run_id, before, console)
+        if done is None:
+            console.print("Nothing to compact: closed months have no batches to merge")
+        else:
+            show(done, console)
+
+
+def compact_once(
+    settings: Settings, run_id: str, before: str | None, console: Console | None
+) -> Compaction | None:
+    """One compaction, alone on its database; None where there is nothing to compact."""
+    from ingestion.contract import read_contract
+    from ingestion.database import run_lock
+    from ingestion.run_state import SALES_CONTRACT, RunState
+    from ingestion.services import open_services
+    from ingestion.steps import Steps
+
+    contract = read_contract(settings.project / SALES_CONTRACT)
+    today = settings.business_date or dt.datetime.now(dt.UTC).date()
+    with open_services(settings, os.environ) as services, run_lock(services.engine):
+        state = RunState(run_id, services, contract, Steps(console))
+        return merge_batches(state, before or f"{today:%Y-%m}")
+
+
+def merge_batches(state: RunState, before: str) -> Compaction | None:
+    """The steps of a compaction in their order; one that was cut short is brought to its end."""
+    from ingestion import compact_steps as compaction
+    from ingestion import delivery_steps as deliveries
+    from ingestion import mart_steps as marts
+    from ingestion.compaction_report import Compaction
+    from ingestion.publications import current_publication
+    from ingestion.publish import finish_pointer
+    from ingestion.warehouse_state import logic_hash
+
+    services, step = state.services, state.steps.step
+    logic = logic_hash(services.settings.project, state.contract)
+    dbt = marts.dbt_project(services.settings)
+    with step("recover"):
+        finish_pointer(services.store, services.engine, services.prefixes)
+        deliveries.archive_last_batch(state)
+        compaction.refuse_unfinished(state)
+    if compaction.is_cut_short(state):
+        with step("Spark"):
+            session = marts.start_spark(dbt, marts.counted_rows(state))
+        with step("settle"):
+            compaction.settle(state, dbt, session, logic)
+    merges = compaction.plan(state, dbt, logic, before)
+    if not merges:
+        return None
+    sizes = compaction.measure(state, dbt)
+    with step("bronze"):
+        compaction.merge_bronze(state, merges)
+    with step("Spark"):
+        session = marts.start_spark(dbt, marts.counted_rows(state))
+    with step("facts"):
+        moved = compaction.merge_facts(state, dbt, session, logic, merges)
+    with step("settle"):
+        compaction.record(state, merges)
+        marts.register_raw_tables(state, session, marts.dimension_contracts(services.settings))
+        compaction.settle(state, dbt, session, logic)
+    after = compaction.measure(state, dbt)
+    publication = state.in_transaction(current_publication)
+    return Compaction(sizes, after, moved, publication, dict(state.steps.seconds))
 
 
 @app.command()

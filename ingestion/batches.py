@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from ingestion import staging_table
 from ingestion.database import define_table
 from ingestion.errors import PipelineError
 from ingestion.staging_table import metadata, utc_now
@@ -113,6 +115,48 @@ def move_batch(connection: Connection, batch_id: int, to: BatchState, run_id: st
             found=f"{found.state}, moved by run {found.run_id}" if found else "no such batch",
             action="Run the command again; if it stays, look at the table pipeline_batches",
         )
+
+
+def merge_batches(connection: Connection, merges: Mapping[int, Sequence[int]], run_id: str) -> None:
+    """Makes one archived batch, of the given id, of each of these lists of archived batches.
+
+    Raises ``PipelineError`` where another run has changed one of them meanwhile.
+    """
+    newest = connection.execute(sa.select(sa.func.max(batches.c.batch_id))).scalar() or 0
+    mine = sa.select(batches.c.batch_id).where(
+        batches.c.batch_id.in_(merges), batches.c.run_id == run_id
+    )
+    if len(connection.execute(mine).all()) == len(merges):
+        return  # done already; only the answer to the commit was lost
+    olds = [old_id for old_ids in merges.values() for old_id in old_ids]
+    are_theirs = batches.c.batch_id.in_(olds) & (batches.c.state == BatchState.ARCHIVED.value)
+    removed = connection.execute(batches.delete().where(are_theirs)).rowcount
+    if removed != len(olds) or newest >= min(merges):
+        raise PipelineError(
+            "The batches cannot be merged",
+            expected=f"{len(olds)} archived batches, and none newer than {min(merges) - 1}",
+            found=f"{removed} of them, and batch {newest}: another run was at work",
+            action="Run the command again",
+        )
+    now = utc_now()
+    for batch_id, old_ids in merges.items():
+        staging_table.move_to_batch(connection, old_ids, batch_id)
+        connection.execute(
+            batches.insert().values(
+                batch_id=batch_id,
+                run_id=run_id,
+                state=BatchState.ARCHIVED.value,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+
+
+def all_batch_ids(connection: Connection) -> list[int]:
+    """Every batch, oldest first."""
+    return list(
+        connection.execute(sa.select(batches.c.batch_id).order_by(batches.c.batch_id)).scalars()
+    )
 
 
 def finished_batch_ids(connection: Connection) -> list[int]:

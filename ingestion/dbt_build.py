@@ -187,6 +187,11 @@ def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> Buil
     return dataclasses.replace(result, failures=tuple(failures))
 
 
+def has_manifest(dbt: DbtProject) -> bool:
+    """Whether a dbt command has left its manifest."""
+    return (dbt.target / "manifest.json").is_file()
+
+
 def read_manifest(dbt: DbtProject) -> dict[str, Any]:
     """dbt's manifest of the last command.
 

@@ -6,6 +6,7 @@ What reads files is imported where it is used: a run that finds nothing does not
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +16,7 @@ from ingestion import archive, batches, intake, staging_table
 from ingestion.batches import BatchState
 from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
-from ingestion.raw_tables import bronze_path
+from ingestion.raw_tables import bronze_path, merged_files
 from ingestion.run_state import RunState
 from ingestion.spark import find_java
 from ingestion.staging_table import Delivery, FileRow, FileStatus
@@ -184,12 +185,14 @@ def restore_bronze(state: RunState, batch_ids: Sequence[int] | None) -> None:
     """
     rows = state.in_transaction(staging_table.all_rows)
     bronze = state.services.workspace.bronze
+    merged = functools.cache(lambda batch_id: merged_files(bronze, batch_id))
     for row in rows:
-        was_read = row.rows_valid is not None and row.etag != staging_table.RETRACTION
-        counts = row.status in (FileStatus.INACTIVE, FileStatus.ERROR) and was_read
-        if not counts or (batch_ids is not None and row.batch_id not in batch_ids):
+        if not staging_table.is_in_bronze(row):
             continue
-        if not bronze_path(bronze, row.batch_id, row.id).exists():
+        if batch_ids is not None and row.batch_id not in batch_ids:
+            continue
+        is_there = bronze_path(bronze, row.batch_id, row.id).exists()
+        if not is_there and not any(row.id in ids for ids in merged(row.batch_id)):
             _LOG.info("bronze of %s is missing; its archived object is read again", row.file_name)
             _read_archived(state, row)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ingestion import (
     batches,
     dbt_build,
     dimensions,
+    fact_tables,
     ledger,
     publish,
     raw_tables,
@@ -56,9 +57,17 @@ def must_build(state: RunState, logic: str) -> bool:
 
 def export_dimensions(state: RunState) -> dict[str, Contract]:
     """Copies the database's dimension tables to bronze; returns their contracts by name."""
-    contract_file = state.services.settings.project / DIMENSION_CONTRACT
+    settings = state.services.settings
     folder = state.services.workspace.bronze / "dimensions"
-    dimensions.export_dimensions(state.services.engine, contract_file, folder)
+    dimensions.export_dimensions(
+        state.services.engine, settings.project / DIMENSION_CONTRACT, folder
+    )
+    return dimension_contracts(settings)
+
+
+def dimension_contracts(settings: Settings) -> dict[str, Contract]:
+    """The contracts of the dimension tables, by name."""
+    contract_file = settings.project / DIMENSION_CONTRACT
     return {name: read_contract(contract_file, name) for name in dimensions.DIMENSION_TABLES}
 
 
@@ -88,8 +97,11 @@ def start_spark(dbt: DbtProject, rows: int = 0) -> SparkSession:
     return spark.start_session(target, os.environ, dbt.logs / "spark.log")
 
 
-def batches_to_build(state: RunState, logic: str) -> list[int] | None:
-    """This batch and those that hold a file it replaces; None where all have to be built."""
+def batches_to_build(state: RunState, dbt: DbtProject, logic: str) -> list[int] | None:
+    """This batch and those that hold a file it replaces; None where all have to be built.
+
+    All are built, too, where another workspace has published or merged batches meanwhile.
+    """
     workspace = state.services.workspace
     known = warehouse_state.read_state(workspace.root)
     if state.full_refresh or state.batch_id is None:
@@ -100,7 +112,24 @@ def batches_to_build(state: RunState, logic: str) -> list[int] | None:
     replaced = state.in_transaction(
         lambda connection: staging_table.rows_by_id(connection, replaced_ids)
     )
-    return sorted({state.batch_id, *(row.batch_id for row in replaced)})
+    batch_ids = sorted({state.batch_id, *(row.batch_id for row in replaced)})
+    if not holds_batches(state, dbt, batch_ids):
+        _LOG.info("the batches of this workspace are not those of the database: all is built anew")
+        return None
+    return batch_ids
+
+
+def holds_batches(state: RunState, dbt: DbtProject, besides: Collection[int] = ()) -> bool:
+    """Whether the warehouse has the batches that the database has, looking past ``besides``."""
+    if not dbt_build.has_manifest(dbt):
+        return False
+    manifest = dbt_build.read_manifest(dbt)
+    tables = fact_tables.fact_tables(manifest, state.services.workspace.warehouse)
+    rows = state.in_transaction(staging_table.all_rows)
+    counted = staging_table.counted_ids(rows)
+    needed = {row.batch_id for row in rows if row.id in counted} - set(besides)
+    known = state.in_transaction(batches.all_batch_ids)
+    return fact_tables.hold_batches(tables, needed, known)
 
 
 def register_raw_tables(

@@ -40,13 +40,35 @@ _FILES = (
 
 
 def batch_folder(bronze: Path, batch_id: int) -> Path:
-    """Where the batch's accepted files lie, one Parquet file each."""
+    """Where the batch's accepted files lie: a Parquet file each, or of many in a merged batch."""
     return bronze / "sales" / f"batch_id={batch_id}"
 
 
 def bronze_path(bronze: Path, batch_id: int, file_id: int) -> Path:
-    """The Parquet file of one accepted sales file."""
+    """The Parquet file of one accepted sales file, as its check writes it."""
     return batch_folder(bronze, batch_id) / f"{file_id}.parquet"
+
+
+def merged_path(bronze: Path, batch_id: int, first_id: int, last_id: int) -> Path:
+    """The Parquet file with the rows of all files of a merged batch from the first id to the last,
+    both included."""
+    return batch_folder(bronze, batch_id) / f"{first_id}-{last_id}.parquet"
+
+
+def merged_files(bronze: Path, batch_id: int) -> dict[range, Path]:
+    """The batch's Parquet files that hold the rows of many files, by the range of their ids."""
+    found = {}
+    for path in batch_folder(bronze, batch_id).glob("*-*.parquet"):
+        first, _, last = path.stem.partition("-")
+        found[range(int(first), int(last) + 1)] = path
+    return found
+
+
+def batch_folders(bronze: Path) -> dict[int, Path]:
+    """The folders of all batches that are in this workspace, by batch."""
+    return {
+        int(path.name.partition("=")[2]): path for path in (bronze / "sales").glob("batch_id=*")
+    }
 
 
 def write_files(bronze: Path, rows: Iterable[FileRow]) -> None:
@@ -96,9 +118,10 @@ def register(
     dimensions: Mapping[str, Contract],
     batch_ids: Collection[int],
 ) -> None:
-    """Creates the raw tables that are missing or have other columns, and adds the batches.
+    """Creates the raw tables that are missing or have other columns; ``raw.sales`` has these
+    batches, and no other.
 
-    All are external tables: dropping one touches no file.
+    All are external tables: dropping one, or a batch of it, touches no file.
     """
     with spark_errors("The raw tables cannot be registered"):
         spark.sql(f"create database if not exists {SCHEMA}")
@@ -110,7 +133,7 @@ def register(
         for name, dimension in dimensions.items():
             columns = tuple((column.name, column.data_type) for column in dimension.columns)
             _ensure(spark, name, columns, bronze / "dimensions" / name, present)
-        _add_batches(spark, bronze, batch_ids)
+        _set_batches(spark, bronze, batch_ids)
 
 
 def _ensure(
@@ -127,6 +150,7 @@ def _ensure(
             (field.name, field.dataType.simpleString()) for field in spark.table(table).schema
         )
         if found == columns:
+            spark.sql(f"refresh table {table}")  # a session of several runs has listed its files
             return
         spark.sql(f"drop table {table}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,13 +162,22 @@ def _ensure(
     )
 
 
-def _add_batches(spark: SparkSession, bronze: Path, batch_ids: Collection[int]) -> None:
-    if not batch_ids:
-        return
+def _set_batches(spark: SparkSession, bronze: Path, batch_ids: Collection[int]) -> None:
+    table = f"{SCHEMA}.sales"
     for batch_id in batch_ids:
         batch_folder(bronze, batch_id).mkdir(parents=True, exist_ok=True)
-    partitions = " ".join(f"partition (batch_id = {batch_id})" for batch_id in sorted(batch_ids))
-    spark.sql(f"alter table {SCHEMA}.sales add if not exists {partitions}")
+    listed = spark.sql(f"show partitions {table}").collect()
+    registered = {int(row["partition"].partition("=")[2]) for row in listed}
+    gone = ", ".join(_partition(batch_id) for batch_id in sorted(registered - set(batch_ids)))
+    if gone:
+        spark.sql(f"alter table {table} drop if exists {gone}")
+    new = " ".join(_partition(batch_id) for batch_id in sorted(set(batch_ids) - registered))
+    if new:
+        spark.sql(f"alter table {table} add if not exists {new}")
+
+
+def _partition(batch_id: int) -> str:
+    return f"partition (batch_id = {batch_id})"
 
 
 def quote(identifier: str) -> str:

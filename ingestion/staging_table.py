@@ -205,6 +205,12 @@ def is_accepted(row: FileRow) -> bool:
     return row.status in (FileStatus.ACTIVE, FileStatus.INACTIVE)
 
 
+def is_in_bronze(row: FileRow) -> bool:
+    """Whether the published marts stand on the file's rows: it counts, or the models refused it."""
+    was_read = row.rows_valid is not None and row.etag != RETRACTION
+    return was_read and row.status in (FileStatus.INACTIVE, FileStatus.ERROR)
+
+
 def replacements(rows: Iterable[FileRow]) -> list[tuple[FileRow, FileRow | None]]:
     """Each row with the version that replaces it, or is to replace it; set aside ones do not."""
     rows = list(rows)
@@ -303,6 +309,16 @@ def record_locations(connection: Connection, locations: Mapping[int, str]) -> No
 def ask_to_read_again(connection: Connection, row: FileRow) -> None:
     """The next delivery of the row's bytes under its key is read anew and replaces it."""
     connection.execute(files.update().where(files.c.id == row.id).values(is_read_again=True))
+
+
+def move_to_batch(connection: Connection, old_ids: Sequence[int], batch_id: int) -> None:
+    """Makes every file version of the old batches one of this batch."""
+    for start in range(0, len(old_ids), _LOOKUP):
+        connection.execute(
+            files.update()
+            .where(files.c.batch_id.in_(old_ids[start : start + _LOOKUP]))
+            .values(batch_id=batch_id, updated_date=utc_now())
+        )
 
 
 def add_note(connection: Connection, rows: Iterable[FileRow], note: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ingestion.contract import Contract
@@ -20,11 +21,15 @@ _LOGIC = ("models/**/*.sql", "macros/**/*.sql", "seeds/**/*.csv", "dbt_project.y
 @dataclasses.dataclass(frozen=True)
 class WarehouseState:
     """``logic_hash`` built the tables. ``files`` is the hash of their file list, '' while a run is
-    changing them; ``is_whole`` is false while all of them are being built anew."""
+    changing them; ``is_whole`` is false while all of them are being built anew.
+
+    ``merging`` is filled while batches are merged: the old ones of each new one. ``files`` leaves
+    the tables out that hold batches then."""
 
     logic_hash: str
     files: str
     is_whole: bool
+    merging: Mapping[int, Sequence[int]] = dataclasses.field(default_factory=dict)
 
 
 def logic_hash(project: Path, contract: Contract) -> str:
@@ -45,7 +50,9 @@ def read_state(workspace: Path) -> WarehouseState | None:
     path = workspace / _FILE
     if not path.is_file():
         return None
-    return WarehouseState(**json.loads(path.read_text()))
+    content = json.loads(path.read_text())
+    merging = {int(batch_id): ids for batch_id, ids in content.pop("merging", {}).items()}
+    return WarehouseState(**content, merging=merging)
 
 
 def write_state(workspace: Path, state: WarehouseState) -> None:
@@ -55,11 +62,12 @@ def write_state(workspace: Path, state: WarehouseState) -> None:
     fresh.replace(workspace / _FILE)
 
 
-def list_hash(warehouse: Path) -> str:
-    """The hash of the names and sizes of the warehouse's files."""
+def list_hash(warehouse: Path, without: Collection[Path] = ()) -> str:
+    """The hash of the names and sizes of the warehouse's files, ``without`` those below these
+    folders."""
     digest = hashlib.sha256()
     for path in sorted(warehouse.rglob("*")):
-        if path.is_file():
+        if path.is_file() and not any(path.is_relative_to(folder) for folder in without):
             digest.update(f"{path.relative_to(warehouse)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()
 
@@ -69,6 +77,6 @@ def can_increment(state: WarehouseState | None, logic: str, warehouse: Path) -> 
 
     An increment that was cut short (``files`` is '') may go on: what it changed is changed again.
     """
-    if state is None or state.logic_hash != logic or not state.is_whole:
+    if state is None or state.logic_hash != logic or not state.is_whole or state.merging:
         return False
     return state.files in ("", list_hash(warehouse))

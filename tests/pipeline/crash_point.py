@@ -1,7 +1,8 @@
 """Runs the pipeline and kills its process, with SIGKILL, at a named point.
 
 ``crash_point.py module:function:before|after`` kills before or after the first call of that
-function; ``dbt:NODE:before|after`` when dbt starts or has finished that node.
+function; ``dbt:NODE:before|after`` when dbt starts or has finished that node. The command is
+``run``, or what follows the point.
 """
 
 from __future__ import annotations
@@ -65,4 +66,4 @@ if place == "dbt":
     kill_at_node(name, moment)
 else:
     kill_at_call(place, name, moment)
-run_pipeline.app(["run"])
+run_pipeline.app(sys.argv[2:] or ["run"])

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
+from ingestion.batches import open_batch
+from ingestion.database import connect, transaction
 from tests.services import Bucket
 
 PROJECT = Path(__file__).parents[2]
@@ -63,6 +66,27 @@ def test_an_unknown_option_is_wrong_usage(environ: dict[str, str]) -> None:
     result = pipeline("run", "--full-refesh", environ=environ)
     assert result.returncode == 2
     assert "--full-refresh" in result.stderr
+
+
+def test_compact_says_what_hinders_it(environ: dict[str, str]) -> None:
+    """Risk: a compaction that has nothing to do starts Spark, or passes an unfinished run over."""
+    assert "expected a month such as 2024-03, found '2024-13'" in " ".join(
+        pipeline("compact", "--before", "2024-13", environ=environ).stderr.split()
+    )
+    idle = pipeline("compact", environ=environ)
+    assert (idle.returncode, idle.stdout) == (
+        0,
+        "Nothing to compact: closed months have no batches to merge\n",
+    )
+    assert not (Path(environ["RETAIL_WORKSPACE"]) / "logs" / "spark.log").exists()
+    engine = connect(make_url(f"sqlite:///{environ['RETAIL_WORKSPACE']}/database.sqlite"))
+    with transaction(engine) as connection:
+        open_batch(connection, "another run")
+    engine.dispose()
+    refused = pipeline("compact", environ=environ)
+    assert_refused(
+        refused, 1, "Batch 1 is not finished; nothing was compacted", "compact afterwards"
+    )
 
 
 def test_a_wrong_key_of_s3_is_one_sentence(environ: dict[str, str], s3_bucket: Bucket) -> None:

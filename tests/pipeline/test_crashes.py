@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy.engine import make_url
 from ingestion.database import connect
 from ingestion.dimensions import load_dimensions
 from ingestion.run_state import DIMENSION_CONTRACT
+from ingestion.warehouse_state import list_hash, read_state
 from tests.pipeline.conftest import HEADER, PROJECT, write_dimensions
 from tests.services import Bucket
 
@@ -82,15 +84,16 @@ class Shop:
             cwd=PROJECT,
         )
 
-    def crash(self, point: str) -> None:
-        """A run that dies at this point."""
-        result = self.call(str(CRASH), point)
+    def crash(self, point: str, *command: str) -> None:
+        """A run, or another command, that dies at this point."""
+        result = self.call(str(CRASH), point, *command)
         assert result.returncode == -signal.SIGKILL, f"{point}: {result.stdout}{result.stderr}"
 
-    def run(self) -> None:
-        """The same command once more."""
-        result = self.call("run_pipeline.py", "run")
+    def run(self, command: str = "run") -> str:
+        """The same command once more; returns what it says."""
+        result = self.call("run_pipeline.py", command)
         assert result.returncode in (0, 3), result.stderr
+        return result.stdout
 
     def picture(self) -> dict[str, object]:
         """Everything that must equal a clean run's: staging table, marts, prefixes, pointer."""
@@ -211,3 +214,54 @@ def test_killed_at_every_point_and_run_once_more(
         shop.crash(point)
     shop.run()
     assert without_names(shop) == clean_pictures[1]
+
+
+def test_a_compaction_killed_at_its_turning_points(
+    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
+) -> None:
+    """Risk: merged rows are there twice, or neither old nor new, and the next correction shows."""
+    shop = Shop(s3_bucket, mariadb_url, tmp_path)
+    deliver(shop)
+    shop.run()
+    correct(shop)
+    shop.run()
+    shop.bucket.put("sales_data/f.csv", (HEADER + APRIL.replace("-12", "-13")).encode())
+    shop.run()
+    before = shop.picture()
+    shop.crash("ingestion.compaction:write_bronze:after", "compact")
+    shop.crash("ingestion.fact_tables:copy_batches:after", "compact")
+    assert shop.picture() == before
+
+    # the new batch gets the number of the merged one that never was
+    shop.bucket.put("sales_data/g.csv", (HEADER + MARCH.replace("-05", "-09")).encode())
+    shop.run()
+    grown = shop.picture()
+    shop.crash("ingestion.compact_steps:record:after", "compact")
+    assert shop.picture() == grown
+    assert "Nothing to compact" in shop.run("compact")
+    assert shop.picture() == grown
+    workspace = tmp_path / "workspace"
+    state = read_state(workspace)
+    assert state is not None
+    assert state.files == list_hash(workspace / "warehouse"), "the next run would build it all"
+    assert (state.is_whole, state.merging) == (True, {})
+
+    shop.bucket.put("sales_data/e.csv", (HEADER + MARCH.replace("104", "208")).encode())
+    shop.run()
+    assert shop.picture()["customers"] == [
+        (2, "2024-03", Decimal("520.00")),
+        (16, "2024-04", Decimal("140.00")),
+    ]
+
+
+def test_another_workspace_publishes_in_between(
+    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
+) -> None:
+    """Risk: two machines take turns, and each publishes a month without the other's sales."""
+    shop = Shop(s3_bucket, mariadb_url, tmp_path)
+    for day, folder in (("05", "one"), ("06", "other"), ("07", "one")):
+        shop.environ["RETAIL_WORKSPACE"] = str(tmp_path / folder)
+        content = HEADER + MARCH.replace("-05", f"-{day}")
+        shop.bucket.put(f"sales_data/{day}.csv", content.encode())
+        shop.run()
+    assert shop.picture()["customers"] == [(2, "2024-03", Decimal("312.00"))]

@@ -18,7 +18,7 @@ from ingestion.publication_manifest import MartFile, MartTable, changed_partitio
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COMPARED_ROWS = 400_000  # of a partition, in memory; a larger one is replaced unread
+COMPARED_ROWS = 250_000  # of a partition, in memory; a larger one is replaced unread
 _LOAD_SUFFIX, _GONE_SUFFIX = "__load", "__gone"
 
 
@@ -110,8 +110,8 @@ def load_beside(
                 yield from _read(new, change.after, local_path)
             else:
                 fresh, lost = _compared(new, change, local_path)
-                vanished.append(lost)
-                yield fresh
+                vanished.extend(lost)
+                yield from fresh
 
     row_count = load_rows(engine, rows, fresh_rows)
     if gone is not None:
@@ -174,33 +174,24 @@ def _partition_changes(old: MartTable, new: MartTable) -> Iterator[_PartitionCha
 
 def _compared(
     mart: MartTable, change: _PartitionChange, local_path: Callable[[MartFile], Path]
-) -> tuple[pa.Table, pa.Table]:
+) -> tuple[list[pa.Table], list[pa.Table]]:
     """The rows that are new or differ, and the keys of rows that are there no more."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    from ingestion.row_text import as_lines
+    from ingestion.row_text import as_lines, without
 
-    before, after = (
-        pa.concat_tables(_read(mart, files, local_path)) if files else None
-        for files in (change.before, change.after)
-    )
-    keys = list(mart.key)
-    if before is None or after is None:
-        some = before if after is None else after
-        assert some is not None
-        nothing = some.slice(0, 0)
-        return (
-            nothing if after is None else after,
-            (nothing if before is None else before).select(keys),
-        )
-
-    def missing(these: pa.Table, those: pa.Table) -> pa.ChunkedArray:
-        return pc.invert(pc.is_in(as_lines(these), value_set=as_lines(those)))
-
-    fresh = after.filter(missing(after, before))
-    lost = before.select(keys)
-    return fresh, lost.filter(missing(lost, after.select(keys)))
+    key = list(mart.key)
+    old_keys, old_lines, new_keys = [], [], []
+    for rows in _read(mart, change.before, local_path):
+        old_keys.append(rows.select(key))
+        old_lines += as_lines(rows).chunks
+    known = pa.chunked_array(old_lines, pa.string())
+    fresh = []
+    for rows in _read(mart, change.after, local_path):
+        new_keys += as_lines(rows.select(key)).chunks
+        fresh.append(without(rows, known))
+    there = pa.chunked_array(new_keys, pa.string())
+    return fresh, [without(keys, there) for keys in old_keys]
 
 
 def partition_values(partition: str, types: Mapping[str, str]) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def as_lines(rows: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(*columns, DELIMITER)
 
 
+def without(rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:
+    """The rows whose line is not among ``lines``."""
+    return rows.filter(pc.invert(pc.is_in(as_lines(rows), value_set=lines)))
+
+
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_boolean(kind):

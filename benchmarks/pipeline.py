@@ -1,10 +1,11 @@
 """Measure the whole pipeline against a hand-written PySpark job and DuckDB, in one run.
 
-Run: python benchmarks/pipeline.py [--rows 1000000] [--driver-memory 2g] [--folder DIR]. Every side
-starts as a fresh process on empty state and the same files. The pipeline has more to do: it takes
-the files from S3, checks every row, runs all tests, and publishes to S3 and MariaDB; the other two
-read local files and write two marts and a line table as local Parquet. The marts of all three have
-to be equal, or the program fails. Needs what the tests need (MariaDB's server, the S3 server).
+Run: python benchmarks/pipeline.py [--rows 1000000 5000000] [--driver-memory 2g] [--folder DIR]. For
+each number of rows, every side starts as a fresh process on empty state and the same files. The
+pipeline has more to do: it takes the files from S3, checks every row, runs all tests, and publishes
+to S3 and MariaDB; the other two read local files and write two marts and a line table as local
+Parquet. The marts of all three have to be equal, or the program fails. Needs what the tests need
+(MariaDB's server, the S3 server).
 """
 
 from __future__ import annotations
@@ -180,35 +181,26 @@ def assert_equal(folder: Path) -> None:
                 raise SystemExit(f"{product}: {different} rows differ: {other}")
 
 
-def main() -> None:
-    """Print seconds, ratios, memory and the pipeline's own steps."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--driver-memory", default="2g")
-    parser.add_argument("--folder", type=Path, help="where to work (it needs some GB)")
-    arguments = parser.parse_args()
+def compare(folder: Path, rows: int, environ: dict[str, str]) -> None:
+    """Print seconds, ratios, memory and the pipeline's own steps for so many rows."""
     write = sys.stdout.write
-    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environ["RETAIL_SPARK_DRIVER_MEMORY"] = arguments.driver_memory
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        folder = Path(name)
-        size = write_sales(folder / "sales", arguments.rows)
-        write_dimensions(folder / "dimensions")
-        inputs = [str(folder / "sales"), str(folder / "dimensions")]
-        write(f"{arguments.rows:,} rows, {size / 1e6:.0f} MB, {DAYS // 30} months\n")
-        sides = {
-            "DuckDB": Measured(
-                ["benchmarks/duckdb_marts.py", *inputs, str(folder / "duckdb")], environ
-            ),
-            "hand-written Spark": Measured(
-                ["benchmarks/handwritten_spark.py", *inputs, str(folder / "spark")], environ
-            ),
-        }
-        pipeline, report = run_pipeline(
-            folder / "pipeline", folder / "sales", folder / "dimensions", environ
-        )
-        assert report["rows_valid"] == arguments.rows
-        assert_equal(folder)
+    size = write_sales(folder / "sales", rows)
+    write_dimensions(folder / "dimensions")
+    inputs = [str(folder / "sales"), str(folder / "dimensions")]
+    write(f"{rows:,} rows, {size / 1e6:.0f} MB, {DAYS // 30} months\n")
+    sides = {
+        "DuckDB": Measured(
+            ["benchmarks/duckdb_marts.py", *inputs, str(folder / "duckdb")], environ
+        ),
+        "hand-written Spark": Measured(
+            ["benchmarks/handwritten_spark.py", *inputs, str(folder / "spark")], environ
+        ),
+    }
+    pipeline, report = run_pipeline(
+        folder / "pipeline", folder / "sales", folder / "dimensions", environ
+    )
+    assert report["rows_valid"] == rows
+    assert_equal(folder)
     sides["pipeline"] = pipeline
     write(f"{'side':<20}{'seconds':>9}{'pipeline is':>13}{'Python MB':>11}{'JVM MB':>8}\n")
     for side, measured in sides.items():
@@ -218,7 +210,21 @@ def main() -> None:
             f"{side:<20}{measured.seconds:>9.1f}{times:>13}{peaks['python']:>11}{peaks['java']:>8}\n"
         )
     steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report["seconds"].items())
-    write(f"the pipeline's steps in seconds: {steps}\n")
+    write(f"steps of the pipeline, in seconds: {steps}\n")
+
+
+def main() -> None:
+    """Compare the three sides, for each number of rows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--driver-memory", default="2g")
+    parser.add_argument("--folder", type=Path, help="where to work (it needs some GB)")
+    arguments = parser.parse_args()
+    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environ["RETAIL_SPARK_DRIVER_MEMORY"] = arguments.driver_memory
+    for rows in arguments.rows:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+            compare(Path(name), rows, environ)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ with Hive's metastore of that workspace, one new file, and a run that finds noth
 fresh process, timed from command to exit. Models and tests run in four threads, so their seconds
 are those of the clock: ``models`` while at least one model (or seed) was at work, ``tests`` while
 only tests were, ``between nodes`` while neither was. ``the rest`` is what no step covers; the JVM
-ends by itself after Python's exit, and is waited for before the next turn.
+ends by itself after Python's exit, and is waited for before the next turn. Then all of it again,
+after ``warm-up``; Spark alone goes on without its archive.
 """
 
 from __future__ import annotations
@@ -192,25 +193,29 @@ def main() -> None:
             sample = ["--rows", "2000", "--months", "2", "--bad-files", "0"]
             finish(["run_pipeline.py", "sample", *sample], environ)
             finish(["run_pipeline.py", "run"], environ)
-            measure(settings, workspace, environ, arguments)
+            measure(settings, workspace, environ, arguments, first=1)
+            warm_up = finish(["run_pipeline.py", "warm-up"], environ)
+            sys.stdout.write(f"\nwarm-up took {warm_up.seconds:.0f} s. {warm_up.output}\n")
+            measure(settings, workspace, environ, arguments, first=arguments.repeat + 1)
         finally:
             embedded_s3.stop(workspace.root)
 
 
 def measure(
-    settings: Settings, workspace: Workspace, environ: dict[str, str], arguments: Any
+    settings: Settings, workspace: Workspace, environ: dict[str, str], arguments: Any, first: int
 ) -> None:
-    """Take the turns and write the table."""
+    """Take the turns, from file ``first`` on, and write the table."""
     bare: list[float] = []
     new: list[tuple[dict[str, float], float]] = []
     nothing: list[tuple[dict[str, float], float]] = []
-    for number in range(1, arguments.repeat + 1):
+    numbers = range(first, first + arguments.repeat)
+    for number in numbers:
         bare.append(finish(["-c", BARE_SPARK], environ).seconds)
         put_new_file(settings, arguments.rows, number)
         new.append(run(environ, workspace))
         nothing.append(run(environ, workspace))
     columns = [*new, min(nothing, key=lambda pair: pair[1])]
-    titles = [f"file {number}" for number in range(1, len(new) + 1)] + ["nothing"]
+    titles = [f"file {number}" for number in numbers] + ["nothing"]
     write = sys.stdout.write
     write(f"one file of {arguments.rows:,} rows on a warm workspace, seconds\n")
     write(f"{'':<16}{''.join(f'{title:>9}' for title in titles)}\n")

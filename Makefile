@@ -33,7 +33,7 @@ format: $(VENV)/.installed ## put the Python code into shape
 	@$(PYTHON) -m ruff format --quiet .
 
 bench: setup $(VENV)/.bench ## measure, on generated data
-	@for file in benchmarks/{bronze,small_files,pipeline,history}.py; do echo "== $$file"; $(PYTHON) "$$file" || exit; done
+	@for file in benchmarks/{bronze,small_files,transfer,small_run,pipeline,history}.py; do echo "== $$file"; $(PYTHON) "$$file" || exit; done
 
 lock: $(VENV)/.installed ## write the lock files anew from pyproject.toml
 	@$(COMPILE) --group dev --output-file requirements.lock

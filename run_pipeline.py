@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ingestion.compaction_report import Compaction
     from ingestion.run_state import RunState
+    from ingestion.sample import SampleSpec
     from ingestion.services import Services
     from ingestion.summary import RunSummary
 
@@ -143,7 +144,7 @@ def execute(state: RunState) -> RunSummary:
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
-        session = marts.start_spark(dbt, marts.counted_rows(state))
+        session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
         batch_ids = marts.batches_to_build(state, dbt, logic)
@@ -227,7 +228,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
         compaction.refuse_unfinished(state)
     if compaction.is_cut_short(state):
         with step("Spark"):
-            session = marts.start_spark(dbt, marts.counted_rows(state))
+            session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
         with step("settle"):
             compaction.settle(state, dbt, session, logic)
     merges = compaction.plan(state, dbt, logic, before)
@@ -237,7 +238,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
     with step("bronze"):
         compaction.merge_bronze(state, merges)
     with step("Spark"):
-        session = marts.start_spark(dbt, marts.counted_rows(state))
+        session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
     with step("facts"):
         moved = compaction.merge_facts(state, dbt, session, logic, merges)
     with step("settle"):
@@ -399,6 +400,48 @@ def doctor() -> None:
     with command() as (settings, _):
         is_well = examine(settings, Console())
     raise typer.Exit(0 if is_well else FAILED)
+
+
+@app.command("warm-up")
+def warm_up(
+    again: Annotated[bool, typer.Option("--again", help="Record them anew.")] = False,
+) -> None:
+    """Record the JVM's classes once, so that each later run starts faster."""
+    from ingestion.class_archive import archive_file, record
+
+    with command() as (settings, _):
+        archive = archive_file(settings.workspace, os.environ)
+        if archive.is_file() and not again:
+            typer.echo(f"The classes are recorded already, in {archive}")
+            return
+        done = record(Path(__file__).resolve(), settings)
+        typer.echo(
+            f"Recorded {done.archive.stat().st_size / 1e6:.0f} MB of classes in {done.archive}\n"
+            f"Spark starts in {done.after:.1f} s; without them, in {done.before:.1f} s"
+        )
+
+
+@app.command(hidden=True)
+def rehearse(folder: Path, runs: Annotated[bool, typer.Option("--runs")] = False) -> None:
+    """Start Spark in a workspace of its own, or make two small runs; print the start's seconds."""
+    from ingestion import class_archive
+    from ingestion import mart_steps as marts
+    from ingestion.demo import load_sample
+    from ingestion.steps import Steps
+
+    with command() as (settings, run_id):
+        rehearsal = class_archive.rehearsal_settings(settings.project, folder)
+        os.environ["RETAIL_WORKSPACE"] = str(folder)
+        steps = Steps(None)
+        with steps.step("Spark"):
+            marts.start_spark(marts.dbt_project(rehearsal), folder)
+        for spec in class_archive.rehearsal_samples() if runs else ():
+
+            def send(services: Services, _: str, spec: SampleSpec = spec) -> None:
+                load_sample(services, spec)
+
+            run_once(rehearsal, run_id, False, None, send)
+        write_json(steps.seconds["Spark"])
 
 
 @quarantine_app.command("list")

@@ -25,7 +25,7 @@ def write_docs(settings: Settings) -> Path:
             expected=f"a warehouse in {settings.workspace}",
             action="Run the pipeline once, then ask again",
         )
-    start_spark(dbt)
+    start_spark(dbt, settings.workspace)
     run_command(dbt, ("docs", "generate"), "--static")
     target = settings.workspace / _NAME
     (dbt.target / "static_index.html").replace(target)

@@ -106,5 +106,5 @@ def _spark(settings: Settings) -> str:
     from ingestion.mart_steps import dbt_project, start_spark
 
     dbt = dbt_project(settings)
-    session = start_spark(dbt)
+    session = start_spark(dbt, settings.workspace)
     return f"version {session.version}, profile {dbt.profiles / 'profiles.yml'}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion import (
     batches,
+    class_archive,
     dbt_build,
     dimensions,
     fact_tables,
@@ -89,8 +91,12 @@ def counted_rows(state: RunState) -> int:
     return sum(row.rows_read or 0 for row in rows if row.id in counted)
 
 
-def start_spark(dbt: DbtProject, rows: int = 0) -> SparkSession:
-    """The session that the dbt profile describes, set up for work on so many rows."""
+def start_spark(dbt: DbtProject, workspace: Path, rows: int = 0) -> SparkSession:
+    """The session that the dbt profile describes, set up for work on so many rows.
+
+    The JVM takes its classes from the workspace's archive, where ``warm-up`` has recorded one.
+    """
+    class_archive.use_archive(workspace)
     os.environ[spark.WORK_SIZE_VARIABLE] = "small" if rows < SMALL_WORK_ROWS else "large"
     os.environ.setdefault(spark.DRIVER_MEMORY_VARIABLE, spark.driver_memory())
     target = spark.read_target(dbt.profiles, os.environ)

@@ -39,6 +39,11 @@ class Workspace:
         """dbt's and the embedded server's logs."""
         return self.root / "logs"
 
+    @property
+    def classes(self) -> Path:
+        """Archives of the classes that the JVM loads, one for each JVM and Spark."""
+        return self.root / "classes"
+
     def create(self) -> None:
         """Makes the folder; ``PipelineError`` when it cannot be written."""
         try:

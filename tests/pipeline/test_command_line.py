@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from ingestion.batches import open_batch
+from ingestion.class_archive import archive_file
 from ingestion.database import connect, transaction
 from tests.services import Bucket
 
@@ -192,6 +193,16 @@ def test_dimensions_are_loaded_by_key(environ: dict[str, str], tmp_path: Path) -
     assert "customer: 200 rows read, 0 new, 0 updated" in second.stdout
     (tmp_path / "s" / "dimensions" / "store.csv").write_text("id,adress\nx,y\n")
     assert_refused(pipeline("load-dimensions", folder, environ=environ), 1, "store.csv")
+
+
+def test_classes_are_recorded_once(environ: dict[str, str], tmp_path: Path) -> None:
+    """Risk: a start script that warms up each time spends two minutes each time."""
+    archive = archive_file(tmp_path, os.environ)
+    archive.parent.mkdir()
+    archive.touch()
+    result = pipeline("warm-up", environ=environ)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"The classes are recorded already, in {archive}\n"
 
 
 @pytest.mark.slow

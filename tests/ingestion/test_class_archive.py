@@ -1,0 +1,85 @@
+"""The archive of classes is of this JVM and Spark alone, and recorded away from all data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ingestion import class_archive
+from ingestion.class_archive import ARCHIVE_VARIABLE, archive_file, rehearsal_settings, use_archive
+from ingestion.errors import PipelineError
+from ingestion.settings import load_settings
+
+
+def java_home(folder: Path, version: str) -> Path:
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
+    (folder / "bin" / "java").write_text("")
+    (folder / "release").write_text(f'JAVA_VERSION="{version}"\n')
+    return folder
+
+
+def test_another_java_has_another_archive(tmp_path: Path) -> None:
+    """Risk: after an upgrade every start meets an archive that does not fit, and nobody is told."""
+    homes = [java_home(tmp_path / name, "17.0.15") for name in ("here", "there")]
+    files = [archive_file(tmp_path, {"JAVA_HOME": str(home), "PATH": ""}) for home in homes]
+    java_home(homes[0], "17.0.16")
+    files.append(archive_file(tmp_path, {"JAVA_HOME": str(homes[0]), "PATH": ""}))
+    assert len(set(files)) == 3
+
+    (tmp_path / "link").symlink_to(homes[0])
+    link = {"JAVA_HOME": str(tmp_path / "link"), "PATH": ""}
+    assert archive_file(tmp_path, link) == files[2]
+
+
+def test_the_profile_hears_of_an_archive_only_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a JVM is pointed at an archive that was removed, or that is another workspace's."""
+    monkeypatch.setenv(ARCHIVE_VARIABLE, "of before")
+    use_archive(tmp_path)
+    assert ARCHIVE_VARIABLE not in os.environ
+
+    path = archive_file(tmp_path, os.environ)
+    path.parent.mkdir()
+    path.touch()
+    use_archive(tmp_path)
+    assert os.environ[ARCHIVE_VARIABLE] == str(path)
+
+
+def test_a_rehearsal_knows_nothing_of_the_projects_services(tmp_path: Path) -> None:
+    """Risk: the sample of a rehearsal goes into the user's bucket and database."""
+    project, folder = tmp_path / "project", tmp_path / "rehearsal"
+    project.mkdir()
+    folder.mkdir()
+    (project / ".env").write_text(
+        "RETAIL_BUCKET=acme-retail\nRETAIL_DATABASE_URL=mysql://retail@db.example.com/retail\n"
+    )
+    assert not load_settings(project, {}).uses_embedded_s3
+
+    settings = rehearsal_settings(project, folder)
+
+    assert settings.uses_embedded_s3
+    assert settings.database.database == str(folder / "database.sqlite")
+    assert (settings.project, settings.workspace) == (project, folder)
+
+
+def test_a_profile_that_takes_no_archive_is_told_before_minutes_are_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: an archive is recorded that no run ever uses, for a profile of the user's own."""
+    (tmp_path / "profiles.yml").write_text(
+        "retail_mart: {target: t, outputs: {t: {type: spark, method: session, "
+        "server_side_parameters: {spark.driver.extraJavaOptions: "
+        "\"{{ env_var('RETAIL_SPARK_JAVA_OPTIONS', '') }}\"}}}}"
+    )
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    settings = load_settings(tmp_path, {"RETAIL_WORKSPACE": str(tmp_path / "workspace")})
+    with pytest.raises(PipelineError) as refused:
+        class_archive.record(Path("unused"), settings)
+    assert str(refused.value) == (
+        f"The dbt profile in {tmp_path / 'profiles.yml'} takes no archive of classes. Expected: "
+        "spark.driver.extraJavaOptions with RETAIL_CLASS_ARCHIVE and RETAIL_SPARK_JAVA_OPTIONS. "
+        "Found: no RETAIL_CLASS_ARCHIVE. Take that setting over from profiles.example.yml."
+    )

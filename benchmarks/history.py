@@ -85,7 +85,8 @@ def measure(folder: Path, months: int, rows_a_day: int, environ: dict[str, str])
             bucket.client.upload_file(str(path), bucket.name, f"sales_data/{name}.csv")
             events = folder / f"events_{name}"
             events.mkdir()
-            logged = f"-Dspark.eventLog.enabled=true -Dspark.eventLog.dir=file:{events}"
+            logged = f"-Dspark.eventLog.enabled=true -Dspark.eventLog.dir=file:{events} "
+            logged += "-Dspark.eventLog.compress=false"
             run = Measured(
                 ["run_pipeline.py", "run", "--json"],
                 {**environ, "RETAIL_SPARK_JAVA_OPTIONS": logged},

@@ -16,11 +16,13 @@ GROUP_ROWS = 1_000_000
 WRITE_BATCH_ROWS = 8192
 SAMPLE_ROWS = 20_000
 DISTINCT_SHARE = 0.4
+COMPRESSED_ROWS = 5_000
+SHRUNK_SHARE = 0.8
 NUMBERS = ["file_id", "line_number"]
 
 
 class BronzeFile:
-    """A Parquet file (snappy) that takes its name only when ``finish`` is called.
+    """A Parquet file that takes its name only when ``finish`` is called.
 
     Leaving the block in any other way removes what was written, so a file set aside leaves nothing.
     Rows are encoded on a thread of their own while the next ones are read; the last ones, and so
@@ -95,7 +97,10 @@ class BronzeFile:
             self._writer = pq.ParquetWriter(
                 self._temporary,
                 self._schema,
-                compression="snappy",
+                compression={
+                    name: "snappy" if _shrinks(sample[name]) else "none"
+                    for name in self._schema.names
+                },
                 use_dictionary=[
                     name
                     for name in self._schema.names
@@ -113,6 +118,15 @@ def usable_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _shrinks(values: pa.ChunkedArray) -> bool:
+    """Say whether compressing pays: it does not for texts such as amounts, each unlike the others,
+    of which it takes no more than Parquet's four bytes for each length."""
+    if not pa.types.is_string(values.type) or _repeats(values):
+        return True
+    text = "".join(filter(None, values.slice(0, COMPRESSED_ROWS).to_pylist())).encode()
+    return len(pa.compress(text, codec="snappy", asbytes=True)) < SHRUNK_SHARE * len(text)
 
 
 def _repeats(values: pa.ChunkedArray) -> bool:

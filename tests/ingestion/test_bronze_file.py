@@ -59,3 +59,19 @@ def test_a_file_left_before_its_end_leaves_nothing(
         file.write(rows)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_columns_that_shrink_are_compressed(tmp_path: Path) -> None:
+    """Texts are a third of a file's cost or a third of its size, if the wrong ones are compressed."""
+    amounts = [f"{number * 7919 % 99_999}.{number % 100:02d}" for number in range(5_000)]
+    remarks = [f"brought back on day {number}, without the box" for number in range(5_000)]
+    schema = pa.schema([("amount", pa.string()), ("remark", pa.string())])
+    path = tmp_path / "rows.parquet"
+
+    with BronzeFile(path, schema) as file:
+        file.write(pa.table([amounts, remarks], schema=schema))
+        file.finish()
+
+    group = pq.read_metadata(path).row_group(0)
+    assert [group.column(index).compression for index in (0, 1)] == ["UNCOMPRESSED", "SNAPPY"]
+    assert pq.read_table(path).to_pydict() == {"amount": amounts, "remark": remarks}

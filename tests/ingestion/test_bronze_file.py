@@ -62,7 +62,7 @@ def test_a_file_left_before_its_end_leaves_nothing(
 
 
 def test_only_columns_that_shrink_are_compressed(tmp_path: Path) -> None:
-    """Texts are a third of a file's cost or a third of its size, if the wrong ones are compressed."""
+    """Compressing amounts takes time for nothing; leaving remarks as they are fills the disk."""
     amounts = [f"{number * 7919 % 99_999}.{number % 100:02d}" for number in range(5_000)]
     remarks = [f"brought back on day {number}, without the box" for number in range(5_000)]
     schema = pa.schema([("amount", pa.string()), ("remark", pa.string())])

@@ -144,7 +144,8 @@ def execute(state: RunState) -> RunSummary:
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
-        session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
+        rows = marts.rows_at_work(state, dbt, logic)
+        session = marts.start_spark(dbt, services.workspace.root, rows)
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
         batch_ids = marts.batches_to_build(state, dbt, logic)

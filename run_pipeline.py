@@ -144,8 +144,7 @@ def execute(state: RunState) -> RunSummary:
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
-        rows = marts.rows_at_work(state, dbt, logic)
-        session = marts.start_spark(dbt, services.workspace.root, rows)
+        session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
         batch_ids = marts.batches_to_build(state, dbt, logic)

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 # Below, compiling code for the work takes longer than the compiled code saves.
 SMALL_WORK_ROWS = 400_000
-ROWS_A_MART_ROW = 10  # sales that are as much work as a row of a mart, in a report over all months
 
 
 def must_build(state: RunState, logic: str) -> bool:
@@ -85,28 +84,11 @@ def dbt_project(settings: Settings) -> DbtProject:
     )
 
 
-def counted_rows(state: RunState, batch_ids: Sequence[int] | None = None) -> int:
-    """The rows of all files that count, or of those in some batches."""
+def counted_rows(state: RunState) -> int:
+    """The rows of all files that count: as many as the work of one run can touch."""
     rows = state.in_transaction(staging_table.all_rows)
     counted = staging_table.counted_ids(rows)
-    return sum(
-        row.rows_read or 0
-        for row in rows
-        if row.id in counted and (batch_ids is None or row.batch_id in batch_ids)
-    )
-
-
-def rows_at_work(state: RunState, dbt: DbtProject, logic: str) -> int:
-    """The rows that a build goes through, about: all, or an increment's and a share of the others.
-
-    Of the others only the reports read the marts.
-    """
-    every = counted_rows(state)
-    batch_ids = batches_to_build(state, dbt, logic)
-    if batch_ids is None:
-        return every
-    new = counted_rows(state, batch_ids)
-    return new + (every - new) // ROWS_A_MART_ROW
+    return sum(row.rows_read or 0 for row in rows if row.id in counted)
 
 
 def start_spark(dbt: DbtProject, workspace: Path, rows: int = 0) -> SparkSession:

@@ -88,6 +88,10 @@ def load_beside(
     """
     from ingestion.bulk_load import load_rows
 
+    metadata = sa.MetaData()
+    rows = live_table(new, metadata, _LOAD_SUFFIX)
+    gone = live_table(new, metadata, _GONE_SUFFIX) if new.key else None
+    metadata.drop_all(engine)
     if old is None or not _is_comparable(engine, old, new):
         changes = [_PartitionChange("", (), new.files)]
         emptied: tuple[str, ...] = ("",)
@@ -96,10 +100,6 @@ def load_beside(
         emptied = tuple(change.partition for change in changes if not change.is_compared(new))
     if not changes:
         return None
-    metadata = sa.MetaData()
-    rows = live_table(new, metadata, _LOAD_SUFFIX)
-    gone = live_table(new, metadata, _GONE_SUFFIX) if new.key else None
-    metadata.drop_all(engine)
     metadata.create_all(engine)
     vanished: list[pa.Table] = []
 

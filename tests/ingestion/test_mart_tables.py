@@ -99,25 +99,27 @@ def test_a_partition_too_large_to_compare_is_replaced(
     assert found(each_engine) == months
 
 
+def show_after(statement: str, engine: Engine, folder: Path, months: dict[str, list[Row]]) -> int:
+    """Publishes ``MONTHS``, lets somebody else do ``statement``, then publishes ``months``."""
+    first = version(folder, MONTHS)
+    show(engine, (None, first))
+    with transaction(engine) as connection:
+        connection.execute(sa.text(statement))
+    return show(engine, (first, version(folder, months)))
+
+
 def test_a_table_that_lost_its_rows_is_loaded_whole(each_engine: Engine, tmp_path: Path) -> None:
     """Risk: somebody drops a table to have it made anew, and gets the last day's rows only."""
-    first = version(tmp_path, MONTHS)
-    show(each_engine, (None, first))
-    with transaction(each_engine) as connection:
-        connection.execute(sa.text("drop table totals"))
     months: dict[str, list[Row]] = {**MONTHS, "2024-04": [(4, "Dan", "5.00")]}
-    assert show(each_engine, (first, version(tmp_path, months))) == 4
+    assert show_after("drop table totals", each_engine, tmp_path, months) == 4
     assert found(each_engine) == months
 
 
 def test_a_row_of_somebody_elses_gives_way(each_engine: Engine, tmp_path: Path) -> None:
     """Risk: a row typed into a mart by hand makes every later publication fail."""
-    first = version(tmp_path, MONTHS)
-    show(each_engine, (None, first))
-    with transaction(each_engine) as connection:
-        connection.execute(sa.text("update totals set customer_id = 5 where customer_id = 4"))
+    typed = "update totals set customer_id = 5 where customer_id = 4"
     months: dict[str, list[Row]] = {**MONTHS, "2024-04": [(4, "Dan", "4.00"), (5, "Eve", "5.00")]}
-    assert show(each_engine, (first, version(tmp_path, months))) == 1
+    assert show_after(typed, each_engine, tmp_path, months) == 1
     assert found(each_engine)["2024-04"] == [(5, "Eve", "5.00")]
 
 
@@ -132,6 +134,16 @@ def test_a_mart_without_a_key_is_replaced_by_partition(each_engine: Engine, tmp_
     with each_engine.connect() as connection:
         rows = connection.execute(sa.text("select n from plain order by n")).scalars().all()
     assert rows == [1, 2]
+
+
+def test_what_a_killed_run_left_is_gone_after_the_next(each_engine: Engine, tmp_path: Path) -> None:
+    """Risk: half loaded tables stay for good beside a mart that does not change again."""
+    first = version(tmp_path, MONTHS)
+    show(each_engine, (None, first))
+    load(each_engine, [(first, version(tmp_path, {}))])
+    assert len(sa.inspect(each_engine).get_table_names()) == 3
+    assert show(each_engine, (first, first)) == 0
+    assert sa.inspect(each_engine).get_table_names() == ["totals"]
 
 
 def test_a_failed_swap_leaves_the_old_rows(each_engine: Engine, tmp_path: Path) -> None:

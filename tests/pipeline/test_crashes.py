@@ -119,7 +119,9 @@ class Shop:
             version = connection.execute(sa.text("select max(version) from publications")).scalar()
             states = connection.execute(sa.text("select state from pipeline_batches")).scalars()
             load_tables = [
-                name for name in sa.inspect(connection).get_table_names() if "__load" in name
+                name
+                for name in sa.inspect(connection).get_table_names()
+                if name.endswith(("__load", "__gone"))
             ]
             states = sorted(set(states))
         pointer = json.loads(self.bucket.get("publications/current.json"))

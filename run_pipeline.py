@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingestion.config.settings import Settings, load_settings
 from ingestion.errors import PipelineError, UsageError
-from ingestion.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ingestion.compaction_report import Compaction
-    from ingestion.run_state import RunState
-    from ingestion.sample import SampleSpec
-    from ingestion.services import Services
-    from ingestion.summary import RunSummary
+    from ingestion.run.compaction_report import Compaction
+    from ingestion.run.run_state import RunState
+    from ingestion.run.services import Services
+    from ingestion.run.summary import RunSummary
 
 PROJECT = Path(__file__).resolve().parent
 FAILED = 1
@@ -66,7 +65,7 @@ def run(as_json: Json = False, full_refresh: FullRefresh = False) -> None:
     """Take the inbox through check, build, audit and publication (the default command)."""
     from rich.console import Console
 
-    from ingestion.summary import show
+    from ingestion.run.summary import show
 
     with command() as (settings, run_id):
         console = Console()
@@ -82,7 +81,7 @@ def after_change(change: Callable[[Services, str], None]) -> None:
     """A run that begins with ``change``."""
     from rich.console import Console
 
-    from ingestion.summary import show
+    from ingestion.run.summary import show
 
     with command() as (settings, run_id):
         console = Console()
@@ -99,11 +98,11 @@ def run_once(
     change: Callable[[Services, str], None] | None = None,
 ) -> RunSummary:
     """One run, alone on its database; ``change`` is made first."""
-    from ingestion.contract import read_contract
-    from ingestion.database import run_lock
-    from ingestion.demo import fill_first_demo
-    from ingestion.run_state import SALES_CONTRACT, RunState
-    from ingestion.services import open_services
+    from ingestion.commands.demo import fill_first_demo
+    from ingestion.database.engine import run_lock
+    from ingestion.reader.contract import read_contract
+    from ingestion.run.run_state import SALES_CONTRACT, RunState
+    from ingestion.run.services import open_services
     from ingestion.steps import Steps
 
     contract = read_contract(settings.project / SALES_CONTRACT)
@@ -117,11 +116,16 @@ def run_once(
 
 def execute(state: RunState) -> RunSummary:
     """The steps in their order; what an earlier run left unfinished comes first."""
-    from ingestion import delivery_steps as deliveries
-    from ingestion import history
-    from ingestion.publish import finish_pointer
-    from ingestion.summary import summarise
-    from ingestion.warehouse_state import WarehouseState, list_hash, logic_hash, write_state
+    from ingestion.publication.publish import finish_pointer
+    from ingestion.run import delivery_steps as deliveries
+    from ingestion.run import history
+    from ingestion.run.summary import summarise
+    from ingestion.warehouse.warehouse_state import (
+        WarehouseState,
+        list_hash,
+        logic_hash,
+        write_state,
+    )
 
     services, step = state.services, state.steps.step
     logic = logic_hash(services.settings.project, state.contract)
@@ -133,8 +137,8 @@ def execute(state: RunState) -> RunSummary:
             deliveries.check_files(state)
             deliveries.set_files_aside(state)
 
-    from ingestion import compact_steps as compaction
-    from ingestion import mart_steps as marts
+    from ingestion.run import compact_steps as compaction
+    from ingestion.run import mart_steps as marts
 
     if not marts.must_build(state, logic):
         deliveries.archive_batch(state)
@@ -179,7 +183,7 @@ def compact(
     """Make few large files and batches of the many small ones of closed months."""
     from rich.console import Console
 
-    from ingestion.compaction_report import show
+    from ingestion.run.compaction_report import show
 
     if before is not None and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", before):
         raise typer.BadParameter(f"--before: expected a month such as 2024-03, found {before!r}")
@@ -196,10 +200,10 @@ def compact_once(
     settings: Settings, run_id: str, before: str | None, console: Console | None
 ) -> Compaction | None:
     """One compaction, alone on its database; None where there is nothing to compact."""
-    from ingestion.contract import read_contract
-    from ingestion.database import run_lock
-    from ingestion.run_state import SALES_CONTRACT, RunState
-    from ingestion.services import open_services
+    from ingestion.database.engine import run_lock
+    from ingestion.reader.contract import read_contract
+    from ingestion.run.run_state import SALES_CONTRACT, RunState
+    from ingestion.run.services import open_services
     from ingestion.steps import Steps
 
     contract = read_contract(settings.project / SALES_CONTRACT)
@@ -211,13 +215,13 @@ def compact_once(
 
 def merge_batches(state: RunState, before: str) -> Compaction | None:
     """The steps of a compaction in their order; one that was cut short is brought to its end."""
-    from ingestion import compact_steps as compaction
-    from ingestion import delivery_steps as deliveries
-    from ingestion import mart_steps as marts
-    from ingestion.compaction_report import Compaction
-    from ingestion.publications import current_publication
-    from ingestion.publish import finish_pointer
-    from ingestion.warehouse_state import logic_hash
+    from ingestion.publication.publications import current_publication
+    from ingestion.publication.publish import finish_pointer
+    from ingestion.run import compact_steps as compaction
+    from ingestion.run import delivery_steps as deliveries
+    from ingestion.run import mart_steps as marts
+    from ingestion.run.compaction_report import Compaction
+    from ingestion.warehouse.warehouse_state import logic_hash
 
     services, step = state.services, state.steps.step
     logic = logic_hash(services.settings.project, state.contract)
@@ -255,7 +259,7 @@ def status(as_json: Json = False) -> None:
     """Show the staging table and the last publication."""
     from rich.console import Console
 
-    from ingestion.status import read_status, show_status
+    from ingestion.commands.status import read_status, show_status
 
     with command() as (settings, _):
         found = read_status(settings)
@@ -270,8 +274,8 @@ def publications() -> None:
     """List the published versions that can be shown again."""
     from rich.console import Console
 
-    from ingestion.history import list_publications, show_publications
-    from ingestion.services import open_services
+    from ingestion.run.history import list_publications, show_publications
+    from ingestion.run.services import open_services
 
     with command() as (settings, _), open_services(settings, os.environ) as services:
         show_publications(list_publications(services), Console())
@@ -284,9 +288,9 @@ def rollback(
     ] = None,
 ) -> None:
     """Show an older version again, in the database and on S3, in one step."""
-    from ingestion.database import run_lock
-    from ingestion.history import roll_back
-    from ingestion.services import open_services
+    from ingestion.database.engine import run_lock
+    from ingestion.run.history import roll_back
+    from ingestion.run.services import open_services
 
     with (
         command() as (settings, run_id),
@@ -303,7 +307,7 @@ def rollback(
 @app.command()
 def retract(key: Key) -> None:
     """Withdraw a file from every table and month, as if it had never been sent."""
-    from ingestion.withdrawal import retract_file
+    from ingestion.commands.withdrawal import retract_file
 
     after_change(lambda services, run_id: retract_file(services, key, run_id))
 
@@ -311,7 +315,7 @@ def retract(key: Key) -> None:
 @app.command()
 def restore(key: Key) -> None:
     """Bring a retracted file back."""
-    from ingestion.withdrawal import restore_file
+    from ingestion.commands.withdrawal import restore_file
 
     after_change(lambda services, _: restore_file(services, key))
 
@@ -321,10 +325,10 @@ def load_dimensions(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the four CSV files.")],
 ) -> None:
     """Load customer, product, store and sales_team CSV files into the database, by key."""
-    from ingestion.database import run_lock
-    from ingestion.dimensions import load_dimensions as load
-    from ingestion.run_state import DIMENSION_CONTRACT
-    from ingestion.services import open_database
+    from ingestion.database.engine import run_lock
+    from ingestion.run.run_state import DIMENSION_CONTRACT
+    from ingestion.run.services import open_database
+    from ingestion.warehouse.dimensions import load_dimensions as load
 
     with command() as (settings, _):
         engine = open_database(settings)
@@ -355,9 +359,9 @@ def sample(
     ] = None,
 ) -> None:
     """Generate a sample star: into a folder, or dimensions and files for the pipeline to take."""
-    from ingestion.demo import load_sample, sample_spec
-    from ingestion.sample import write_sample
-    from ingestion.services import open_services
+    from ingestion.commands.demo import load_sample, sample_spec
+    from ingestion.commands.sample import write_sample
+    from ingestion.run.services import open_services
 
     with command() as (settings, _):
         spec = sample_spec(
@@ -384,7 +388,7 @@ def sample(
 @app.command()
 def docs() -> None:
     """Write the models' documentation with lineage as one HTML file."""
-    from ingestion.docs import write_docs
+    from ingestion.commands.docs import write_docs
 
     with command() as (settings, _):
         typer.echo(f"Documentation: {write_docs(settings)}")
@@ -395,7 +399,7 @@ def doctor() -> None:
     """Check settings, Java, S3, database and Spark, one by one."""
     from rich.console import Console
 
-    from ingestion.doctor import examine
+    from ingestion.commands.doctor import examine
 
     with command() as (settings, _):
         is_well = examine(settings, Console())
@@ -407,7 +411,8 @@ def warm_up(
     again: Annotated[bool, typer.Option("--again", help="Record them anew.")] = False,
 ) -> None:
     """Record the JVM's classes once, so that each later run starts faster."""
-    from ingestion.class_archive import archive_file, record
+    from ingestion.commands.warm_up import record
+    from ingestion.warehouse.class_archive import archive_file
 
     with command() as (settings, _):
         archive = archive_file(settings.workspace, os.environ)
@@ -424,24 +429,15 @@ def warm_up(
 @app.command(hidden=True)
 def rehearse(folder: Path, runs: Annotated[bool, typer.Option("--runs")] = False) -> None:
     """Start Spark in a workspace of its own, or make two small runs; print the start's seconds."""
-    from ingestion import class_archive
-    from ingestion import mart_steps as marts
-    from ingestion.demo import load_sample
-    from ingestion.steps import Steps
+    from ingestion.commands import warm_up
 
     with command() as (settings, run_id):
-        rehearsal = class_archive.rehearsal_settings(settings.project, folder)
         os.environ["RETAIL_WORKSPACE"] = str(folder)
-        steps = Steps(None)
-        with steps.step("Spark"):
-            marts.start_spark(marts.dbt_project(rehearsal), folder)
-        for spec in class_archive.rehearsal_samples() if runs else ():
-
-            def send(services: Services, _: str, spec: SampleSpec = spec) -> None:
-                load_sample(services, spec)
-
-            run_once(rehearsal, run_id, False, None, send)
-        write_json(steps.seconds["Spark"])
+        rehearsal = warm_up.rehearsal_settings(settings.project, folder)
+        seconds = warm_up.time_start(rehearsal)
+        for change in warm_up.rehearsal_changes() if runs else ():
+            run_once(rehearsal, run_id, False, None, change)
+        write_json(seconds)
 
 
 @quarantine_app.command("list")
@@ -449,8 +445,8 @@ def list_quarantine() -> None:
     """List the reasons for which rows and files are set aside, with counts and an example."""
     from rich.console import Console
 
-    from ingestion.quarantine import group_by_reason, show_groups
-    from ingestion.services import open_services
+    from ingestion.commands.quarantine import group_by_reason, show_groups
+    from ingestion.run.services import open_services
 
     with command() as (settings, _), open_services(settings, os.environ) as services:
         show_groups(group_by_reason(services), Console(soft_wrap=True))
@@ -463,8 +459,9 @@ def export_quarantine(
     file: Annotated[str | None, typer.Option(help="Only rows of the file with this key.")] = None,
 ) -> None:
     """Write the rows set aside as CSV, one for each file, to be mended and replayed."""
-    from ingestion.quarantine import export_rows, read_rows
-    from ingestion.services import open_services
+    from ingestion.commands.quarantine import export_rows
+    from ingestion.run.quarantined_rows import read_rows
+    from ingestion.run.services import open_services
 
     with command() as (settings, _), open_services(settings, os.environ) as services:
         rows = read_rows(services, reason, file)
@@ -483,8 +480,8 @@ def replay_quarantine(
     ] = None,
 ) -> None:
     """Send mended rows in again, or a whole file after a rule or profile has changed."""
-    from ingestion.quarantine import replay
-    from ingestion.withdrawal import read_again
+    from ingestion.commands.quarantine import replay
+    from ingestion.commands.withdrawal import read_again
 
     def change(services: Services, _: str) -> None:
         if file is not None:
@@ -503,7 +500,7 @@ def replay_quarantine(
 @secrets_app.command("generate-key")
 def generate_key() -> None:
     """Print a new key for RETAIL_SECRET_KEY or a key file."""
-    from ingestion import secrets
+    from ingestion.config import secrets
 
     typer.echo(secrets.generate_key())
 
@@ -511,7 +508,7 @@ def generate_key() -> None:
 @secrets_app.command("encrypt")
 def encrypt() -> None:
     """Encrypt a value (typed unseen, or from stdin) with the key of the settings."""
-    from ingestion import secrets
+    from ingestion.config import secrets
 
     with command() as (settings, _):
         if settings.secret_key is None:

@@ -23,8 +23,8 @@ from pyarrow import csv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ingestion.contract import Contract, read_contract
-from ingestion.file_check import check_file
+from ingestion.reader.contract import Contract, read_contract
+from ingestion.reader.file_check import check_file
 
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost"
 PRODUCTS = ("quaker oats", "sugar", "maida", "besan", "refined oil", "clinic plus", "dantkanti")

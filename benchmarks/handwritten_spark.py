@@ -16,7 +16,7 @@ from pyspark.sql import Window, functions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ingestion.spark import read_target, start_session
+from ingestion.warehouse.spark import read_target, start_session
 
 SALES = (
     "customer_id int, store_id int, product_name string, sales_date date, sales_person_id int, "

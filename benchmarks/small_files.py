@@ -22,11 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bronze import HEADER, clean_lines
 
-from ingestion import delivery_steps, embedded_s3, staging_table
-from ingestion.contract import read_contract
-from ingestion.run_state import SALES_CONTRACT, RunState
-from ingestion.services import Services, open_services
-from ingestion.settings import load_settings
+from ingestion.config.settings import load_settings
+from ingestion.database import staging_table
+from ingestion.reader.contract import read_contract
+from ingestion.run import delivery_steps
+from ingestion.run.run_state import SALES_CONTRACT, RunState
+from ingestion.run.services import Services, open_services
+from ingestion.s3 import embedded_s3
 from ingestion.steps import Steps
 
 PROJECT = Path(__file__).resolve().parents[1]

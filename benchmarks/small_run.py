@@ -27,10 +27,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ingestion import embedded_s3
-from ingestion.sample import SampleSpec, write_sample
-from ingestion.services import open_services
-from ingestion.settings import Settings, load_settings
+from ingestion.commands.sample import SampleSpec, write_sample
+from ingestion.config.settings import Settings, load_settings
+from ingestion.run.services import open_services
+from ingestion.s3 import embedded_s3
 from ingestion.workspace import Workspace
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -38,7 +38,7 @@ SET_ASIDE = 3  # the exit code of a run that was well, but for some row
 BARE_SPARK = """
 import os
 from pathlib import Path
-from ingestion.spark import driver_memory, find_profiles, read_target, start_session
+from ingestion.warehouse.spark import driver_memory, find_profiles, read_target, start_session
 workspace = Path(os.environ["RETAIL_WORKSPACE"])
 os.environ |= {"RETAIL_WORK_SIZE": "small", "RETAIL_SPARK_DRIVER_MEMORY": driver_memory()}
 target = read_target(find_profiles(Path.cwd(), workspace, os.environ), os.environ)

@@ -28,13 +28,13 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ingestion.aws_credentials import EMBEDDED_CREDENTIALS
-from ingestion.database import connect
-from ingestion.mart_tables import ensure_live_tables
-from ingestion.object_store import connect as connect_store
-from ingestion.publication_manifest import MartTable
-from ingestion.row_text import as_lines
-from ingestion.settings import load_settings
+from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS
+from ingestion.config.settings import load_settings
+from ingestion.database.engine import connect
+from ingestion.database.row_text import as_lines
+from ingestion.publication.manifest import MartTable
+from ingestion.publication.mart_tables import ensure_live_tables
+from ingestion.s3.object_store import connect as connect_store
 from tests.mart_versions import show, with_rows
 from tests.services import Bucket, new_bucket, running_mariadb, running_s3
 

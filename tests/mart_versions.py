@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy.engine import Engine
 
-from ingestion.database import transaction, translated_errors
-from ingestion.mart_tables import (
+from ingestion.database.engine import transaction, translated_errors
+from ingestion.publication.manifest import MartFile, MartTable
+from ingestion.publication.mart_tables import (
     LoadedChange,
     drop_loaded,
     ensure_live_tables,
     load_beside,
     swap_in,
 )
-from ingestion.publication_manifest import MartFile, MartTable
 
 
 def with_rows(mart: MartTable, folder: Path, partitions: Mapping[str, pa.Table]) -> MartTable:

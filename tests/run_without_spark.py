@@ -21,19 +21,21 @@ import pyarrow.parquet as pq
 from sqlalchemy.engine import Connection
 
 import run_pipeline
-from ingestion import batches, history, publish, staging_table
-from ingestion import delivery_steps as deliveries
-from ingestion.batches import BatchState
-from ingestion.contract import read_contract
-from ingestion.database import run_lock
-from ingestion.mart_files import PublishedModel, ScannedTable, scan_files
-from ingestion.object_store import ObjectStore
-from ingestion.publication_manifest import MartTable
-from ingestion.raw_tables import bronze_path
-from ingestion.run_state import SALES_CONTRACT, RunState
-from ingestion.services import Services
-from ingestion.staging_table import FileCount, FileRow
+from ingestion.database import batches, staging_table
+from ingestion.database.batches import BatchState
+from ingestion.database.engine import run_lock
+from ingestion.database.staging_table import FileCount, FileRow
+from ingestion.publication import publish
+from ingestion.publication.manifest import MartTable
+from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
+from ingestion.reader.contract import read_contract
+from ingestion.run import delivery_steps as deliveries
+from ingestion.run import history
+from ingestion.run.run_state import SALES_CONTRACT, RunState
+from ingestion.run.services import Services
+from ingestion.s3.object_store import ObjectStore
 from ingestion.steps import Steps
+from ingestion.warehouse.raw_tables import bronze_path
 
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
 CONTRACT = read_contract(Path(run_pipeline.__file__).parent / SALES_CONTRACT)

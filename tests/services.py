@@ -21,8 +21,8 @@ import boto3
 import pymysql
 from botocore.config import Config
 
-from ingestion.aws_credentials import EMBEDDED_CREDENTIALS
-from ingestion.embedded_s3 import ensure_running, status, stop
+from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS
+from ingestion.s3.embedded_s3 import ensure_running, status, stop
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import Engine, make_url
 
-from ingestion.database import connect
+from ingestion.database.engine import connect
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])

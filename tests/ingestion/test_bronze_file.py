@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion import bronze_file
-from ingestion.bronze_file import BronzeFile
-from ingestion.bronze_rows import bronze_schema
+from ingestion.reader import bronze_file
+from ingestion.reader.bronze_file import BronzeFile
+from ingestion.reader.bronze_rows import bronze_schema
 
 BLOCK_ROWS = 500
 

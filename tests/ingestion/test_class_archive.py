@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import class_archive
-from ingestion.class_archive import ARCHIVE_VARIABLE, archive_file, rehearsal_settings, use_archive
+from ingestion.commands.warm_up import record, rehearsal_settings
+from ingestion.config.settings import load_settings
 from ingestion.errors import PipelineError
-from ingestion.settings import load_settings
+from ingestion.warehouse.class_archive import ARCHIVE_VARIABLE, archive_file, use_archive
 
 
 def java_home(folder: Path, version: str) -> Path:
@@ -77,7 +77,7 @@ def test_a_profile_that_takes_no_archive_is_told_before_minutes_are_spent(
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
     settings = load_settings(tmp_path, {"RETAIL_WORKSPACE": str(tmp_path / "workspace")})
     with pytest.raises(PipelineError) as refused:
-        class_archive.record(Path("unused"), settings)
+        record(Path("unused"), settings)
     assert str(refused.value) == (
         f"The dbt profile in {tmp_path / 'profiles.yml'} takes no archive of classes. Expected: "
         "spark.driver.extraJavaOptions with RETAIL_CLASS_ARCHIVE and RETAIL_SPARK_JAVA_OPTIONS. "

@@ -13,19 +13,20 @@ import pytest
 from rich.console import Console
 from sqlalchemy.engine import Engine
 
-from ingestion import batches, compaction, staging_table
-from ingestion.batches import BatchState, merge_batches, move_batch, open_batch
-from ingestion.bronze_file import BronzeFile
-from ingestion.bronze_rows import bronze_schema
-from ingestion.compaction import Merge, plan_merges, write_bronze
-from ingestion.compaction_report import Compaction, Layer, show
-from ingestion.database import transaction
+from ingestion.database import batches, staging_table
+from ingestion.database.batches import BatchState, merge_batches, move_batch, open_batch
+from ingestion.database.engine import transaction
+from ingestion.database.staging_table import Delivery, FileCount, FileRow, utc_now
 from ingestion.errors import PipelineError
-from ingestion.fact_tables import FactTable, hold_batches, months_of_batches
-from ingestion.ledger import LedgerEntry
-from ingestion.publications import Publication
-from ingestion.raw_tables import bronze_path, merged_path
-from ingestion.staging_table import Delivery, FileCount, FileRow, utc_now
+from ingestion.publication.publications import Publication
+from ingestion.reader.bronze_file import BronzeFile
+from ingestion.reader.bronze_rows import bronze_schema
+from ingestion.run import compaction
+from ingestion.run.compaction import Merge, plan_merges, write_bronze
+from ingestion.run.compaction_report import Compaction, Layer, show
+from ingestion.warehouse.fact_tables import FactTable, hold_batches, months_of_batches
+from ingestion.warehouse.ledger import LedgerEntry
+from ingestion.warehouse.raw_tables import bronze_path, merged_path
 
 MARCH = frozenset({"2024-03"})
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contract import Contract, ContractColumn, read_contract
 from ingestion.errors import UsageError
+from ingestion.reader.contract import Contract, ContractColumn, read_contract
 
 PROJECT = Path(__file__).resolve().parents[2]
 MEND = "Correct the source definition and run again."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.csv_blocks import MAX_BLOCK_RECORDS, MAX_RECORD_BYTES, record_blocks
-from ingestion.csv_quotes import Dialect, plain_value, raw_values
-from ingestion.verdicts import FileSetAside
+from ingestion.reader.csv_blocks import MAX_BLOCK_RECORDS, MAX_RECORD_BYTES, record_blocks
+from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values
+from ingestion.reader.verdicts import FileSetAside
 
 COMMA = Dialect()
 SWALLOWED = (

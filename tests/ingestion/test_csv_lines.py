@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingestion import csv_blocks, csv_lines
-from ingestion.csv_blocks import MAX_BLOCK_RECORDS, record_blocks
-from ingestion.csv_lines import PIECE_BYTES, count_plain_records
-from ingestion.csv_quotes import Dialect
-from ingestion.verdicts import FileSetAside
+from ingestion.reader import csv_blocks, csv_lines
+from ingestion.reader.csv_blocks import MAX_BLOCK_RECORDS, record_blocks
+from ingestion.reader.csv_lines import PIECE_BYTES, count_plain_records
+from ingestion.reader.csv_quotes import Dialect
+from ingestion.reader.verdicts import FileSetAside
 
 COMMA = Dialect()
 PLAIN_LINE = re.compile(rb'[^"\r\n ][^"\r\n]*')

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
-from ingestion.database import (
+from ingestion.database.engine import (
     ExactDecimal,
     column_type,
     connect,
@@ -19,13 +19,13 @@ from ingestion.database import (
     run_lock,
     transaction,
 )
-from ingestion.database_errors import describe
+from ingestion.database.errors import describe
 from ingestion.errors import BusyError, PipelineError
 
 HOLD_LOCK = """
 import sys, signal
 from sqlalchemy.engine import make_url
-from ingestion.database import connect, run_lock
+from ingestion.database.engine import connect, run_lock
 with run_lock(connect(make_url(sys.argv[1]))):
     print("held", flush=True)
     signal.pause()

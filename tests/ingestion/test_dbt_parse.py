@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from ingestion.dbt_build import DbtProject, read_manifest, run_command
-from ingestion.dbt_parse import parse_options
+from ingestion.warehouse.dbt_build import DbtProject, read_manifest, run_command
+from ingestion.warehouse.dbt_parse import parse_options
 from tests.conftest import PROJECT
 
 QUANTITY = "source.retail_mart.pos.sales"

@@ -14,15 +14,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
 
-from ingestion.database import connect
-from ingestion.dimensions import (
+from ingestion.commands.sample import SampleSpec, write_sample
+from ingestion.database.engine import connect
+from ingestion.errors import PipelineError, UsageError
+from ingestion.warehouse.dimensions import (
     DIMENSION_TABLES,
     DimensionLoad,
     export_dimensions,
     load_dimensions,
 )
-from ingestion.errors import PipelineError, UsageError
-from ingestion.sample import SampleSpec, write_sample
 
 PROJECT_CONTRACT = Path(__file__).parents[2] / "models/staging/_retail__sources.yml"
 CONTRACT = """

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import embedded_s3
-from ingestion.embedded_s3 import ServerState, ensure_running, status, stop
 from ingestion.errors import PipelineError
+from ingestion.s3 import embedded_s3
+from ingestion.s3.embedded_s3 import ServerState, ensure_running, status, stop
 from tests.services import s3_client
 
 BUCKET = "retail-mart"

@@ -17,11 +17,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
-from ingestion.database import connect
+from ingestion.config.settings import load_settings
+from ingestion.database.engine import connect
 from ingestion.errors import PipelineError
-from ingestion.object_store import ObjectStore
-from ingestion.services import Services, open_services
-from ingestion.settings import load_settings
+from ingestion.run.services import Services, open_services
+from ingestion.s3.object_store import ObjectStore
 from tests.failing_proxies import (
     CUT,
     NO_ANSWER,

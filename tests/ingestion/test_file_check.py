@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion.contract import Contract, read_contract
-from ingestion.file_check import HOPELESS_ROWS, check_file
-from ingestion.profiles import FileProfile
-from ingestion.verdicts import BadRow, FileReport
+from ingestion.config.profiles import FileProfile
+from ingestion.reader.contract import Contract, read_contract
+from ingestion.reader.file_check import HOPELESS_ROWS, check_file
+from ingestion.reader.verdicts import BadRow, FileReport
 
 PROJECT = Path(__file__).resolve().parents[2]
 COLUMNS = (

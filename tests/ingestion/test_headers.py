@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contract import Contract, ContractColumn
-from ingestion.headers import match_header, normalised
-from ingestion.verdicts import Reason
+from ingestion.reader.contract import Contract, ContractColumn
+from ingestion.reader.headers import match_header, normalised
+from ingestion.reader.verdicts import Reason
 
 CONTRACT = Contract(
     (

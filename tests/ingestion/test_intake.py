@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import checking, intake
-from ingestion.contract import read_contract
-from ingestion.intake import clean_downloads, is_csv_name, sort_inbox
+from ingestion.config.profiles import FileProfile
+from ingestion.database.staging_table import Delivery, FileRow, FileStatus, utc_now
 from ingestion.local_paths import local_path
-from ingestion.object_store import ObjectInfo
-from ingestion.profiles import FileProfile
-from ingestion.raw_tables import bronze_path
-from ingestion.staging_table import Delivery, FileRow, FileStatus, utc_now
+from ingestion.reader.contract import read_contract
+from ingestion.run import checking, intake
+from ingestion.run.intake import clean_downloads, is_csv_name, sort_inbox
+from ingestion.s3.object_store import ObjectInfo
+from ingestion.warehouse.raw_tables import bronze_path
 
 PROJECT = Path(__file__).parents[2]
 HEADER = b"customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"

@@ -6,9 +6,9 @@ import decimal
 
 import pytest
 
+from ingestion.database.staging_table import FileCount
 from ingestion.errors import PipelineError
-from ingestion.ledger import LedgerEntry, changed_verdicts, check_contents_once
-from ingestion.staging_table import FileCount
+from ingestion.warehouse.ledger import LedgerEntry, changed_verdicts, check_contents_once
 from tests.ingestion.test_intake import row
 
 

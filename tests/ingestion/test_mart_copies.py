@@ -9,9 +9,9 @@ import os
 import pytest
 import sqlalchemy as sa
 
-from ingestion.object_store import ObjectStore
-from ingestion.services import open_services
-from ingestion.settings import Settings
+from ingestion.config.settings import Settings
+from ingestion.run.services import open_services
+from ingestion.s3.object_store import ObjectStore
 from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.mart_files import PublishedModel, ScannedTable, scan_files
-from ingestion.publication_manifest import MartTable, changed_partitions
+from ingestion.publication.manifest import MartTable, changed_partitions
+from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
 
 MODEL = PublishedModel(
     name="mart",

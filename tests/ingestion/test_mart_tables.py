@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ingestion import mart_tables
-from ingestion.database import transaction
+from ingestion.database.engine import transaction
 from ingestion.errors import PipelineError
-from ingestion.mart_tables import ensure_live_tables, partition_values, swap_in
-from ingestion.publication_manifest import MartTable
+from ingestion.publication import mart_tables
+from ingestion.publication.manifest import MartTable
+from ingestion.publication.mart_tables import ensure_live_tables, partition_values, swap_in
 from tests.mart_versions import load, show, with_rows
 
 MART = MartTable(

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from ingestion.aws_credentials import AwsCredentials
+from ingestion.config.aws_credentials import AwsCredentials
+from ingestion.config.settings import Settings
 from ingestion.errors import PipelineError
-from ingestion.object_store import (
+from ingestion.s3.object_store import (
     ObjectChanged,
     ObjectGone,
     ObjectInfo,
@@ -27,7 +28,6 @@ from ingestion.object_store import (
     fitting_key,
     unique_key,
 )
-from ingestion.settings import Settings
 from tests.services import Bucket
 
 KEYS = [

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
-from ingestion.database import connect, transaction
+from ingestion.database.engine import connect, transaction
 from ingestion.errors import PipelineError
-from ingestion.mart_tables import ensure_live_tables
-from ingestion.publication_manifest import MartTable
+from ingestion.publication.manifest import MartTable
+from ingestion.publication.mart_tables import ensure_live_tables
 from tests.mart_versions import show, with_rows
 from tests.services import PIPELINE_GRANTS, MariaDb, running_mariadb
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.config.profiles import FileProfile, constants_for, profile_for
+from ingestion.config.settings import load_settings
 from ingestion.errors import UsageError
-from ingestion.profiles import FileProfile, constants_for, profile_for
-from ingestion.settings import load_settings
 
 
 def mistakes(project: Path, *tables: dict[str, object]) -> list[str]:

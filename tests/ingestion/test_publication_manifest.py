@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.publication_manifest import (
+from ingestion.publication.manifest import (
     Manifest,
     MartFile,
     MartTable,

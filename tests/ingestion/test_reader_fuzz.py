@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingestion.contract import Contract, ContractColumn
-from ingestion.csv_blocks import record_blocks
-from ingestion.csv_quotes import Dialect
-from ingestion.file_check import check_file
-from ingestion.profiles import FileProfile
-from ingestion.verdicts import FileSetAside
+from ingestion.config.profiles import FileProfile
+from ingestion.reader.contract import Contract, ContractColumn
+from ingestion.reader.csv_blocks import record_blocks
+from ingestion.reader.csv_quotes import Dialect
+from ingestion.reader.file_check import check_file
+from ingestion.reader.verdicts import FileSetAside
 
 COLUMNS = ("id", "name", "amount")
 CONTRACT = Contract(

@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from ingestion.database import connect
-from ingestion.object_store import ObjectGone, ObjectStore
-from ingestion.publication_manifest import MartTable
-from ingestion.services import open_services
-from ingestion.settings import Settings
+from ingestion.config.settings import Settings
+from ingestion.database.engine import connect
+from ingestion.publication.manifest import MartTable
+from ingestion.run.services import open_services
+from ingestion.s3.object_store import ObjectGone, ObjectStore
 from tests.mart_versions import show, with_rows
 from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.row_text import as_lines
+from ingestion.database.row_text import as_lines
 
 TEXTS = st.one_of(st.none(), st.text(st.sampled_from("\t\n\\N0\0'\"é🫖 \r"), max_size=4))
 ROWS = st.lists(st.tuples(TEXTS, TEXTS, st.one_of(st.none(), st.booleans())), max_size=6)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.errors import UsageError
-from ingestion.secrets import (
+from ingestion.config.secrets import (
     decrypt,
     encrypt,
     generate_key,
@@ -17,6 +16,7 @@ from ingestion.secrets import (
     load_key,
     open_secret,
 )
+from ingestion.errors import UsageError
 
 KEY = generate_key()
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ingestion.aws_credentials import EMBEDDED_CREDENTIALS, AwsCredentials
+from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS, AwsCredentials
+from ingestion.config.secrets import encrypt, generate_key
+from ingestion.config.settings import PREFIX_NAMES, SETTING_NAMES, Settings, load_settings
 from ingestion.errors import UsageError
-from ingestion.secrets import encrypt, generate_key
-from ingestion.settings import PREFIX_NAMES, SETTING_NAMES, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = generate_key()
@@ -145,12 +145,12 @@ def test_settings_cannot_be_changed(project: Path) -> None:
 
 def test_reading_the_settings_is_quick() -> None:
     """Risk: every command, even one with nothing to do, waits for libraries it does not use."""
-    code = "import sys, ingestion.settings; print(*sys.modules)"
+    code = "import sys, ingestion.config.settings; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     heavy = {"sqlalchemy", "boto3", "botocore", "pyarrow", "pyspark", "dbt", "cryptography"}
-    assert "ingestion.settings" in loaded
+    assert "ingestion.config.settings" in loaded
     assert heavy.isdisjoint(loaded)
 
 

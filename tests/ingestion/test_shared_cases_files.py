@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion.contract import read_contract
-from ingestion.file_check import check_file
-from ingestion.verdicts import FileReport
+from ingestion.reader.contract import read_contract
+from ingestion.reader.file_check import check_file
+from ingestion.reader.verdicts import FileReport
 
 PROJECT = Path(__file__).resolve().parents[2]
 CASES = PROJECT.parent / "shared" / "cases"

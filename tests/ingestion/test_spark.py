@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import PipelineError
-from ingestion.spark import driver_memory, find_java, find_profiles, read_target
+from ingestion.warehouse.spark import driver_memory, find_java, find_profiles, read_target
 
 PROFILE = """
 retail_mart:

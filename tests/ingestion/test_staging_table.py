@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import Engine, make_url
 
-from ingestion import staging_table
-from ingestion.batches import BatchState, finished_batch_ids, move_batch, open_batch
-from ingestion.database import connect, transaction
+from ingestion.database import staging_table
+from ingestion.database.batches import BatchState, finished_batch_ids, move_batch, open_batch
+from ingestion.database.engine import connect, transaction
+from ingestion.database.staging_table import Delivery, FileCount, FileStatus, Verdict
 from ingestion.errors import PipelineError
-from ingestion.publications import Publication, add_publication, is_recorded
-from ingestion.staging_table import Delivery, FileCount, FileStatus, Verdict
+from ingestion.publication.publications import Publication, add_publication, is_recorded
 
 HASHES = {name: name * 64 for name in "abc"}
 

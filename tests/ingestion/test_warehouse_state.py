@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contract import Contract, ContractColumn
-from ingestion.warehouse_state import (
+from ingestion.reader.contract import Contract, ContractColumn
+from ingestion.warehouse.warehouse_state import (
     WarehouseState,
     can_increment,
     list_hash,

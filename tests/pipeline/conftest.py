@@ -20,15 +20,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 import run_pipeline
-from ingestion.database import connect, transaction
-from ingestion.dimensions import load_dimensions
-from ingestion.object_store import ObjectStore
-from ingestion.run_state import DIMENSION_CONTRACT
-from ingestion.services import open_store
-from ingestion.settings import Settings, load_settings
-from ingestion.staging_table import FileRow
-from ingestion.status import read_status
-from ingestion.summary import RunSummary
+from ingestion.commands.status import read_status
+from ingestion.config.settings import Settings, load_settings
+from ingestion.database.engine import connect, transaction
+from ingestion.database.staging_table import FileRow
+from ingestion.run.run_state import DIMENSION_CONTRACT
+from ingestion.run.services import open_store
+from ingestion.run.summary import RunSummary
+from ingestion.s3.object_store import ObjectStore
+from ingestion.warehouse.dimensions import load_dimensions
 from tests.services import Bucket
 
 # for property tests whose examples are runs: the same few each time

@@ -43,7 +43,7 @@ def kill_at_call(place: str, name: str, moment: str) -> None:
 
 def kill_at_node(node: str, moment: str) -> None:
     """Kills inside the dbt build."""
-    from ingestion import dbt_build
+    from ingestion.warehouse import dbt_build
 
     original = dbt_build._follow
     wanted = "NodeStart" if moment == "before" else "NodeFinished"

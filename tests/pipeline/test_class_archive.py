@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.class_archive import archive_file
+from ingestion.warehouse.class_archive import archive_file
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parents[2]
@@ -19,8 +19,8 @@ LARGE_WORK = 10**9
 START = """
 import os, sys
 from pathlib import Path
-from ingestion import mart_steps
-from ingestion.settings import load_settings
+from ingestion.run import mart_steps
+from ingestion.config.settings import load_settings
 settings = load_settings(Path.cwd())
 dbt = mart_steps.dbt_project(settings)
 session = mart_steps.start_spark(dbt, settings.workspace, int(sys.argv[1]))

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from ingestion.batches import open_batch
-from ingestion.class_archive import archive_file
-from ingestion.database import connect, transaction
+from ingestion.database.batches import open_batch
+from ingestion.database.engine import connect, transaction
+from ingestion.warehouse.class_archive import archive_file
 from tests.services import Bucket
 
 PROJECT = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def test_no_java_is_one_sentence_and_changes_nothing(
     """Risk: files are half way in before it turns out that Spark cannot start."""
     s3_bucket.put("sales_data/a.csv", b"x")
     script = (
-        "import ingestion.spark as spark, run_pipeline, sys\n"
+        "import ingestion.warehouse.spark as spark, run_pipeline, sys\n"
         "spark.find_java.__defaults__ = ((),)\n"
         "run_pipeline.app(['run'])\n"
     )

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import run_pipeline
-from ingestion import fact_tables, withdrawal
-from ingestion.compaction_report import Compaction
+from ingestion.commands import withdrawal
 from ingestion.errors import PipelineError
+from ingestion.run.compaction_report import Compaction
+from ingestion.warehouse import fact_tables
 from tests.pipeline.conftest import HEADER, Pipeline
 
 pytestmark = pytest.mark.slow

@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from ingestion.database import connect
-from ingestion.dimensions import load_dimensions
-from ingestion.run_state import DIMENSION_CONTRACT
-from ingestion.warehouse_state import list_hash, read_state
+from ingestion.database.engine import connect
+from ingestion.run.run_state import DIMENSION_CONTRACT
+from ingestion.warehouse.dimensions import load_dimensions
+from ingestion.warehouse.warehouse_state import list_hash, read_state
 from tests.pipeline.conftest import HEADER, PROJECT, write_dimensions
 from tests.services import Bucket
 
@@ -27,30 +27,30 @@ CRASH = Path(__file__).with_name("crash_point.py")
 MARCH = "2,122,besan,2024-03-05,4,52,2,104\n"
 APRIL = "16,122,maida,2024-04-12,6,20,7,140\n"
 BEFORE_SPARK = [
-    "ingestion.object_store:ObjectStore.download:after",
-    "ingestion.intake:download_all:after",
-    "ingestion.staging_table:add_deliveries:after",
-    "ingestion.delivery_steps:check_files:before",
-    "ingestion.checking:check_batch:after",
-    "ingestion.staging_table:record_verdicts:after",
-    "ingestion.delivery_steps:set_files_aside:before",
-    "ingestion.object_store:ObjectStore._copy:after",
-    "ingestion.archive:move_all:after",
-    "ingestion.archive:put_reasons:after",
-    "ingestion.delivery_steps:set_files_aside:after",
+    "ingestion.s3.object_store:ObjectStore.download:after",
+    "ingestion.run.intake:download_all:after",
+    "ingestion.database.staging_table:add_deliveries:after",
+    "ingestion.run.delivery_steps:check_files:before",
+    "ingestion.run.checking:check_batch:after",
+    "ingestion.database.staging_table:record_verdicts:after",
+    "ingestion.run.delivery_steps:set_files_aside:before",
+    "ingestion.s3.object_store:ObjectStore._copy:after",
+    "ingestion.run.archive:move_all:after",
+    "ingestion.run.archive:put_reasons:after",
+    "ingestion.run.delivery_steps:set_files_aside:after",
 ]
 WITH_SPARK = [
     "dbt:fct_sales:after",
     "dbt:customers_data_mart:before",
-    "ingestion.object_store:ObjectStore.put_file:after",
-    "ingestion.mart_tables:swap_in:after",
-    "ingestion.publish:finish_pointer:before",
+    "ingestion.s3.object_store:ObjectStore.put_file:after",
+    "ingestion.publication.mart_tables:swap_in:after",
+    "ingestion.publication.publish:finish_pointer:before",
 ]
 AFTER_THE_DATABASE = [
-    "ingestion.object_store:ObjectStore.put_bytes:after",
-    "ingestion.delivery_steps:archive_last_batch:before",
-    "ingestion.object_store:ObjectStore._delete_version:before",
-    "ingestion.object_store:ObjectStore._delete_version:after",
+    "ingestion.s3.object_store:ObjectStore.put_bytes:after",
+    "ingestion.run.delivery_steps:archive_last_batch:before",
+    "ingestion.s3.object_store:ObjectStore._delete_version:before",
+    "ingestion.s3.object_store:ObjectStore._delete_version:after",
 ]
 
 
@@ -230,15 +230,15 @@ def test_a_compaction_killed_at_its_turning_points(
     shop.bucket.put("sales_data/f.csv", (HEADER + APRIL.replace("-12", "-13")).encode())
     shop.run()
     before = shop.picture()
-    shop.crash("ingestion.compaction:write_bronze:after", "compact")
-    shop.crash("ingestion.fact_tables:copy_batches:after", "compact")
+    shop.crash("ingestion.run.compaction:write_bronze:after", "compact")
+    shop.crash("ingestion.warehouse.fact_tables:copy_batches:after", "compact")
     assert shop.picture() == before
 
     # the new batch gets the number of the merged one that never was
     shop.bucket.put("sales_data/g.csv", (HEADER + MARCH.replace("-05", "-09")).encode())
     shop.run()
     grown = shop.picture()
-    shop.crash("ingestion.compact_steps:record:after", "compact")
+    shop.crash("ingestion.run.compact_steps:record:after", "compact")
     assert shop.picture() == grown
     assert "Nothing to compact" in shop.run("compact")
     assert shop.picture() == grown

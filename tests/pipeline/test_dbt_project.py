@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.dbt_build import DbtProject, read_manifest, run_command
-from ingestion.mart_steps import dbt_project
+from ingestion.run.mart_steps import dbt_project
+from ingestion.warehouse.dbt_build import DbtProject, read_manifest, run_command
 from tests.pipeline.conftest import HEADER, Pipeline, empty_warehouse
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import withdrawal
-from ingestion.run_state import SALES_CONTRACT
+from ingestion.commands import withdrawal
+from ingestion.run.run_state import SALES_CONTRACT
 from tests.pipeline.conftest import HEADER, Pipeline
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import history, withdrawal
+from ingestion.commands import withdrawal
 from ingestion.errors import PipelineError
+from ingestion.run import history
 from tests.pipeline.conftest import HEADER, Pipeline
 from tests.pipeline.test_quarantine import services
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import quarantine, withdrawal
+from ingestion.commands import quarantine, withdrawal
 from ingestion.errors import PipelineError
-from ingestion.services import Services
+from ingestion.run.quarantined_rows import read_rows
+from ingestion.run.services import Services
 from ingestion.workspace import Workspace
 from tests.pipeline.conftest import HEADER, Pipeline
 
@@ -56,9 +57,9 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
     }
     assert "line 3 of sales_data/a.csv" in groups["invalid_sales_date"].example
 
-    rows = quarantine.read_rows(found, reason="invalid_sales_date", key="a.csv")
+    rows = read_rows(found, reason="invalid_sales_date", key="a.csv")
     assert [row.line_number for row in rows] == [3]
-    [path] = quarantine.export_rows(found, quarantine.read_rows(found), tmp_path / "export")
+    [path] = quarantine.export_rows(found, read_rows(found), tmp_path / "export")
     mend(path, "3", sales_date="2024-03-05")
     mend(path, "5", record='16,122,"soap, large",2024-03-06,6,20,1,20')
     summary = pipeline.run(change=lambda services, _: quarantine.replay(services, [path]))
@@ -70,7 +71,7 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
         (2, "2024-03"): Decimal("208.00"),
         (16, "2024-03"): Decimal("160.00"),
     }
-    assert quarantine.read_rows(found) == []
+    assert read_rows(found) == []
     with pytest.raises(PipelineError, match="cannot be replayed"):
         quarantine.replay(found, [path])
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion import withdrawal
+from ingestion.commands import withdrawal
 from tests.pipeline.conftest import HEADER, WHOLE_RUNS, Pipeline
 
 pytestmark = pytest.mark.slow
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.slow
 CENT = Decimal("0.01")
 KEYS = ("a.csv", "b.csv", "north/a.csv", "z.csv")
 CUT_SHORT = (
-    "ingestion.staging_table.add_deliveries",
-    "ingestion.staging_table.record_verdicts",
-    "ingestion.archive.move_all",
-    "ingestion.mart_steps.register_raw_tables",
-    "ingestion.mart_steps.audit",
-    "ingestion.mart_tables.swap_in",
-    "ingestion.publish.finish_pointer",
+    "ingestion.database.staging_table.add_deliveries",
+    "ingestion.database.staging_table.record_verdicts",
+    "ingestion.run.archive.move_all",
+    "ingestion.run.mart_steps.register_raw_tables",
+    "ingestion.run.mart_steps.audit",
+    "ingestion.publication.mart_tables.swap_in",
+    "ingestion.publication.publish.finish_pointer",
 )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.dimensions import load_dimensions
-from ingestion.run_state import DIMENSION_CONTRACT
+from ingestion.run.run_state import DIMENSION_CONTRACT
+from ingestion.warehouse.dimensions import load_dimensions
 from tests.pipeline.conftest import PROJECT, Pipeline, read_csv
 
 pytestmark = pytest.mark.slow

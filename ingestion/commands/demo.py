@@ -1,0 +1,76 @@
+"""Fills an empty embedded workspace with the generated sample, so that the first run has work."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.database.engine import transaction
+from ingestion.errors import UsageError
+from ingestion.run.run_state import DIMENSION_CONTRACT
+
+if TYPE_CHECKING:
+    from ingestion.commands.sample import SampleSpec, SampleSummary
+    from ingestion.run.services import Services
+
+_LOG = logging.getLogger(__name__)
+
+
+def fill_first_demo(services: Services) -> bool:
+    """On the embedded default, where inbox and staging table are both empty: dimensions into the
+    database, sales files into the inbox. True if it did."""
+    import sqlalchemy as sa
+
+    from ingestion.database.staging_table import files
+
+    settings = services.settings
+    if not (settings.uses_embedded_s3 and settings.database.get_backend_name() == "sqlite"):
+        return False
+    with transaction(services.engine) as connection:
+        if connection.execute(sa.select(files.c.id).limit(1)).first() is not None:
+            return False
+    if next(iter(services.store.list_objects(settings.inbox_prefix)), None) is not None:
+        return False
+
+    from ingestion.commands.sample import SampleSpec
+
+    sample = load_sample(services, SampleSpec())
+    _LOG.info("first run: a sample of %d files is in the inbox", len(sample.files))
+    return True
+
+
+def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:
+    """Puts a sample's sales files into the inbox and its dimensions into the database."""
+    from ingestion.commands.sample import write_sample
+    from ingestion.warehouse.dimensions import load_dimensions
+
+    settings, store = services.settings, services.store
+    with tempfile.TemporaryDirectory() as folder:
+        made = write_sample(Path(folder), spec)
+        load_dimensions(
+            services.engine, Path(folder) / "dimensions", settings.project / DIMENSION_CONTRACT
+        )
+        sales = Path(folder) / "sales"
+        for path in sorted(path for path in sales.rglob("*") if path.is_file()):
+            store.put_file(f"{settings.inbox_prefix}{path.relative_to(sales).as_posix()}", path)
+    return made
+
+
+def sample_spec(shares: Sequence[str] | None, first_month: str, **sizes: int) -> SampleSpec:
+    """The spec of these command-line words: shares as ``kind=share``, the month as ``yyyy-mm``."""
+    from ingestion.commands.sample import DEFAULT_SHARES, SampleSpec
+
+    try:
+        given = {kind: float(share) for kind, share in (item.split("=") for item in shares or ())}
+        month = dt.datetime.strptime(first_month, "%Y-%m").date()
+    except ValueError as error:
+        raise UsageError(
+            "The sample cannot be made",
+            expected="--first-month as yyyy-mm and each --share as kind=share, bad_date=0.01 say",
+            found=str(error),
+        ) from error
+    return SampleSpec(first_month=month, shares={**DEFAULT_SHARES, **given}, **sizes)

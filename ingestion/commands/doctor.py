@@ -1,0 +1,110 @@
+"""Checks settings, Java, database, S3 and Spark, one by one, in plain words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ingestion.errors import PipelineError
+from ingestion.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ingestion.config.settings import Settings
+
+
+def examine(settings: Settings, console: Console) -> bool:
+    """Runs every check even after one has failed; true if all is well."""
+    from rich.markup import escape
+
+    checks: dict[str, Callable[[Settings], str]] = {
+        "Settings": _read_settings,
+        "Workspace": _workspace,
+        "Contract": _contract,
+        "Java": _java,
+        "Database": _database,
+        "S3": _object_store,
+        "Spark": _spark,
+    }
+    is_well = True
+    for name, check in checks.items():
+        try:
+            console.print(f"[green]well[/green]  {name}: {escape(check(settings))}")
+        except PipelineError as error:
+            is_well = False
+            console.print(f"[red]ill [/red]  {name}: {escape(str(error))}")
+    return is_well
+
+
+def _read_settings(settings: Settings) -> str:
+    store = "embedded server" if settings.uses_embedded_s3 else f"bucket {settings.bucket}"
+    return f"read; S3: {store}, file profiles: {len(settings.profiles)}"
+
+
+def _workspace(settings: Settings) -> str:
+    Workspace(settings.workspace).create()
+    return f"{settings.workspace} can be written"
+
+
+def _contract(settings: Settings) -> str:
+    from ingestion.reader.contract import read_contract
+    from ingestion.run.run_state import SALES_CONTRACT
+
+    contract = read_contract(settings.project / SALES_CONTRACT)
+    required = [column.name for column in contract.columns if column.required]
+    return f"{len(required)} mandatory columns: {', '.join(required)}"
+
+
+def _java(_settings: Settings) -> str:
+    from ingestion.warehouse.spark import find_java
+
+    return f"found in {find_java(os.environ)}"
+
+
+def _database(settings: Settings) -> str:
+    import sqlalchemy as sa
+
+    from ingestion.database.engine import transaction
+    from ingestion.database.errors import describe
+    from ingestion.run.services import open_database
+    from ingestion.warehouse.dimensions import DIMENSION_TABLES
+
+    engine = open_database(settings)
+    present = set(sa.inspect(engine).get_table_names())
+    with transaction(engine) as connection:
+        counts = {
+            name: connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name)))
+            for name in DIMENSION_TABLES
+            if name in present
+        }
+    rows = (
+        ", ".join(f"{name} {count}" for name, count in counts.items())
+        or "no dimension table yet; load them with load-dimensions"
+    )
+    return f"{describe(settings.database)} answers and can be written; rows: {rows}"
+
+
+def _object_store(settings: Settings) -> str:
+    from ingestion.run.intake import list_inbox
+    from ingestion.run.services import open_store
+
+    store = open_store(settings, os.environ)
+    waiting = len(list_inbox(store, settings.inbox_prefix))
+    probe = f"{settings.publication_prefix}doctor"
+    store.put_bytes(probe, b"written by the doctor")
+    store.get_bytes(probe)
+    store.delete(probe)
+    return (
+        f"bucket {settings.bucket} can be listed, read, written and deleted from; "
+        f"{waiting} objects wait in {settings.inbox_prefix}"
+    )
+
+
+def _spark(settings: Settings) -> str:
+    from ingestion.run.mart_steps import dbt_project, start_spark
+
+    dbt = dbt_project(settings)
+    session = start_spark(dbt, settings.workspace)
+    return f"version {session.version}, profile {dbt.profiles / 'profiles.yml'}"

@@ -1,0 +1,276 @@
+"""Lists what is set aside, exports it for mending, and sends the mended rows in again.
+
+A mended row goes back where it came from: into a new version of its file, which is sent under the
+same key. So it counts once, like every correction, and the staging table leads from the new
+version to the first delivery.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import dataclasses
+import gzip
+import io
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.config.profiles import profile_for
+from ingestion.database import staging_table
+from ingestion.database.engine import transaction
+from ingestion.database.staging_table import FileRow, FileStatus
+from ingestion.errors import PipelineError
+from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
+from ingestion.reader.file_content import ContentHash, decode_chunks, read_chunks
+from ingestion.reader.header_line import read_header_line
+from ingestion.run.intake import counting_row
+from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ingestion.config.profiles import FileProfile
+    from ingestion.run.services import Services
+
+_FIXED = ("file_id", "file_name", "line_number", "reasons", "record")
+_LINE_BREAK = re.compile(rb"\r\n|\r|\n")
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Rows or files set aside for one reason."""
+
+    code: str
+    rows: int
+    files: tuple[str, ...]
+    example: str
+
+
+def group_by_reason(services: Services) -> list[Group]:
+    """Every reason for which rows or whole files are set aside, the most frequent first."""
+    rows: dict[str, list[QuarantinedRow]] = collections.defaultdict(list)
+    for row in read_rows(services):
+        for code in row.codes:
+            rows[code].append(row)
+    groups = [
+        Group(
+            code,
+            len(found),
+            tuple(dict.fromkeys(row.file_name for row in found)),
+            f"line {found[0].line_number} of {found[0].file_name}: {found[0].reasons}",
+        )
+        for code, found in rows.items()
+    ]
+    with transaction(services.engine) as connection:
+        files = [
+            row
+            for row in staging_table.all_rows(connection)
+            if row.status == FileStatus.ERROR and row.reason
+        ]
+    by_code: dict[str, list[FileRow]] = collections.defaultdict(list)
+    for file in files:
+        by_code[(file.reason or "").partition(":")[0]].append(file)
+    groups += [
+        Group(
+            f"{code} (whole file)",
+            0,
+            tuple(dict.fromkeys(file.file_name for file in found)),
+            (found[0].reason or "").splitlines()[0],
+        )
+        for code, found in by_code.items()
+    ]
+    return sorted(groups, key=lambda group: (-group.rows, group.code))
+
+
+def show_groups(groups: Sequence[Group], console: Console) -> None:
+    """Prints the reasons with their counts and one example each."""
+    from rich.markup import escape
+
+    if not groups:
+        console.print("Nothing is set aside.")
+    for group in groups:
+        rows = f"{_counted(group.rows, 'row')} in " if group.rows else ""
+        files = _counted(len(group.files), "file")
+        console.print(f"[bold]{escape(group.code)}[/bold]  {rows}{files}")
+        console.print(f"  [dim]{escape(group.example)}[/dim]")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path) -> list[Path]:
+    """Writes one CSV for each file, with the rows' values as the sender wrote them.
+
+    ``record`` holds the whole text of a record that does not split into the header's columns;
+    where it is filled, it is what :func:`replay` takes. Returns the paths.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    by_file: dict[int, list[QuarantinedRow]] = collections.defaultdict(list)
+    for row in rows:
+        by_file[row.file_id].append(row)
+    with transaction(services.engine) as connection:
+        files = {row.id: row for row in staging_table.rows_by_id(connection, by_file)}
+    for file_id, found in by_file.items():
+        original = _open_original(services, files[file_id])
+        path = folder / f"{file_id}.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*_FIXED, *original.header])
+            for row in found:
+                writer.writerow(_exported(original, row))
+        written.append(path)
+    return written
+
+
+def replay(services: Services, paths: Iterable[Path]) -> list[str]:
+    """Puts a new version of each file, with the mended rows, into the inbox; returns the keys.
+
+    The rows that are not in the CSVs stay as they are. Nothing is sent unless every CSV is right.
+    """
+    mended: dict[int, dict[int, dict[str, str]]] = collections.defaultdict(dict)
+    for path in paths:
+        for file_id, line, values in _read_export(path):
+            mended[file_id][line] = values
+    with transaction(services.engine) as connection:
+        files = {row.id: row for row in staging_table.rows_by_id(connection, mended)}
+        history = staging_table.rows_by_key(connection, (row.file_name for row in files.values()))
+    contents = {}
+    for file_id, rows in mended.items():
+        file = files.get(file_id)
+        current = None if file is None else counting_row(history[file.file_name])
+        if file is None or current is None or current.id != file_id:
+            raise PipelineError(
+                f"The rows of file {file_id} cannot be replayed",
+                expected="an export of the version that counts now",
+                found="no such file" if file is None else f"a newer version of {file.file_name}",
+                action="Export again and mend that",
+            )
+        contents[file.file_name] = _mended_content(_open_original(services, file), rows)
+    for key in contents:
+        if services.store.head(key) is not None:
+            raise PipelineError(
+                f"{key} is in the inbox already", action="Run the pipeline, then replay"
+            )
+    for key, content in contents.items():
+        services.store.put_bytes(key, content, if_none_match="*")
+    return list(contents)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Original:
+    """A delivered file as UTF-8 text, and how to read it."""
+
+    text: bytes
+    header: tuple[str, ...]
+    dialect: Dialect
+    encoding: str
+    is_gzip: bool
+    line_starts: tuple[int, ...]
+
+    def record(self, line: int) -> tuple[int, int]:
+        """Where the record that starts at this line begins and ends."""
+        start = self.line_starts[line - 1]
+        return start, record_end(self.text, start, self.dialect)
+
+
+def _open_original(services: Services, row: FileRow) -> _Original:
+    settings, store = services.settings, services.store
+    profile = profile_for(row.file_name.removeprefix(settings.inbox_prefix), settings.profiles)
+    with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
+        path = Path(folder) / "original"
+        path.write_bytes(store.get_bytes(store.key_at(row.file_location)))
+        return _read_original(path, profile)
+
+
+def _read_original(path: Path, profile: FileProfile | None) -> _Original:
+    encoding = profile.encoding if profile else "utf-8"
+    dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == _GZIP_MAGIC
+    text = b"".join(decode_chunks(read_chunks(path, ContentHash()), encoding))
+    header = read_header_line(iter([text]), dialect, encoding, profile.skip_lines if profile else 0)
+    starts = (0, *(match.end() for match in _LINE_BREAK.finditer(text)))
+    return _Original(text, header.values, dialect, encoding, is_gzip, starts)
+
+
+def _exported(original: _Original, row: QuarantinedRow) -> list[str]:
+    start, end = original.record(row.line_number)
+    record = original.text[start:end]
+    values = [plain_value(raw, original.dialect) for raw in raw_values(record, original.dialect)]
+    fixed = [str(row.file_id), row.file_name, str(row.line_number), row.reasons]
+    try:
+        if len(values) == len(original.header):
+            return [*fixed, "", *(value.decode("utf-8") for value in values)]
+    except UnicodeDecodeError:
+        pass
+    return [*fixed, record.decode("utf-8", "backslashreplace"), *[""] * len(original.header)]
+
+
+def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """File id, line and columns (by position) of each row of an exported CSV."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header = next(reader, [])
+        if tuple(header[: len(_FIXED)]) != _FIXED:
+            raise PipelineError(
+                f"{path} is not an export of the quarantine",
+                expected=f"a header that begins with {','.join(_FIXED)}",
+                found=",".join(header[: len(_FIXED)]) or "an empty file",
+            )
+        try:
+            for values in reader:
+                if values:
+                    row = dict(zip(_numbered(header), values, strict=True))
+                    yield int(row["file_id"]), int(row["line_number"]), row
+        except (ValueError, csv.Error) as error:
+            raise PipelineError(
+                f"{path} cannot be replayed",
+                expected="the exported columns in every row, with file_id and line_number as "
+                "they were",
+                found=f"line {reader.line_num}: {error}",
+            ) from error
+
+
+def _numbered(header: Sequence[str]) -> list[str]:
+    """Names for the columns: the fixed ones as they are, the sender's by position."""
+    return [*_FIXED, *(str(position) for position in range(len(header) - len(_FIXED)))]
+
+
+def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> bytes:
+    """The file's bytes with these records written anew, in the sender's dialect."""
+    text = original.text
+    for line in sorted(rows, reverse=True):
+        if not 1 <= line <= len(original.line_starts):
+            raise PipelineError(
+                f"There is no line {line} to mend",
+                found=f"a file of {len(original.line_starts)} lines",
+                action="Leave file_id and line_number as they were exported",
+            )
+        start, end = original.record(line)
+        text = text[:start] + _record(original, rows[line]) + text[end:]
+    content = text if original.encoding == "utf-8" else text.decode().encode(original.encoding)
+    if not original.is_gzip:
+        return content
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
+        file.write(content)
+    return packed.getvalue()
+
+
+def _record(original: _Original, row: Mapping[str, str]) -> bytes:
+    if row["record"]:
+        return row["record"].encode()
+    quote, delimiter = original.dialect.quote, original.dialect.delimiter
+    values = []
+    for position in range(len(original.header)):
+        value = row[str(position)].encode()
+        if quote and re.search(rb"[\r\n" + re.escape(delimiter + quote) + rb"]", value):
+            value = quote + value.replace(quote, quote * 2) + quote
+        values.append(value)
+    return delimiter.join(values)

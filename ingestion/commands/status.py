@@ -1,0 +1,88 @@
+"""Reads and shows the staging table and the last publication."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ingestion.config.settings import Settings
+    from ingestion.database.staging_table import FileRow
+    from ingestion.publication.publications import Publication
+
+_SHOWN = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """Every row of the staging table, oldest first, and the publication that readers see."""
+
+    files: tuple[FileRow, ...]
+    publication: Publication | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: decimals are exact text, moments ISO 8601 in UTC."""
+        publication = None if self.publication is None else _plain(self.publication)
+        return {"files": [_plain(row) for row in self.files], "publication": publication}
+
+
+def _plain(item: FileRow | Publication) -> dict[str, Any]:
+    def plain(value: object) -> object:
+        if isinstance(value, decimal.Decimal):
+            return f"{value:f}"
+        return f"{value.isoformat()}Z" if isinstance(value, dt.datetime) else value
+
+    return {name: plain(value) for name, value in dataclasses.asdict(item).items()}
+
+
+def read_status(settings: Settings) -> Status:
+    """The present state; S3 and Spark are not asked."""
+    from ingestion.database.engine import transaction
+    from ingestion.database.staging_table import all_rows
+    from ingestion.publication.publications import current_publication
+    from ingestion.run.services import open_database
+
+    settings.workspace.mkdir(parents=True, exist_ok=True)
+    engine = open_database(settings)
+    with transaction(engine) as connection:
+        return Status(tuple(all_rows(connection)), current_publication(connection))
+
+
+def show_status(status: Status, console: Console) -> None:
+    """Prints the newest rows and the publication."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not status.files:
+        console.print("The staging table is empty: no file was taken yet.")
+    else:
+        console.print(f"[bold]Staging table: {len(status.files)} file versions[/bold]")
+        table = Table(box=None, pad_edge=False)
+        table.add_column("id", justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True)
+        for name in ("read", "valid", "set aside", "amount valid"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("file", overflow="fold")
+        for row in status.files[-_SHOWN:]:
+            numbers = (row.rows_read, row.rows_valid, row.rows_quarantined, row.amount_valid)
+            shown = ("" if number is None else f"{number:,}" for number in numbers)
+            table.add_row(str(row.id), row.status, *shown, escape(row.file_name))
+        console.print(table)
+        noted = [row for row in status.files[-_SHOWN:] if row.reason]
+        for row in noted:
+            first_line = (row.reason or "").splitlines()[0]
+            console.print(f"[dim]{row.id}: {escape(first_line)}[/dim]", overflow="ellipsis")
+        if len(status.files) > _SHOWN:
+            console.print(f"[dim]The newest {_SHOWN} are shown; --json lists all, whole.[/dim]")
+    if status.publication is None:
+        console.print("Nothing is published yet.")
+        return
+    item = status.publication
+    console.print(
+        f"Version {item.version} of {item.published_at:%Y-%m-%d %H:%M:%S} UTC is published: "
+        f"{item.rows_total:,} sales, {item.amount_total:,.2f}."
+    )

@@ -1,0 +1,116 @@
+"""Withdraws a file, brings it back, reads it again: all by the way that every correction takes.
+
+A withdrawal is a version of the file without rows: it replaces the version that counts, in every
+table and month. To bring a file back, its archived object is sent again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from ingestion.database import batches, staging_table
+from ingestion.database.engine import transaction
+from ingestion.database.staging_table import RETRACTION, Delivery, FileRow, FileStatus, Verdict
+from ingestion.errors import PipelineError
+from ingestion.run.intake import counting_row
+
+if TYPE_CHECKING:
+    from ingestion.run.services import Services
+
+
+def retract_file(services: Services, key: str, run_id: str) -> None:
+    """Plans the withdrawal of the version that counts under ``key``; the run does the rest."""
+    key, rows = _rows(services, key)
+    current = counting_row(rows)
+    if current is None or current.etag == RETRACTION:
+        raise PipelineError(
+            f"{key} cannot be retracted",
+            expected="a file that counts",
+            found=_state(rows),
+            action="python run_pipeline.py status lists the files",
+        )
+    with transaction(services.engine) as connection:
+        batch_id = batches.open_batch(connection, run_id)
+        delivery = Delivery(key, f"{RETRACTION}:{key}", RETRACTION, None, 0)
+        staging_table.add_deliveries(connection, [delivery], batch_id=batch_id, run_id=run_id)
+        newest = staging_table.rows_of_batch(connection, batch_id)[-1]
+        verdict = Verdict(
+            newest.id,
+            FileStatus.ACTIVE,
+            reason="retracted by hand",
+            rows_read=0,
+            replaces_id=current.id,
+        )
+        staging_table.record_verdicts(connection, [verdict])
+
+
+def restore_file(services: Services, key: str) -> None:
+    """Sends the version that was retracted last again: its archived object goes to the inbox."""
+    key, rows = _rows(services, key)
+    current = counting_row(rows)
+    if current is None or current.etag != RETRACTION:
+        raise PipelineError(
+            f"{key} cannot be restored",
+            expected="a file that was retracted",
+            found=_state(rows),
+            action="python run_pipeline.py status lists the files",
+        )
+    [retracted] = [row for row in rows if row.id == current.replaces_id]
+    send_again(services, retracted)
+
+
+def read_again(services: Services, key: str) -> None:
+    """Sends the newest version of a file again, to be read under the rules of today.
+
+    For a file that was set aside, or whose profile or contract has changed since.
+    """
+    key, rows = _rows(services, key)
+    newest = rows[-1]
+    if newest.status not in (FileStatus.INACTIVE, FileStatus.ERROR) or newest.etag == RETRACTION:
+        raise PipelineError(
+            f"{key} cannot be read again",
+            expected="a file that counts or was set aside",
+            found=_state(rows),
+            action="python run_pipeline.py status lists the files",
+        )
+    with transaction(services.engine) as connection:
+        staging_table.ask_to_read_again(connection, newest)
+    send_again(services, newest)
+
+
+def send_again(services: Services, row: FileRow) -> None:
+    """Puts a copy of the row's archived object into the inbox, under the key that it had."""
+    store = services.store
+    content = store.get_bytes(store.key_at(row.file_location))
+    if store.head(row.file_name) is not None:
+        raise PipelineError(
+            f"{row.file_name} is in the inbox already",
+            action="Run the pipeline first, then ask again",
+        )
+    store.put_bytes(row.file_name, content, if_none_match="*")
+
+
+def _rows(services: Services, key: str) -> tuple[str, list[FileRow]]:
+    """The key as the staging table has it, and its rows."""
+    inbox = services.settings.inbox_prefix
+    with transaction(services.engine) as connection:
+        for candidate in (key, inbox + key):
+            rows = staging_table.rows_by_key(connection, [candidate]).get(candidate)
+            if rows:
+                return candidate, rows
+        like = sa.select(staging_table.files.c.file_name).where(
+            staging_table.files.c.file_name.contains(key, autoescape=True)
+        )
+        near: list[str] = sorted(set(connection.execute(like.limit(5)).scalars()))
+    raise PipelineError(
+        f"There is no file {key}",
+        found="files whose names hold it: " + ", ".join(near) if near else None,
+        action="python run_pipeline.py status lists the files",
+    )
+
+
+def _state(rows: list[FileRow]) -> str:
+    newest = rows[-1]
+    return f"status {newest.status}" + (f", {newest.reason}" if newest.reason else "")

@@ -1,0 +1,1 @@
+"""Settings, secrets and the file profiles: everything a user writes down before a run."""

@@ -1,0 +1,99 @@
+"""Brings the database URL to the one form that the pipeline uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from ingestion.config.secrets import open_secret
+from ingestion.errors import UsageError
+
+SQLITE = "sqlite"
+MYSQL = "mysql+pymysql"
+CHARSET = "utf8mb4"
+
+_DRIVERS = {
+    "sqlite": SQLITE,
+    "sqlite+pysqlite": SQLITE,
+    "mysql": MYSQL,
+    "mysql+pymysql": MYSQL,
+    "mariadb": MYSQL,
+    "mariadb+pymysql": MYSQL,
+}
+_EXPECTED = "mysql://user@host:3306/database, mariadb://… or sqlite:///file"
+_PASSWORD_APART = (
+    "Give the password apart, in RETAIL_DATABASE_PASSWORD, where any character may stand"
+)
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of the SQLite file at an absolute path."""
+    return f"{SQLITE}:///{quote(str(path))}"
+
+
+def complete_database_url(text: str, key: str | None, project: Path) -> str:
+    """Return a database URL as SQLAlchemy takes it; it and its password may be encrypted.
+
+    MySQL and MariaDB go through PyMySQL and always with the character set utf8mb4; a relative
+    SQLite file counts from ``project``. Raises UsageError for another database, a URL without a
+    database, one that cannot be told apart because of raw signs in the password, or a secret that
+    ``key`` does not open. The URL is never part of the message, since it may hold a secret.
+    """
+    scheme, separator, rest = open_secret(text, key).strip().partition("://")
+    driver = _DRIVERS.get(scheme.lower())
+    if not separator:
+        raise UsageError("Not a database URL", expected=_EXPECTED)
+    if driver is None:
+        found = f"{scheme}://" if scheme.replace("+", "").isalnum() else None
+        raise UsageError(
+            "The pipeline does not work with this database", expected=_EXPECTED, found=found
+        )
+    return _complete_sqlite(rest, project) if driver == SQLITE else _complete_mysql(rest, key)
+
+
+def _complete_sqlite(rest: str, project: Path) -> str:
+    from sqlalchemy.engine import make_url
+
+    url = make_url(f"{SQLITE}://{rest}")
+    if url.host:
+        raise UsageError(
+            "The SQLite URL names a host",
+            expected="three slashes and a file, such as sqlite:///retail.sqlite",
+        )
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise UsageError(
+            "The SQLite URL names no file",
+            expected="sqlite:///retail.sqlite",
+            action="Name a file: what the pipeline remembers must outlive the run",
+        )
+    path = (project / url.database).resolve()
+    query = f"?{rest.partition('?')[2]}" if url.query else ""
+    return sqlite_url(path) + query
+
+
+def _complete_mysql(rest: str, key: str | None) -> str:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    if rest.count("@") > 1:
+        raise UsageError(
+            "The URL has more than one @, so its password cannot be told from its host",
+            action=f"{_PASSWORD_APART}, or write @ as %40",
+        )
+    try:
+        url = make_url(f"{MYSQL}://{rest}")
+    except (ArgumentError, ValueError):
+        # The library's own message quotes the URL: it is neither shown nor chained.
+        raise UsageError(
+            "The URL cannot be read; raw signs in a password, such as : / @ ?, do that",
+            expected=_EXPECTED,
+            action=_PASSWORD_APART,
+        ) from None
+    if not url.database:
+        raise UsageError("The URL names no database", expected=_EXPECTED)
+    if {"password", "passwd"} & url.query.keys():
+        raise UsageError("The password stands behind the ?", action=_PASSWORD_APART)
+    url = url.update_query_dict({"charset": CHARSET})
+    if url.password:
+        url = url.set(password=open_secret(url.password, key))
+    return url.render_as_string(hide_password=False)

@@ -1,0 +1,102 @@
+"""Checks single settings, and brings each to the one form that the pipeline uses."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from pathlib import Path
+
+from pydantic import AnyHttpUrl, SecretStr, ValidationError, ValidationInfo
+
+from ingestion.config.database_url import complete_database_url, sqlite_url
+from ingestion.config.secrets import open_secret
+from ingestion.config.setting_sources import variable_name
+from ingestion.errors import UsageError
+
+ENDPOINT_REGION = "us-east-1"
+
+
+def check_bucket(name: str) -> str:
+    """Return a bucket's name; raise ValueError where S3 would refuse it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    if "/" in name or ":" in name:
+        raise ValueError("More than a bucket's name")
+    is_address = re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name or is_address:
+        raise ValueError("Not a bucket name that S3 allows")
+    return name
+
+
+def check_prefix(prefix: str, info: ValidationInfo) -> str:
+    """Return a key prefix that ends with ``/``.
+
+    Raises ValueError for one that tools misread, and UsageError where it and another, checked
+    before, lie one in the other.
+    """
+    whole = prefix if prefix.endswith("/") else f"{prefix}/"
+    if prefix.startswith("/") or "//" in whole:
+        raise ValueError("An empty folder name: it begins with / or holds //")
+    if not prefix.isprintable() or {".", ".."} & set(whole.split("/")):
+        raise ValueError("A folder name that not every S3 tool can read")
+    for name, other in info.data.items():
+        if name.endswith("_prefix") and (whole.startswith(other) or other.startswith(whole)):
+            inner, outer = sorted((whole, other), key=len, reverse=True)
+            raise UsageError(
+                f"The same as {variable_name(name)}, or one lies in the other",
+                expected="a prefix of its own",
+                found=f"{inner!r} in {outer!r}",
+            )
+    return whole
+
+
+def check_endpoint(url: str) -> str:
+    """Return the address of an S3 service, in its plain form; raise ValueError where it is none."""
+    try:
+        parts = AnyHttpUrl(url)
+    except ValidationError:
+        parts = None
+    if parts is None or parts.username or parts.password or parts.query:
+        raise ValueError("Not the address of an S3 service")
+    return str(parts).rstrip("/")
+
+
+def check_date(value: object) -> object:
+    """Return a date, or text in the form yyyy-mm-dd; raise ValueError for all else."""
+    is_text = isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)
+    if not is_text and (isinstance(value, datetime) or not isinstance(value, date)):
+        raise ValueError("Not a date")
+    return value
+
+
+def from_project(path: Path, info: ValidationInfo) -> Path:
+    """Return the path as an absolute one; a relative one counts from the project."""
+    project: Path = info.data["project"]
+    return (project / path.expanduser()).resolve()
+
+
+def region_of_endpoint(region: str | None, info: ValidationInfo) -> str | None:
+    """Return the region; at an endpoint the client needs one, and without it gets the usual one."""
+    has_endpoint = info.data["uses_embedded_s3"] or info.data.get("s3_endpoint_url")
+    return region or (ENDPOINT_REGION if has_endpoint else None)
+
+
+def complete_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
+    """Return the URL of the database, opened; where it is empty, of the file in the workspace."""
+    project = info.data["project"]
+    text, key = url.get_secret_value(), text_of(info.data.get("secret_key"))
+    if text:
+        return SecretStr(complete_database_url(text, key, project))
+    return SecretStr(sqlite_url(info.data.get("workspace", project) / "database.sqlite"))
+
+
+def open_password(password: SecretStr, info: ValidationInfo) -> SecretStr:
+    """Return the password, decrypted where it is encrypted."""
+    key = text_of(info.data.get("secret_key"))
+    return SecretStr(open_secret(password.get_secret_value(), key))
+
+
+def text_of(secret: SecretStr | None) -> str | None:
+    """Return the text of a secret, if there is one."""
+    return secret.get_secret_value() if secret else None

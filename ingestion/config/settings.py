@@ -1,0 +1,237 @@
+"""Reads the settings from environment, ``.env`` and ``pipeline.toml`` into one frozen object."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from ingestion.config.aws_credentials import (
+    AWS_SECRET_ACCESS_KEY,
+    AWS_SESSION_TOKEN,
+    EMBEDDED_CREDENTIALS,
+    AwsCredentials,
+    decrypted_credentials,
+)
+from ingestion.config.mistakes import Mistakes
+from ingestion.config.profiles import FileProfile
+from ingestion.config.secrets import load_key
+from ingestion.config.setting_sources import CONFIG_FILE, PREFIX, Given, open_sources, variable_name
+from ingestion.config.setting_values import (
+    check_bucket,
+    check_date,
+    check_endpoint,
+    check_prefix,
+    complete_url,
+    from_project,
+    open_password,
+    region_of_endpoint,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+_PREFIX_RULE = "folder names with / between them, such as sales_data/"
+Prefix = Annotated[str, AfterValidator(check_prefix), Field(description=_PREFIX_RULE)]
+
+
+class Settings(BaseSettings):
+    """Everything a run may be told, checked; made by `load_settings`.
+
+    Paths are absolute, prefixes end with ``/`` and none begins with another. A field is checked
+    with those above it at hand.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        enable_decoding=False,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    project: Path
+    uses_embedded_s3: bool = False
+    dbt_variables: dict[str, str] = Field(default={}, repr=False)
+
+    workspace: Annotated[Path, AfterValidator(from_project)] = Field(
+        default=Path(".workspace"), description="a folder"
+    )
+    bucket: Annotated[str, AfterValidator(check_bucket)] = Field(
+        default="retail-mart",
+        description="3 to 63 small letters, digits, dots and hyphens, such as acme-retail",
+    )
+    inbox_prefix: Prefix = "sales_data/"
+    error_prefix: Prefix = "sales_data_error/"
+    processed_prefix: Prefix = "sales_data_processed/"
+    customer_mart_prefix: Prefix = "customer_data_mart/"
+    sales_mart_prefix: Prefix = "sales_data_mart/"
+    publication_prefix: Prefix = "publications/"
+    s3_endpoint_url: Annotated[str, AfterValidator(check_endpoint)] | None = Field(
+        default=None,
+        description="http:// or https:// and a host, such as https://s3.example.com, without a"
+        " user or a query",
+    )
+    s3_region: Annotated[str | None, AfterValidator(region_of_endpoint)] = Field(
+        default=None, pattern=r"^[a-z0-9-]{1,63}\z", description="a region, such as eu-west-1"
+    )
+    secret_key: SecretStr | None = Field(default=None, description="text")
+    secret_key_file: Path | None = Field(default=None, description="a file")
+    database_url: Annotated[SecretStr, AfterValidator(complete_url)] = Field(
+        default=SecretStr(""), description="text"
+    )
+    database_password: Annotated[SecretStr, AfterValidator(open_password)] | None = Field(
+        default=None, description="text"
+    )
+    database_pool_size: int = Field(
+        default=5, ge=1, le=100, description="a whole number from 1 to 100"
+    )
+    log_format: Annotated[
+        Literal["text", "json"], BeforeValidator(lambda word: str(word).lower())
+    ] = Field(default="text", description="text or json")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        BeforeValidator(lambda word: str(word).upper()),
+    ] = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    business_date: Annotated[date, BeforeValidator(check_date)] | None = Field(
+        default=None, description="a real day as yyyy-mm-dd"
+    )
+    publish_reports: bool = Field(default=True, description="true or false")
+    keep_publications: int = Field(
+        default=10, ge=1, le=1000, description="a whole number from 1 to 1000"
+    )
+    download_threads: int = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
+    profiles: tuple[FileProfile, ...] = Field(
+        default=(), description=f"[[profiles]] above each profile in {CONFIG_FILE}"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the sources that `load_settings` opened, in place of the process's own."""
+        values = dict(init_settings())
+        sources = values.pop("sources", ())
+        return (InitSettingsSource(settings_cls, values), *sources)
+
+    @property
+    def database(self) -> URL:
+        """The SQLAlchemy URL with its password, which its ``str`` and ``repr`` do not show."""
+        from sqlalchemy.engine import make_url
+
+        url = make_url(self.database_url.get_secret_value())
+        password = self.database_password
+        return url.set(password=password.get_secret_value()) if password else url
+
+    def aws_credentials(self, environ: Mapping[str, str]) -> AwsCredentials | None:
+        """Return the credentials for the S3 client, or None where the standard chain finds them.
+
+        The embedded server has fixed ones. Where one of the AWS variables in ``environ`` is
+        encrypted, all of them come back decrypted, since the chain cannot read them. Raises
+        UsageError when that fails.
+        """
+        if self.uses_embedded_s3:
+            return EMBEDDED_CREDENTIALS
+        mistakes = Mistakes()
+        credentials = decrypted_credentials(environ, text_of(self.secret_key), mistakes)
+        mistakes.raise_if_any()
+        return credentials
+
+    def secret_values(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """Return every secret a run knows, for the log to mask."""
+        aws = [environ.get(name, "") for name in (AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN)]
+        credentials = None if self.uses_embedded_s3 else self.aws_credentials(environ)
+        if credentials:
+            aws += [credentials.secret_access_key, credentials.session_token or ""]
+        secrets = [self.database.password, text_of(self.secret_key), *aws]
+        return tuple(dict.fromkeys(str(secret) for secret in secrets if secret))
+
+
+_DERIVED = frozenset({"project", "uses_embedded_s3", "dbt_variables"})
+SETTING_NAMES = frozenset(Settings.model_fields) - _DERIVED
+PREFIX_NAMES = tuple(name for name in Settings.model_fields if name.endswith("_prefix"))
+
+
+def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of the project in the folder ``project``.
+
+    A variable in ``environ`` (the process's own by default) wins over ``.env``, and that over
+    ``pipeline.toml``; an empty variable counts as not given. Nothing is created or connected to.
+    Raises one UsageError that lists every mistake.
+    """
+    environ = os.environ if environ is None else environ
+    project = project.resolve()
+    mistakes = Mistakes()
+    given = open_sources(Settings, SETTING_NAMES, project, environ, mistakes)
+    is_embedded = not {"bucket", "s3_endpoint_url"} & given.names.keys()
+    key, key_file = None, given.value("secret_key_file")
+    with mistakes.under(given.written("secret_key" if key_file is None else "secret_key_file")):
+        path = Path(key_file) if isinstance(key_file, str) else None
+        key = load_key(environ.get(variable_name("secret_key")), path, project)
+    if not is_embedded:
+        decrypted_credentials(environ, key, mistakes)
+    _check_together(given, mistakes)
+    values: dict[str, Any] = {
+        "project": project,
+        "uses_embedded_s3": is_embedded,
+        "dbt_variables": given.dbt_variables,
+        "secret_key": key,
+        "sources": given.sources,
+    }
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            setting, *inside = detail["loc"][:3]  # inside the profiles: an index and a field
+            model, field = (FileProfile, inside[1]) if inside[1:] else (Settings, setting)
+            written = given.written(str(setting), *inside)
+            mistakes.add_invalid(written, model, str(field), detail)
+    mistakes.raise_if_any()
+    return settings
+
+
+def _check_together(given: Given, mistakes: Mistakes) -> None:
+    """Note the settings that are given without another that they need."""
+    if "s3_endpoint_url" in given.names and "bucket" not in given.names:
+        mistakes.add(
+            given.written("bucket"),
+            f"Missing, while {given.written('s3_endpoint_url')} is given",
+            action="Name the bucket at that endpoint",
+        )
+    if "database_password" in given.names and "database_url" not in given.names:
+        mistakes.add(
+            given.written("database_password"),
+            f"A password without {given.written('database_url')}",
+            action="Give the URL of the database that it opens",
+        )
+    titles = given.profile_titles()
+    for title, count in Counter(titles).items():
+        if count > 1:
+            mistakes.add(
+                given.written("profiles", titles.index(title)),
+                f"{count} profiles have this name",
+                action="Give each its own",
+            )

@@ -1,0 +1,86 @@
+"""Rows into a database table: by ``load data local`` where the server permits it, else inserts."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
+
+from ingestion.database.engine import local_file_engine
+from ingestion.database.errors import error_number
+from ingestion.database.row_text import DELIMITER, ESCAPE, as_lines
+
+_LOG = logging.getLogger(__name__)
+BATCH_ROWS = 50_000
+_ROWS_AT_ONCE = 1_000  # in an insert; the driver cuts its statements to what the server takes
+# Source: the error lists of MySQL (1148, 3948), its client (2068) and MariaDB (4166).
+_LOCAL_FILES_FORBIDDEN = (1148, 2068, 3948, 4166)
+
+
+def load_rows(
+    engine: Engine, table: sa.Table[Any], batches: Callable[[], Iterator[pa.Table]]
+) -> int:
+    """Adds the rows to the table, in one transaction; returns their number.
+
+    ``batches`` gives them from the beginning at each call, with the table's columns in its order.
+    """
+    rows = None if engine.dialect.name == "sqlite" else _load_files(engine, table, batches())
+    return _insert(engine, table, batches()) if rows is None else rows
+
+
+def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table]) -> int | None:
+    """None where the server reads no files, or not every value exactly: with a local file it
+    changes what does not fit, and only warns. An insert then tells the value's error."""
+    quoted = engine.dialect.identifier_preparer.format_table(table)
+    statement = (
+        f"load data local infile %s into table {quoted} character set utf8mb4"
+        " fields terminated by %s escaped by %s lines terminated by '\\n'"
+    )
+    rows = 0
+    try:
+        with (
+            tempfile.NamedTemporaryFile("w+b") as file,
+            local_file_engine(engine).begin() as connection,
+        ):
+            for batch in batches:
+                file.seek(0)
+                file.truncate()
+                for chunk in as_lines(batch).chunks:
+                    file.write(_bytes_of(chunk))
+                file.flush()
+                loaded = connection.exec_driver_sql(statement, (file.name, DELIMITER, ESCAPE))
+                warnings = connection.exec_driver_sql("select @@warning_count").scalar()
+                if warnings or loaded.rowcount != batch.num_rows:
+                    connection.rollback()
+                    return None
+                rows += batch.num_rows
+    except DBAPIError as error:
+        if error_number(error) not in _LOCAL_FILES_FORBIDDEN:
+            raise
+        _LOG.debug("the database reads no local files: rows are inserted")
+        return None
+    return rows
+
+
+def _bytes_of(lines: pa.StringArray) -> memoryview:
+    """The texts of an array without nulls, one behind the other."""
+    _, offsets, data = lines.buffers()
+    starts = memoryview(offsets).cast("i")
+    begin, end = starts[lines.offset], starts[lines.offset + len(lines)]
+    return memoryview(data)[begin:end]
+
+
+def _insert(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table]) -> int:
+    rows = 0
+    with engine.begin() as connection:
+        for batch in batches:
+            for part in batch.to_batches(max_chunksize=_ROWS_AT_ONCE):
+                connection.execute(table.insert(), part.to_pylist())
+            rows += batch.num_rows
+    return rows

@@ -1,0 +1,265 @@
+"""One engine to SQLite or MySQL/MariaDB: exact types, pooling, clear errors, and the run lock."""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import itertools
+import logging
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from ingestion.database.errors import database_error, is_transient
+from ingestion.errors import BusyError, PipelineError
+
+_LOG = logging.getLogger(__name__)
+_CONNECT_SECONDS = 10
+_BUSY_SECONDS = 30
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds; each is stretched up to twofold
+_SECONDS_TO_FREE = 5  # until the server frees the lock of a connection that broke
+_IDLE_SECONDS = 2_000_000  # 23 days, the most that a server on Windows takes
+_MYSQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"  # whatever the server's own mode is
+_MYSQL_ARGUMENTS = {"connect_timeout": _CONNECT_SECONDS, "sql_mode": _MYSQL_MODE}
+T = TypeVar("T")
+_KEY_TEXT_LENGTH = 191
+_LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+_TYPE = re.compile(r"^(?P<name>[a-z]+)(\((?P<precision>\d+),\s*(?P<scale>\d+)\))?$")
+_MYSQL_TABLE: dict[str, Any] = {
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+    "mysql_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
+    "mariadb_engine": "InnoDB",
+}
+
+
+class ExactDecimal(sa.types.TypeDecorator[decimal.Decimal]):
+    """A decimal that keeps every digit: DECIMAL on MySQL, text on SQLite (which has no decimals).
+
+    A value with more digits than the type holds is an error, never rounded.
+    """
+
+    impl = sa.Numeric
+    cache_ok = True
+
+    def __init__(self, precision: int, scale: int) -> None:
+        self.precision = precision
+        self.scale = scale
+        super().__init__(precision=precision, scale=scale)
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(sa.Text())
+        return dialect.type_descriptor(sa.Numeric(self.precision, self.scale))
+
+    def process_bind_param(self, value: decimal.Decimal | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        with decimal.localcontext(prec=self.precision) as context:
+            context.traps[decimal.Inexact] = True
+            try:
+                exact = value.quantize(decimal.Decimal(1).scaleb(-self.scale), context=context)
+            except (decimal.Inexact, decimal.InvalidOperation) as error:
+                raise PipelineError(
+                    "A decimal does not fit its column",
+                    expected=f"at most decimal({self.precision},{self.scale})",
+                    found=str(value),
+                    action="Widen the column's type in the model's contract",
+                ) from error
+        return str(exact) if dialect.name == "sqlite" else exact
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> decimal.Decimal | None:  # noqa: ARG002
+        return None if value is None else decimal.Decimal(value)
+
+
+def column_type(data_type: str, key: bool = False) -> sa.types.TypeEngine[Any]:
+    """The database type for a contract's ``data_type``; text in a key is bounded to be indexed."""
+    match = _TYPE.match(data_type.strip().lower())
+    name = match["name"] if match else ""
+    if match and name == "decimal" and match["precision"]:
+        return ExactDecimal(int(match["precision"]), int(match["scale"]))
+    simple: dict[str, sa.types.TypeEngine[Any]] = {
+        "int": sa.Integer(),
+        "bigint": sa.BigInteger(),
+        "string": sa.String(_KEY_TEXT_LENGTH) if key else _LONG_TEXT,
+        "date": sa.Date(),
+        "timestamp": sa.DateTime(),
+        "boolean": sa.Boolean(),
+    }
+    if name not in simple:
+        raise PipelineError(
+            f"The type {data_type!r} has no counterpart in the database",
+            expected="one of " + ", ".join([*simple, "decimal(p,s)"]),
+            action="Mend the data_type in the model's YAML",
+        )
+    return simple[name]
+
+
+def define_table(metadata: sa.MetaData, name: str, *items: sa.schema.SchemaItem) -> sa.Table[Any]:
+    """A table whose text is compared byte for byte (utf8mb4_bin) on MySQL and MariaDB."""
+    return sa.Table(name, metadata, *items, **_MYSQL_TABLE)
+
+
+def connect(url: URL, pool_size: int = 5) -> Engine:
+    """A pooled engine that has answered once.
+
+    MySQL sessions run READ COMMITTED, so that a status written by another process is seen at the
+    next statement, and in strict mode, so that a value that does not fit is an error. A pooled
+    connection that broke while it was idle is replaced. Raises ``PipelineError`` with one sentence
+    when the database refuses.
+    """
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    else:
+        engine = sa.create_engine(
+            url,
+            pool_size=pool_size,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            pool_reset_on_return=None,  # each transaction has ended by then
+            isolation_level="READ COMMITTED",
+            connect_args=_MYSQL_ARGUMENTS,
+        )
+
+    def ask() -> None:
+        with engine.connect() as connection:
+            connection.execute(sa.text("select 1"))
+
+    repeated(engine, ask, _PAUSES[:3])  # a wrong address is told within seconds
+    return engine
+
+
+def local_file_engine(engine: Engine) -> Engine:
+    """The same MySQL database by connections that may send the server a local file, and are closed
+    after use: the server names the file it wants, so no other work should run on them."""
+    return sa.create_engine(
+        engine.url, poolclass=sa.NullPool, connect_args={**_MYSQL_ARGUMENTS, "local_infile": True}
+    )
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy's begin event starts transactions
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma foreign_keys = on")
+
+
+@contextlib.contextmanager
+def translated_errors(engine: Engine) -> Iterator[None]:
+    """Turns a driver's error into one sentence that names the database but no secret."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise database_error(engine.url, error) from error
+
+
+@contextlib.contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction, committed at the end of the block; errors come out as one sentence.
+
+    For work that must not be done twice; :func:`in_transaction` does any other.
+    """
+    with translated_errors(engine), engine.begin() as connection:
+        yield connection
+
+
+def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """What ``work`` returns, in one transaction, committed and repeated like :func:`repeated`."""
+
+    def once() -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+    return repeated(engine, once)
+
+
+def repeated(engine: Engine, work: Callable[[], T], pauses: Sequence[float] = _PAUSES) -> T:
+    """What ``work`` returns; begun anew, after a growing, random pause, where it failed in passing.
+
+    A commit may have been done although its answer was lost, so ``work`` done twice must be the
+    same as done once. What remains an error comes out as one sentence.
+    """
+    from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+    from tenacity.wait import wait_chain, wait_random
+
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, DBAPIError):
+            _LOG.warning("%s", database_error(engine.url, error).what + "; trying again")
+
+    tries = Retrying(
+        stop=stop_after_attempt(len(pauses) + 1),
+        wait=wait_chain(*(wait_random(pause, 2 * pause) for pause in pauses)),
+        retry=retry_if_exception(is_transient),
+        before_sleep=tell,
+        reraise=True,
+    )
+    with translated_errors(engine):
+        return tries(work)
+
+
+@contextlib.contextmanager
+def run_lock(engine: Engine) -> Iterator[None]:
+    """Holds the one lock of this database; ``BusyError`` at once when another run has it.
+
+    MySQL: ``GET_LOCK`` on a connection of its own. SQLite: an exclusive transaction on a file
+    beside the database. Both free themselves when the process dies. MySQL's also goes with its
+    connection: whoever works on without it is stopped by ``move_batch`` and ``is_recorded``.
+    """
+    busy = BusyError(
+        "Another run is at work on this database",
+        action="Wait until it has ended; nothing was changed",
+    )
+    if engine.dialect.name == "sqlite":
+        yield from _sqlite_lock(engine, busy)
+    else:
+        yield from _mysql_lock(engine, busy)
+
+
+def _sqlite_lock(engine: Engine, busy: BusyError) -> Iterator[None]:
+    holder = sqlite3.connect(f"{engine.url.database}.lock", timeout=0, isolation_level=None)
+    try:
+        try:
+            holder.execute("begin exclusive")
+        except sqlite3.OperationalError as error:
+            raise busy from error
+        yield
+    finally:
+        holder.close()
+
+
+def _mysql_lock(engine: Engine, busy: BusyError) -> Iterator[None]:
+    name = sa.func.concat("retail_mart:", sa.func.left(sa.func.sha1(sa.func.database()), 32))
+    waits = itertools.chain([0], itertools.repeat(_SECONDS_TO_FREE))
+
+    def take() -> Connection | None:
+        holder = engine.connect()
+        try:
+            holder.exec_driver_sql(f"set session wait_timeout = {_IDLE_SECONDS}")
+            if holder.execute(sa.select(sa.func.get_lock(name, next(waits)))).scalar() == 1:
+                return holder
+        except BaseException:
+            holder.invalidate()
+            raise
+        holder.close()
+        return None
+
+    holder = repeated(engine, take)
+    if holder is None:
+        raise busy
+    try:
+        yield
+    finally:
+        with contextlib.suppress(SQLAlchemyError):  # at once; a closed connection frees it later
+            holder.execute(sa.select(sa.func.release_lock(name)))
+        holder.invalidate()
+        holder.close()

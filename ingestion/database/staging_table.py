@@ -1,0 +1,371 @@
+"""The staging table: one row per version of a file (key, ETag, SHA-256), and what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ingestion.database.engine import ExactDecimal, define_table
+
+RETRACTION = "retracted"  # the ETag of a row that stands for the withdrawal of its file
+_LOOKUP = 500  # keys or hashes named in one statement
+_UPDATED = 100  # rows set by one statement; reasons may be long
+metadata = sa.MetaData()
+_BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+class FileStatus(enum.StrEnum):
+    """What became of a file version."""
+
+    ACTIVE = "A"  # accepted, not yet published
+    INACTIVE = "I"  # published, done
+    ERROR = "E"  # set aside
+    DUPLICATE = "D"  # content that already counts under another name
+    SUPERSEDED = "S"  # replaced by a newer version of the same key
+
+
+files = define_table(
+    metadata,
+    "product_staging_table",
+    sa.Column("id", _BigId, primary_key=True, autoincrement=False),
+    sa.Column("file_name", sa.String(1024), nullable=False),
+    sa.Column("file_location", sa.Text, nullable=False),
+    sa.Column("created_date", sa.DateTime, nullable=False),
+    sa.Column("updated_date", sa.DateTime, nullable=False),
+    sa.Column("status", sa.CHAR(1), nullable=False),
+    sa.Column("etag", sa.String(255), nullable=False),
+    sa.Column("sha256", sa.CHAR(64)),
+    sa.Column("content_sha256", sa.CHAR(64)),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("batch_id", sa.Integer, nullable=False),
+    sa.Column("run_id", sa.String(36), nullable=False),
+    sa.Column("rows_read", sa.BigInteger),
+    sa.Column("rows_valid", sa.BigInteger),
+    sa.Column("rows_quarantined", sa.BigInteger),
+    sa.Column("amount_valid", ExactDecimal(38, 2)),
+    sa.Column("reason", sa.Text),
+    sa.Column("replaces_id", sa.BigInteger),
+    sa.Column("duplicate_of_id", sa.BigInteger),
+    sa.Column("is_read_again", sa.Boolean, nullable=False, default=False),
+    sa.Index("ix_staging_file_name", "file_name", mysql_length=191, mariadb_length=191),
+    sa.Index("ix_staging_content", "content_sha256"),
+    sa.Index("ix_staging_batch", "batch_id"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileRow:
+    """One row of the staging table; ``file_name`` is the S3 key, dates are UTC.
+
+    ``is_read_again``: the same bytes, sent again, are to be read anew and not taken for a repeat.
+    """
+
+    id: int
+    file_name: str
+    file_location: str
+    created_date: dt.datetime
+    updated_date: dt.datetime
+    status: str
+    etag: str
+    sha256: str | None
+    content_sha256: str | None
+    size_bytes: int
+    batch_id: int
+    run_id: str
+    rows_read: int | None = None
+    rows_valid: int | None = None
+    rows_quarantined: int | None = None
+    amount_valid: decimal.Decimal | None = None
+    reason: str | None = None
+    replaces_id: int | None = None
+    duplicate_of_id: int | None = None
+    is_read_again: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """An object taken from the inbox, before it has a row."""
+
+    key: str
+    location: str
+    etag: str
+    sha256: str | None
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the check of a file decided; written to its row in one step with the others'."""
+
+    file_id: int
+    status: FileStatus
+    reason: str | None = None
+    rows_read: int | None = None
+    content_sha256: str | None = None
+    replaces_id: int | None = None
+    duplicate_of_id: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FileCount:
+    """What the models counted of one file: rows, and the exact ``total_cost`` of its valid rows."""
+
+    file_id: int
+    rows_read: int
+    rows_valid: int
+    rows_quarantined: int
+    amount_valid: decimal.Decimal
+    reason: str | None = None  # set where the models set the whole file aside
+
+
+def utc_now() -> dt.datetime:
+    """The present in UTC, to the second, as the database stores it."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+
+
+def add_deliveries(
+    connection: Connection, deliveries: Sequence[Delivery], *, batch_id: int, run_id: str
+) -> None:
+    """Gives each delivery a row with status 'A', but for those that this run has added already.
+
+    The caller holds the run lock, so ids are ours.
+    """
+    added = {
+        (row.file_name, row.etag)
+        for row in rows_of_batch(connection, batch_id)
+        if row.run_id == run_id
+    }
+    deliveries = [item for item in deliveries if (item.key, item.etag) not in added]
+    if not deliveries:
+        return
+    first = (connection.execute(sa.select(sa.func.max(files.c.id))).scalar() or 0) + 1
+    now = utc_now()
+    connection.execute(
+        files.insert(),
+        [
+            {
+                "id": first + position,
+                "file_name": delivery.key,
+                "file_location": delivery.location,
+                "created_date": now,
+                "updated_date": now,
+                "status": FileStatus.ACTIVE.value,
+                "etag": delivery.etag,
+                "sha256": delivery.sha256,
+                "size_bytes": delivery.size_bytes,
+                "batch_id": batch_id,
+                "run_id": run_id,
+            }
+            for position, delivery in enumerate(deliveries)
+        ],
+    )
+
+
+def all_rows(connection: Connection) -> list[FileRow]:
+    """Every row, oldest first."""
+    return _rows(connection, sa.select(files))
+
+
+def rows_of_batch(connection: Connection, batch_id: int) -> list[FileRow]:
+    """The batch's rows in the order in which they were delivered."""
+    return _rows(connection, sa.select(files).where(files.c.batch_id == batch_id))
+
+
+def rows_by_key(connection: Connection, keys: Iterable[str]) -> dict[str, list[FileRow]]:
+    """The rows of each of these keys, oldest first; keys without a row are absent."""
+    found: dict[str, list[FileRow]] = {}
+    for row in _lookup(connection, files.c.file_name, keys):
+        found.setdefault(row.file_name, []).append(row)
+    return found
+
+
+def rows_by_id(connection: Connection, ids: Iterable[int | None]) -> list[FileRow]:
+    """The rows with these ids; None is passed over."""
+    return list(_lookup(connection, files.c.id, (item for item in ids if item is not None)))
+
+
+def counted_by_content(connection: Connection, hashes: Iterable[str]) -> dict[str, FileRow]:
+    """The first row that counts ('A' or 'I') for each content hash."""
+    found: dict[str, FileRow] = {}
+    for row in _lookup(connection, files.c.content_sha256, hashes):
+        if is_accepted(row) and row.content_sha256:
+            found.setdefault(row.content_sha256, row)
+    return found
+
+
+def is_accepted(row: FileRow) -> bool:
+    """Whether the row's content counts, or will count with its batch."""
+    return row.status in (FileStatus.ACTIVE, FileStatus.INACTIVE)
+
+
+def is_in_bronze(row: FileRow) -> bool:
+    """Whether the published marts stand on the file's rows: it counts, or the models refused it."""
+    was_read = row.rows_valid is not None and row.etag != RETRACTION
+    return was_read and row.status in (FileStatus.INACTIVE, FileStatus.ERROR)
+
+
+def replacements(rows: Iterable[FileRow]) -> list[tuple[FileRow, FileRow | None]]:
+    """Each row with the version that replaces it, or is to replace it; set aside ones do not."""
+    rows = list(rows)
+    replacing = {row.replaces_id: row for row in rows if _replaces(row)}
+    return [(row, replacing.get(row.id)) for row in rows]
+
+
+def counted_ids(rows: Iterable[FileRow]) -> set[int]:
+    """The ids that count: accepted, and not replaced by an accepted newer version."""
+    return {row.id for row, newer in replacements(rows) if is_accepted(row) and newer is None}
+
+
+def _replaces(row: FileRow) -> bool:
+    return row.replaces_id is not None and row.status != FileStatus.ERROR
+
+
+def record_verdicts(connection: Connection, verdicts: Sequence[Verdict]) -> None:
+    """Writes what the checks decided."""
+    _update(
+        connection,
+        {
+            verdict.file_id: {
+                "status": verdict.status.value,
+                "reason": verdict.reason,
+                "rows_read": verdict.rows_read,
+                "content_sha256": verdict.content_sha256,
+                "replaces_id": verdict.replaces_id,
+                "duplicate_of_id": verdict.duplicate_of_id,
+            }
+            for verdict in verdicts
+        },
+    )
+
+
+def record_counts(
+    connection: Connection, counts: Sequence[FileCount], batch_id: int | None
+) -> None:
+    """Writes what the models counted.
+
+    The batch's accepted files become 'I' and the versions they replace 'S'; a file that the models
+    set aside whole becomes 'E'. Files of other batches that were counted again keep their status.
+    """
+    rows = [] if batch_id is None else rows_of_batch(connection, batch_id)
+    active = {row.id for row in rows if row.status == FileStatus.ACTIVE}
+    _update(
+        connection,
+        {
+            count.file_id: {
+                "rows_valid": count.rows_valid,
+                "rows_quarantined": count.rows_quarantined,
+                "amount_valid": count.amount_valid,
+            }
+            for count in counts
+        },
+    )
+    _set_status(connection, active, FileStatus.INACTIVE, {})
+    refused = {count.file_id: count.reason for count in counts if count.reason}
+    _set_status(connection, active & refused.keys(), FileStatus.ERROR, refused)
+    superseding = {
+        row.replaces_id: row
+        for row in rows
+        if row.replaces_id is not None and _replaces(row) and row.id not in refused
+    }
+    _set_status(
+        connection,
+        superseding.keys(),
+        FileStatus.SUPERSEDED,
+        {
+            old: f"superseded by the version of {row.created_date:%Y-%m-%d %H:%M:%S} UTC "
+            f"(id {row.id})"
+            for old, row in superseding.items()
+        },
+    )
+
+
+def _set_status(
+    connection: Connection,
+    ids: Collection[int],
+    status: FileStatus,
+    reasons: Mapping[int, str],
+) -> None:
+    _update(
+        connection,
+        {
+            row_id: {"status": status.value} | ({"reason": reasons[row_id]} if reasons else {})
+            for row_id in ids
+        },
+    )
+
+
+def record_locations(connection: Connection, locations: Mapping[int, str]) -> None:
+    """Writes where each row's object lies now."""
+    _update(connection, {key: {"file_location": value} for key, value in locations.items()})
+
+
+def ask_to_read_again(connection: Connection, row: FileRow) -> None:
+    """The next delivery of the row's bytes under its key is read anew and replaces it."""
+    connection.execute(files.update().where(files.c.id == row.id).values(is_read_again=True))
+
+
+def move_to_batch(connection: Connection, old_ids: Sequence[int], batch_id: int) -> None:
+    """Makes every file version of the old batches one of this batch."""
+    for start in range(0, len(old_ids), _LOOKUP):
+        connection.execute(
+            files.update()
+            .where(files.c.batch_id.in_(old_ids[start : start + _LOOKUP]))
+            .values(batch_id=batch_id, updated_date=utc_now())
+        )
+
+
+def add_note(connection: Connection, rows: Iterable[FileRow], note: str) -> None:
+    """Adds a remark to each row's reason; the same remark is not added twice."""
+    _update(
+        connection,
+        {
+            row.id: {"reason": f"{row.reason}; {note}" if row.reason else note}
+            for row in rows
+            if note not in (row.reason or "")
+        },
+    )
+
+
+def _update(connection: Connection, values: Mapping[int, Mapping[str, Any]]) -> None:
+    """Sets columns of rows, by id; many rows go in one statement. All rows name the same columns.
+
+    A driver's ``executemany`` would send one statement for each row.
+    """
+    ids = list(values)
+    for start in range(0, len(ids), _UPDATED):
+        part = ids[start : start + _UPDATED]
+        changes = {
+            name: _by_id(files.c[name], {row_id: values[row_id][name] for row_id in part})
+            for name in values[part[0]]
+        }
+        changes["updated_date"] = utc_now()
+        connection.execute(files.update().where(files.c.id.in_(part)).values(changes))
+
+
+def _by_id(column: sa.Column[Any], values: Mapping[int, Any]) -> Any:
+    """The one value of all these rows, or a ``case`` that gives each its own."""
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    given = {row_id: sa.literal(value, column.type) for row_id, value in values.items()}
+    return sa.case(given, value=files.c.id)
+
+
+def _lookup(
+    connection: Connection, column: sa.Column[Any], values: Iterable[Any]
+) -> Iterable[FileRow]:
+    wanted = list(dict.fromkeys(values))
+    for start in range(0, len(wanted), _LOOKUP):
+        part = wanted[start : start + _LOOKUP]
+        yield from _rows(connection, sa.select(files).where(column.in_(part)))
+
+
+def _rows(connection: Connection, query: sa.Select[Any]) -> list[FileRow]:
+    found = connection.execute(query.order_by(files.c.id))
+    return [FileRow(**row._mapping) for row in found]

@@ -1,0 +1,106 @@
+"""The record of publications: which version is current in the database, and since when."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ingestion.database.engine import ExactDecimal, define_table
+from ingestion.database.staging_table import metadata
+from ingestion.errors import PipelineError
+
+publications = define_table(
+    metadata,
+    "publications",
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("run_id", sa.String(36), nullable=False),
+    sa.Column("published_at", sa.DateTime, nullable=False),
+    sa.Column("manifest_key", sa.String(1024), nullable=False),
+    sa.Column("manifest_sha256", sa.CHAR(64), nullable=False),
+    sa.Column("logic_hash", sa.CHAR(64), nullable=False),
+    sa.Column("rows_total", sa.BigInteger, nullable=False),
+    sa.Column("amount_total", ExactDecimal(38, 2), nullable=False),
+    sa.Column("pointer_written", sa.Boolean, nullable=False),
+    sa.Column("rolled_back_to", sa.Integer),
+    sa.Column("is_kept", sa.Boolean, nullable=False),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication:
+    """One published version: rows and exact ``total_cost`` of all sales that count in it.
+
+    ``rolled_back_to`` is the older version that a rollback showed again under this number;
+    ``is_kept`` is false once its objects were removed.
+    """
+
+    version: int
+    run_id: str
+    published_at: dt.datetime
+    manifest_key: str
+    manifest_sha256: str
+    logic_hash: str
+    rows_total: int
+    amount_total: decimal.Decimal
+    pointer_written: bool = False
+    rolled_back_to: int | None = None
+    is_kept: bool = True
+
+
+def current_publication(connection: Connection) -> Publication | None:
+    """The newest version, which is the one that the database's marts show."""
+    query = sa.select(publications).order_by(publications.c.version.desc())
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Publication(**row)
+
+
+def kept_publications(connection: Connection) -> list[Publication]:
+    """The versions whose objects are there, oldest first."""
+    query = sa.select(publications).where(publications.c.is_kept)
+    found = connection.execute(query.order_by(publications.c.version)).mappings()
+    return [Publication(**row) for row in found]
+
+
+def forget_publications(connection: Connection, versions: Sequence[int]) -> None:
+    """Notes that the objects of these versions are gone."""
+    connection.execute(
+        publications.update().where(publications.c.version.in_(versions)).values(is_kept=False)
+    )
+
+
+def is_recorded(connection: Connection, version: int, run_id: str) -> bool:
+    """Whether this run has published this version already.
+
+    Raises ``PipelineError`` where another run has: this one has lost the run lock.
+    """
+    query = sa.select(publications.c.run_id).where(publications.c.version == version)
+    publisher = connection.execute(query).scalar()
+    if publisher not in (None, run_id):
+        raise PipelineError(
+            f"Version {version} was published by another run meanwhile",
+            found=f"run {publisher}",
+            action="Run again; the run goes on where it stopped",
+        )
+    return publisher is not None
+
+
+def add_publication(connection: Connection, publication: Publication) -> None:
+    """Records the version; the caller's transaction makes its rows visible at the same moment."""
+    connection.execute(publications.insert().values(**dataclasses.asdict(publication)))
+
+
+def record_pointer(connection: Connection, version: int) -> None:
+    """Notes that the pointer object on S3 names this version."""
+    connection.execute(
+        publications.update().where(publications.c.version == version).values(pointer_written=True)
+    )
+
+
+def new_version(connection: Connection) -> int:
+    """The number that the next publication gets."""
+    return (connection.execute(sa.select(sa.func.max(publications.c.version))).scalar() or 0) + 1

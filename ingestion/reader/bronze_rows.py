@@ -1,0 +1,267 @@
+"""Turn blocks of CSV records into the rows of raw.sales, values as the text that the file has."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from ingestion.reader.additional_column import additional_column, unnamed_with_values
+from ingestion.reader.arrow_values import int_array, text_scalar
+from ingestion.reader.csv_blocks import RecordBlock
+from ingestion.reader.csv_quotes import Dialect
+from ingestion.reader.file_content import shown_text
+from ingestion.reader.headers import HeaderMatch
+from ingestion.reader.profile_values import ValueRules
+from ingestion.reader.verdicts import FileSetAside, Reason
+
+NEW_LINE = 10
+FIRST_NON_ASCII = 0x80
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """What every row of one file has in common: its dialect, header, columns and value rules."""
+
+    file_id: int
+    dialect: Dialect
+    encoding: str
+    headers: tuple[str, ...]
+    columns: tuple[str, ...]
+    match: HeaderMatch
+    rules: ValueRules | None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why one record is no row: the code for raw.sales, and the words, which begin with it."""
+
+    code: str
+    detail: str
+
+
+REPEATED_HEADER = Fault("header", "header: the file's header line stands here again")
+
+
+@dataclass(frozen=True)
+class BronzeRows:
+    """Rows in file order as raw.sales has them, and the faults among them by row index.
+
+    ``unnamed`` are the names given to columns without one that hold a value in these rows.
+    """
+
+    table: pa.Table
+    faults: Mapping[int, Fault]
+    unnamed: frozenset[str]
+
+
+def bronze_schema(columns: Sequence[str]) -> pa.Schema:
+    """Return the schema of a file of raw.sales; ``batch_id`` is the folder's, not the file's."""
+    texts = [*columns, "additional_column", "row_fault", "row_fault_detail", "raw_line"]
+    return pa.schema(
+        [pa.field(name, pa.int64(), nullable=False) for name in ("file_id", "line_number")]
+        + [pa.field(name, pa.string()) for name in texts]
+    )
+
+
+def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
+    """Return one row for every record of ``block``, in its order.
+
+    A record that is no row has its whole text in ``raw_line`` and null in the contract's columns.
+    """
+    faults = {index: Fault("quote", detail) for index, detail in block.faults.items()}
+    faults |= _find_wrong_bytes(block, faults)
+    values, readable = _parse(block, layout, faults)
+    for index in _repeated_headers(values, layout):
+        faults[int(readable[index])] = REPEATED_HEADER
+    contract_values = {
+        name: values[place]
+        for name, place in layout.match.positions.items()
+        if name in layout.columns
+    }
+    unnamed = unnamed_with_values(values, layout.match)
+    extra = additional_column(values, layout.match, unnamed)
+    if layout.rules is not None:
+        contract_values, unfit = layout.rules.apply(contract_values, len(readable))
+        for index, detail in unfit.items():
+            faults.setdefault(int(readable[index]), Fault("dialect", detail))
+    texts = [contract_values.get(name) for name in layout.columns] + [extra]
+    count = block.count
+    if faults:
+        order = _good_rows_in_order(count, readable, faults)
+        texts = [None if column is None else column.take(order) for column in texts]
+    empty = pa.nulls(count, pa.string())
+    columns = [
+        int_array(np.full(count, layout.file_id, dtype=np.int64)),
+        int_array(block.lines),
+        *(empty if column is None else column for column in texts),
+        *(_fault_columns(block, faults, layout.encoding) if faults else [empty] * 3),
+    ]
+    return BronzeRows(
+        table=pa.Table.from_arrays(columns, schema=bronze_schema(layout.columns)),
+        faults=faults,
+        unnamed=frozenset(layout.match.extras[place] for place in unnamed),
+    )
+
+
+def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[int, Fault]:
+    content = np.frombuffer(block.data, dtype=np.uint8)
+    if content.max() < FIRST_NON_ASCII:
+        return {}
+    try:
+        str(block.data, "utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return {}
+    places = np.flatnonzero(content >= FIRST_NON_ASCII)
+    faults = {}
+    for index in np.unique(np.searchsorted(block.starts, places, side="right") - 1).tolist():
+        try:
+            block.text(index).decode("utf-8")
+        except UnicodeDecodeError as error:
+            if index not in known:
+                faults[index] = Fault(
+                    "encoding",
+                    f"encoding: byte {error.start + 1} of the row is no character in the file's"
+                    " encoding",
+                )
+    return faults
+
+
+def _parse(
+    block: RecordBlock, layout: RowLayout, faults: dict[int, Fault]
+) -> tuple[list[pa.Array], np.ndarray]:
+    """Parse the records without a fault; note those with too many or too few values in ``faults``.
+
+    Returns the values, one array for each header, and the record's index for each row of them.
+    """
+    width = len(layout.headers)
+    candidates = _all_but(faults, block.count)
+    miscounted: list[tuple[int, int]] = []
+
+    def note(row: csv.InvalidRow) -> str:
+        miscounted.append((row.number, row.actual_columns))
+        return "skip"
+
+    empty = pa.nulls(0, pa.string())
+    if not len(candidates):
+        return [empty] * width, candidates
+    names = [str(position) for position in range(width)]
+    content = _without(block, faults)
+    table = csv.read_csv(
+        pa.py_buffer(content),
+        read_options=csv.ReadOptions(
+            use_threads=False, block_size=len(content) + 1, column_names=names
+        ),
+        parse_options=csv.ParseOptions(
+            delimiter=layout.dialect.delimiter.decode(),
+            quote_char=layout.dialect.quote.decode() or False,
+            newlines_in_values=True,
+            invalid_row_handler=note,
+        ),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=False,
+            check_utf8=False,
+        ),
+    )
+    for number, found in miscounted:
+        faults[int(candidates[number - 1])] = _miscount(width, found)
+    rows = _all_but(faults, block.count) if miscounted else candidates
+    if len(rows) != table.num_rows:
+        raise FileSetAside(
+            Reason(
+                "reader",
+                f"the file is read in two ways near line {block.lines[0]}. Expected: {len(rows)}"
+                f" rows. Found: {table.num_rows}. Report this file; nothing of it was loaded.",
+            )
+        )
+    return [column.chunk(0) if len(rows) else empty for column in table.columns], rows
+
+
+def _all_but(dropped: Collection[int], count: int) -> np.ndarray:
+    """Return the numbers below ``count`` that are not in ``dropped``."""
+    if not dropped:
+        return np.arange(count)
+    is_kept = np.ones(count, dtype=bool)
+    is_kept[list(dropped)] = False
+    return np.flatnonzero(is_kept)
+
+
+def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | memoryview:
+    """Return the block's text with every record of ``faults`` turned into blank lines.
+
+    The parser drops a byte order mark that begins a block, so a blank line goes before it.
+    """
+    content = block.data
+    if faults or len(block.blanked[0]):
+        indexes = list(faults)
+        border = np.zeros(len(content) + 1, dtype=np.int8)
+        border[np.concatenate((block.starts[indexes], block.blanked[0]))] = 1
+        border[np.concatenate((block.ends[indexes], block.blanked[1]))] = -1
+        is_dropped = np.cumsum(border[:-1], dtype=np.int8).astype(bool)
+        array = np.frombuffer(content, dtype=np.uint8).copy()
+        array[is_dropped] = NEW_LINE
+        content = array.tobytes()
+    return b"\n" + content if content[:3] == codecs.BOM_UTF8 else content
+
+
+def _repeated_headers(values: Sequence[pa.Array], layout: RowLayout) -> list[int]:
+    first = layout.headers[0]
+    is_first = pc.or_(
+        pc.equal(values[0], text_scalar(first)), pc.equal(values[0], text_scalar("\ufeff" + first))
+    )
+    return [
+        index
+        for index in pc.indices_nonzero(is_first).to_pylist()
+        if all(
+            column[index].as_py().removeprefix("\ufeff") == header
+            for column, header in zip(values, layout.headers, strict=True)
+        )
+    ]
+
+
+def _good_rows_in_order(count: int, readable: np.ndarray, faults: Mapping[int, Fault]) -> pa.Array:
+    """Return, for each record, its row among the parsed ones, and null for a fault."""
+    order = np.zeros(count, dtype=np.int64)
+    order[readable] = np.arange(len(readable))
+    is_fault = np.zeros(count, dtype=bool)
+    is_fault[list(faults)] = True
+    return pa.array(order, mask=is_fault)
+
+
+def _fault_columns(
+    block: RecordBlock, faults: Mapping[int, Fault], encoding: str
+) -> list[pa.Array]:
+    """Return the columns row_fault, row_fault_detail and raw_line, null where the row is good."""
+    count = block.count
+    kinds = {fault: number for number, fault in enumerate(dict.fromkeys(faults.values()))}
+    indexes = np.fromiter(faults, np.int64, len(faults))
+    is_null = np.ones(count, dtype=bool)
+    is_null[indexes] = False
+    kind, place = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    kind[indexes] = [kinds[fault] for fault in faults.values()]
+    place[indexes] = np.arange(len(faults))
+    texts = [
+        shown_text(bytes(block.data[start:end]), encoding)
+        for start, end in zip(
+            block.starts[indexes].tolist(), block.ends[indexes].tolist(), strict=True
+        )
+    ]
+    return [
+        pa.array([fault.code for fault in kinds], pa.string()).take(pa.array(kind, mask=is_null)),
+        pa.array([fault.detail for fault in kinds], pa.string()).take(pa.array(kind, mask=is_null)),
+        pa.array(texts, pa.string()).take(pa.array(place, mask=is_null)),
+    ]
+
+
+@cache
+def _miscount(expected: int, found: int) -> Fault:
+    return Fault("column_count", f"column count: expected {expected} values, found {found}")

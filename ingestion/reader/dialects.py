@@ -1,0 +1,216 @@
+"""Recognise what a file is when it is not the contract's CSV, and write the profile that fits it.
+
+What is certain enough to name is named, with how sure; nothing here changes how a file is read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ingestion.reader.headers import match_header, shown
+from ingestion.reader.verdicts import Reason
+
+if TYPE_CHECKING:
+    from ingestion.config.profiles import FileProfile
+    from ingestion.reader.contract import Contract
+    from ingestion.reader.header_line import HeaderLine
+
+DELIMITERS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma", ":": "colon"}
+DATA_VALUE = re.compile(r"[+-]?[0-9][0-9.,:/ T-]*")
+HEADER_SEARCH_LINES = 30
+WIDE_ENCODING_SHARE = 0.2
+HEAD_BYTES = 64 * 1024
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8"),
+)
+TOLD_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+HARMLESS_PAIRS = (("ascii", "utf-8"), ("utf-16", "utf-16-le"))
+BINARY_KINDS = (
+    (b"PK\x03\x04", "a zip archive or an Excel workbook (.xlsx)"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"),
+    (b"%PDF", "a PDF document"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x1f\x8b", "gzip inside gzip"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"ORC\n", "an ORC file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"SQLite format 3\x00", "a SQLite database"),
+)
+
+
+def binary_kind(head: bytes) -> Reason | None:
+    """Return the reason against a file that begins as another format does, or None."""
+    for magic, kind in BINARY_KINDS:
+        if head.startswith(magic):
+            return _not_csv(kind)
+    return None
+
+
+def text_kind(head: bytes) -> Reason | None:
+    """Return the reason against a text that is HTML, XML or JSON, or None; ask it of no CSV."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if re.match(rb"<!doctype html|<html|<head|<body", text):
+        return _not_csv("an HTML page")
+    if re.match(rb"<\?xml|<[a-z][a-z0-9:]*[\s>/]", text):
+        return _not_csv("an XML document")
+    if re.match(rb'\{\s*["}]|\[\s*[\[{"\]]', text):
+        return _not_csv("a JSON document")
+    return None
+
+
+def _not_csv(kind: str) -> Reason:
+    return Reason(
+        "not_csv",
+        f"not a CSV file. Expected: text with one line for each sale. Found: {kind}."
+        " Export the sales as CSV and send that.",
+    )
+
+
+def wrong_encoding(head: bytes, key: str, encoding: str | None) -> Reason | None:
+    """Return the reason against a file whose bytes show another encoding than ``encoding``.
+
+    ``encoding`` is the profile's; None stands for the contract's UTF-8.
+    """
+    expected = codecs.lookup(encoding or "utf-8").name
+    found, proof = _shown_encoding(head)
+    is_wide = expected.startswith(("utf-16", "utf-32"))
+    if found is None:
+        if is_wide and head and b"\0" not in head:
+            found, proof = "an encoding of one byte for each letter", "there are no zero bytes"
+        else:
+            return None
+    elif expected.startswith(found) or (expected, found) in HARMLESS_PAIRS:
+        return None
+    expectation = f"{encoding}, as the file profile says" if encoding else "UTF-8"
+    message = f"encoding: the file is not in the encoding expected. Expected: {expectation}."
+    message += f" Found: {found} ({proof})."
+    if found in TOLD_ENCODINGS:
+        options = {"encoding": found}
+        delimiter = _delimiter_of(head.decode(found, "replace"))
+        if delimiter != ",":
+            options["delimiter"] = delimiter
+        message += f" Send it as UTF-8, or paste this file profile:\n{profile_text(key, options)}"
+    else:
+        message += " Correct the profile's encoding."
+    return Reason("encoding", message)
+
+
+def _shown_encoding(head: bytes) -> tuple[str | None, str]:
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return encoding, "certain: it begins with that byte order mark"
+    even, odd = head[0::2], head[1::2]
+    if not odd:
+        return None, ""
+    share = max(even.count(0) / len(even), odd.count(0) / len(odd))
+    if share < WIDE_ENCODING_SHARE or min(even.count(0), odd.count(0)) > len(odd) * 0.05:
+        return None, ""
+    encoding = "utf-16-le" if odd.count(0) > even.count(0) else "utf-16-be"
+    return encoding, f"almost certain: {share:.0%} of every second byte is zero"
+
+
+def _delimiter_of(text: str) -> str:
+    first = next((line for line in text.lstrip("\ufeff").splitlines() if line.strip()), "")
+    return max(DELIMITERS, key=lambda mark: (first.count(mark), mark == ","))
+
+
+def explain_header(
+    header: HeaderLine,
+    key: str,
+    contract: Contract,
+    profile: FileProfile | None,
+    supplied: Collection[str],
+) -> Reason | None:
+    """Return the reason against a header that has its columns in another dialect, if it shows.
+
+    Tried are the usual delimiters and the first lines of the file; the profile to paste is part of
+    the message.
+    """
+    delimiter = profile.delimiter if profile else ","
+    lines = header.head.splitlines()[:HEADER_SEARCH_LINES]
+    missing = [column.name for column in contract.columns if column.required]
+    for number, line in enumerate(lines):
+        for mark, name in DELIMITERS.items():
+            values = _values(line, mark)
+            match = match_header(values, contract, profile.aliases if profile else {}, supplied)
+            if match.reasons or len(values) < 2 or (number == 0 and mark == delimiter):
+                continue
+            options: dict[str, object] = {}
+            found = []
+            if number:
+                options["skip_lines"] = header.line - 1 + number
+                found.append(
+                    f"the header in line {header.line + number}, below '{shown(lines[0])}'"
+                )
+            if mark != delimiter:
+                options["delimiter"] = mark
+                found.append(f"columns parted by a {name}")
+            return _other_dialect(
+                missing, f"{' and '.join(found)} (certain: all the columns are there)", key, options
+            )
+    first = lines[0] if lines else ""
+    mark = _delimiter_of(first)
+    if mark not in (delimiter, ":") and first.count(mark) > first.count(delimiter):
+        found_here = f"a header that seems to be parted by a {DELIMITERS[mark]} (probable:"
+        found_here += f" {first.count(mark)} of them), with other names than the contract's"
+        return _other_dialect(missing, found_here, key, {"delimiter": mark})
+    values = [value for value in _values(first, delimiter) if value.strip()]
+    data = sum(DATA_VALUE.fullmatch(value.strip()) is not None for value in values)
+    if len(values) > 1 and data * 2 >= len(values):
+        return Reason(
+            "missing_column",
+            f"missing columns: {', '.join(missing)}. Expected: a header line with them above the"
+            f" rows. Found: a row, as {data} of the {len(values)} values in line {header.line} are"
+            " numbers or dates. Send the file with its header line.",
+        )
+    return None
+
+
+def _other_dialect(
+    missing: Sequence[str], found: str, key: str, options: Mapping[str, object]
+) -> Reason:
+    return Reason(
+        "dialect",
+        f"missing columns: {', '.join(missing)}. Expected: a comma-separated header with them in"
+        f" the first line. Found: {found}. Send the file in the contract's form, or paste this file"
+        f" profile into pipeline.toml:\n{profile_text(key, options)}",
+    )
+
+
+def _values(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def profile_text(key: str, options: Mapping[str, object]) -> str:
+    """Return the lines of pipeline.toml for a profile of files named like ``key``."""
+    pattern = re.sub(r"\d[\d_.T:-]*(?=\D|$)", "*", key.replace("[", "[[]"))
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"\.\w+$", "", re.sub(r"\d[\d_-]*", "", key)))
+    lines = ["[[profiles]]", f"name = {_toml(stem.strip('-') or 'sender')}"]
+    lines.append(f"pattern = {_toml(pattern)}")
+    lines += [f"{name} = {_toml(value)}" for name, value in options.items()]
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,254 @@
+"""Check one downloaded sales file and write its rows as bronze Parquet, or say why not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.config.profiles import constants_for
+from ingestion.reader.bronze_file import BronzeFile
+from ingestion.reader.bronze_rows import BronzeRows, RowLayout, bronze_schema, read_rows
+from ingestion.reader.csv_blocks import BLOCK_BYTES, RecordBlock, record_blocks
+from ingestion.reader.csv_quotes import Dialect, raw_values
+from ingestion.reader.dialects import (
+    HEAD_BYTES,
+    binary_kind,
+    explain_header,
+    text_kind,
+    wrong_encoding,
+)
+from ingestion.reader.file_content import (
+    CHUNK_BYTES,
+    ContentHash,
+    decode_chunks,
+    read_chunks,
+    shown_text,
+)
+from ingestion.reader.header_line import HeaderLine, read_header_line
+from ingestion.reader.headers import HeaderMatch, match_header
+from ingestion.reader.masking import masked, personal_positions
+from ingestion.reader.profile_values import value_rules
+from ingestion.reader.value_hints import encoding_hint, value_hints
+from ingestion.reader.verdicts import BadRow, FileReport, FileSetAside, Reason
+
+if TYPE_CHECKING:
+    from ingestion.config.profiles import FileProfile
+    from ingestion.reader.contract import Contract
+
+SHOWN_BAD_ROWS = 10
+HOPELESS_ROWS = 100_000
+
+
+@dataclass
+class _Tally:
+    """What was seen in a file so far."""
+
+    rows_read: int = 0
+    rows_faulty: int = 0
+    rows_wrong_bytes: int = 0
+    extra_columns: tuple[str, ...] = ()
+    bad_rows: list[BadRow] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+
+
+def check_file(
+    path: Path,
+    *,
+    key: str,
+    file_id: int,
+    contract: Contract,
+    profile: FileProfile | None,
+    destination: Path,
+    chunk_bytes: int = BLOCK_BYTES,
+) -> FileReport:
+    """Read the file at ``path`` strictly and write its rows to ``destination`` if it holds good.
+
+    ``key`` is the object's key below the inbox; about ``chunk_bytes`` (at least 64) are checked at
+    once. Whatever the content, the answer is a report; an accepted file has its rows, good and
+    faulty, at ``destination`` in one step, and a file set aside leaves nothing there. Raises
+    OSError where the disk fails.
+    """
+    content_hash = ContentHash()
+    chunks = read_chunks(path, content_hash, min(chunk_bytes, CHUNK_BYTES))
+    tally = _Tally()
+    reasons: tuple[Reason, ...] = ()
+    try:
+        _read_file(chunks, chunk_bytes, key, file_id, contract, profile, destination, tally)
+    except FileSetAside as verdict:
+        reasons = verdict.reasons
+        _read_to_end(chunks)
+    return FileReport(
+        accepted=not reasons,
+        reasons=reasons,
+        rows_read=tally.rows_read,
+        rows_faulty=tally.rows_faulty,
+        extra_columns=tally.extra_columns,
+        content_sha256=content_hash.hexdigest(),
+        first_bad_rows=tuple(tally.bad_rows),
+        hints=tuple(tally.hints),
+    )
+
+
+def _read_file(
+    chunks: Iterator[bytes],
+    block_bytes: int,
+    key: str,
+    file_id: int,
+    contract: Contract,
+    profile: FileProfile | None,
+    destination: Path,
+    tally: _Tally,
+) -> None:
+    head = next(chunks, b"")
+    _check_head(head, key, profile)
+    encoding = profile.encoding if profile else "utf-8"
+    dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
+    text = _without_nul(decode_chunks(chain([head], chunks), encoding))
+    header = read_header_line(text, dialect, encoding, profile.skip_lines if profile else 0)
+    constants = constants_for(key, profile) if profile else {}
+    supplied = {*constants, *profile.derived} if profile else set()
+    match = _match(header, key, contract, profile, supplied)
+    tally.extra_columns = tuple(
+        name for place, name in match.extras.items() if place not in match.unnamed
+    )
+    layout = RowLayout(
+        file_id=file_id,
+        dialect=dialect,
+        encoding=encoding,
+        headers=header.values,
+        columns=tuple(column.name for column in contract.columns),
+        match=match,
+        rules=value_rules(profile, constants, contract, set(match.positions)) if profile else None,
+    )
+    blocks = record_blocks(
+        chain([header.rest], text), dialect, len(header.values), header.next_line, block_bytes
+    )
+    with BronzeFile(destination, bronze_schema(layout.columns)) as file:
+        for block in blocks:
+            rows = read_rows(block, layout)
+            if profile is None and not tally.rows_read:
+                tally.hints += value_hints(rows.table, contract, key)
+            _count(block, rows, layout, contract, tally)
+            _check_faults(rows, tally)
+            _check_last_line(block, rows, layout)
+            file.write(rows.table)
+        file.finish()
+    if tally.rows_wrong_bytes and profile is None:
+        tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read, key))
+
+
+def _check_head(head: bytes, key: str, profile: FileProfile | None) -> None:
+    start = head[:HEAD_BYTES]
+    reason = binary_kind(start) or wrong_encoding(start, key, profile.encoding if profile else None)
+    if reason is not None:
+        raise FileSetAside(reason)
+
+
+def _match(
+    header: HeaderLine,
+    key: str,
+    contract: Contract,
+    profile: FileProfile | None,
+    supplied: Collection[str],
+) -> HeaderMatch:
+    """Match the header, or say in the best words why it has not what the contract wants."""
+    aliases = profile.aliases if profile else {}
+    match = match_header(header.values, contract, aliases, supplied)
+    if any(reason.code == "missing_column" for reason in match.reasons):
+        other_kind = text_kind(header.head.encode("utf-8"))
+        if other_kind is not None:
+            raise FileSetAside(other_kind)
+        dialect = explain_header(header, key, contract, profile, supplied)
+        if dialect is not None:
+            raise FileSetAside(dialect)
+    if match.reasons:
+        raise FileSetAside(*match.reasons)
+    return match
+
+
+def _count(
+    block: RecordBlock,
+    rows: BronzeRows,
+    layout: RowLayout,
+    contract: Contract,
+    tally: _Tally,
+) -> None:
+    tally.rows_read += block.count
+    tally.rows_faulty += len(rows.faults)
+    tally.rows_wrong_bytes += sum(fault.code == "encoding" for fault in rows.faults.values())
+    tally.extra_columns += tuple(sorted(rows.unnamed - set(tally.extra_columns)))
+    positions = layout.match.positions
+    personal = personal_positions(
+        layout.headers,
+        positions.values(),
+        {
+            positions[column.name]
+            for column in contract.columns
+            if column.personal and column.name in positions
+        },
+    )
+    for index in nsmallest(SHOWN_BAD_ROWS - len(tally.bad_rows), rows.faults):
+        raws = raw_values(block.text(index), layout.dialect)
+        values = [shown_text(raw, layout.encoding) for raw in raws]
+        text = masked(values, len(layout.headers), personal, layout.dialect.delimiter.decode())
+        tally.bad_rows.append(BadRow(int(block.lines[index]), rows.faults[index].detail, text))
+
+
+def _check_faults(rows: BronzeRows, tally: _Tally) -> None:
+    """Stop at a file of which nothing can be read, before it fills the disk with faults."""
+    if tally.rows_faulty == tally.rows_read >= HOPELESS_ROWS:
+        detail = next(iter(rows.faults.values())).detail
+        raise FileSetAside(
+            Reason(
+                "no_row",
+                f"no row can be read. Expected: rows that fit the header. Found: none among the"
+                f" first {tally.rows_read:,}; for instance {detail}. Correct the file and send it"
+                " again.",
+            )
+        )
+
+
+def _check_last_line(block: RecordBlock, rows: BronzeRows, layout: RowLayout) -> None:
+    last = block.count - 1
+    if not block.ends_unfinished or last not in rows.faults:
+        return
+    found = len(raw_values(block.text(last), layout.dialect))
+    if found < len(layout.headers):
+        raise FileSetAside(
+            Reason(
+                "truncated",
+                f"the file is truncated: its last line, {block.lines[last]}, stops in the middle."
+                f" Expected: {len(layout.headers)} values and a line break. Found: {found} values"
+                " and the end of the file. Send the whole file again.",
+            )
+        )
+
+
+def _without_nul(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass ``chunks`` on; a NUL byte among them says that this is no text."""
+    passed = 0
+    for chunk in chunks:
+        place = chunk.find(b"\0")
+        if place >= 0:
+            raise FileSetAside(
+                Reason(
+                    "nul_bytes",
+                    f"the file has NUL bytes. Expected: text. Found: the first at byte"
+                    f" {passed + place + 1:,}. The file is damaged or no CSV; export it again and"
+                    " send that.",
+                )
+            )
+        passed += len(chunk)
+        yield chunk
+
+
+def _read_to_end(chunks: Iterator[bytes]) -> None:
+    """Read what is left of a file set aside, so that its hash is that of the whole content."""
+    with suppress(FileSetAside):
+        for _ in chunks:
+            pass

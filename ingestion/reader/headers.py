@@ -1,0 +1,158 @@
+"""Match a file's header with the columns of the contract."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingestion.reader.verdicts import Reason
+
+if TYPE_CHECKING:
+    from ingestion.reader.contract import Contract
+
+NEAREST_SIMILARITY = 0.6
+SHOWN_CHARACTERS = 60
+IGNORED_IN_NAMES = re.compile(r"[\s_\-\u2010-\u2015\u200b\ufeff]+")
+
+
+@dataclass(frozen=True)
+class HeaderMatch:
+    """Where each column of the contract stands in a row (0 = first value), and what else is there.
+
+    ``extras`` maps a position to the name that its values carry in ``additional_column``, ordered
+    by name; ``unnamed`` are the positions among them whose header is empty. With ``reasons`` the
+    file cannot be read by this contract.
+    """
+
+    positions: Mapping[str, int]
+    extras: Mapping[int, str]
+    unnamed: frozenset[int]
+    reasons: tuple[Reason, ...]
+
+
+def normalised(name: str) -> str:
+    """Return what two spellings of one name share, without case, space, hyphen and underscore.
+
+    >>> normalised(" Customer-ID ") == normalised("customer_id")
+    True
+    """
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return IGNORED_IN_NAMES.sub("", folded)
+
+
+def match_header(
+    headers: Sequence[str],
+    contract: Contract,
+    aliases: Mapping[str, str] | None = None,
+    supplied: Collection[str] = (),
+) -> HeaderMatch:
+    """Match ``headers``, the texts of the header line, with the contract's columns.
+
+    A column is found by its name, then by an alias of the contract, then by one of ``aliases``
+    (a sender's header to a column). ``supplied`` are columns that a profile fills in by itself;
+    it is no reason that they are missing.
+    """
+    known = {normalised(header): column for header, column in (aliases or {}).items()}
+    for column in contract.columns:
+        known |= {normalised(alias): column.name for alias in column.aliases}
+    known |= {normalised(column.name): column.name for column in contract.columns}
+
+    claims: dict[str, list[int]] = {}
+    others: list[int] = []
+    for position, header in enumerate(headers):
+        name = known.get(normalised(header)) if header.strip() else None
+        if name is None:
+            others.append(position)
+        else:
+            claims.setdefault(name, []).append(position)
+    reasons = [_duplicate(name, found, headers) for name, found in claims.items() if len(found) > 1]
+    missing = [
+        column.name
+        for column in contract.columns
+        if column.required and column.name not in claims and column.name not in supplied
+    ]
+    if missing:
+        unmatched = [headers[position].strip() for position in others if headers[position].strip()]
+        reasons.append(_missing(missing, unmatched, headers, contract))
+    extras = _extra_names(headers, others)
+    return HeaderMatch(
+        positions={name: found[0] for name, found in claims.items()},
+        extras=dict(sorted(extras.items(), key=lambda item: item[1])),
+        unnamed=frozenset(position for position in others if not headers[position].strip()),
+        reasons=tuple(reasons),
+    )
+
+
+def _extra_names(headers: Sequence[str], positions: Sequence[int]) -> dict[int, str]:
+    """Name the extra columns by their own text; a second one of a name gets a number after it."""
+    named = [headers[position].strip() for position in positions]
+    taken = Counter(name for name in named if name)
+    names: dict[int, str] = {}
+    for position, name in zip(positions, named, strict=True):
+        wanted = name or f"column_{position + 1}"
+        given, number = wanted, 1
+        while given in names.values() or ((number > 1 or not name) and given in taken):
+            number += 1
+            given = f"{wanted}_{number}"
+        names[position] = given
+    return names
+
+
+def _duplicate(name: str, positions: Sequence[int], headers: Sequence[str]) -> Reason:
+    found = ", ".join(f"'{shown(headers[place])}' (column {place + 1})" for place in positions)
+    return Reason(
+        "duplicate_column",
+        f"duplicate column: {len(positions)} headers stand for {name}. Expected: one."
+        f" Found: {found}. Send the file with one of them, or rename the other.",
+    )
+
+
+def _missing(
+    missing: Sequence[str], unmatched: Sequence[str], headers: Sequence[str], contract: Contract
+) -> Reason:
+    plural = "s" if len(missing) > 1 else ""
+    known = [column.name for column in contract.columns]
+    parts = [
+        f"missing column{plural}: {', '.join(missing)}. Expected: {', '.join(known)}."
+        f" Found: {', '.join(shown(header.strip()) for header in headers[:40]) or 'no header'}."
+    ]
+    suggestions = []
+    for name in missing:
+        nearest = _nearest(name, unmatched)
+        if nearest is not None:
+            column = next(column for column in contract.columns if column.name == name)
+            names = json.dumps([*column.aliases, nearest], ensure_ascii=False)
+            suggestions.append(
+                f"The nearest header to {name} is '{shown(nearest)}'; if it means the same, paste"
+                f" into config.meta of {name} in {contract.path.name}:  aliases: {names}"
+            )
+    parts.extend(
+        suggestions or ["Send the file with these columns, or give the sender a file profile."]
+    )
+    return Reason("missing_column", " ".join(parts))
+
+
+def _nearest(name: str, headers: Sequence[str]) -> str | None:
+    """Return the header most like ``name``, by letters or by shared words, if any is like it."""
+    words = set(re.findall(r"[a-z0-9]+", name))
+
+    def similarity(header: str) -> float:
+        letters = difflib.SequenceMatcher(None, normalised(name), normalised(header)).ratio()
+        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header)
+        shared = words & set(re.findall(r"[a-z0-9]+", spaced.casefold()))
+        return max(letters, NEAREST_SIMILARITY if shared - {"id"} else 0.0)
+
+    best = max(headers, key=similarity, default=None)
+    return best if best is not None and similarity(best) >= NEAREST_SIMILARITY else None
+
+
+def shown(text: str) -> str:
+    """Return ``text`` as a message may show it: one line, no control characters, not too long."""
+    plain = "".join(letter if letter.isprintable() else "�" for letter in text)
+    return plain if len(plain) <= SHOWN_CHARACTERS else plain[: SHOWN_CHARACTERS - 1] + "…"

@@ -1,0 +1,194 @@
+"""Rewrite the values of a sender's dialect as the contract's own: plain decimals and yyyy-MM-dd.
+
+Only a value that fits the profile's form as a whole is rewritten. One that does not stays as it is,
+for the row rules to set aside; where it would then pass for another value of the contract, the row
+is a fault of its own. All arithmetic is exact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from ingestion.config.profiles import FileProfile
+    from ingestion.reader.contract import Contract, ContractColumn
+
+PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+PLAIN_DATE_FORMAT = "%Y-%m-%d"
+BLANKS = " \u00a0\u202f"
+EXACT = Context(prec=76)
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A value as the contract writes it; ``misfit`` where it would be taken for what it is not."""
+
+    value: str
+    misfit: bool = False
+
+
+@dataclass(frozen=True)
+class ValueRules:
+    """How the values of one file are rewritten: per column, then constants, then derived ones."""
+
+    rewrites: Mapping[str, Callable[[str], Rewritten]]
+    constants: Mapping[str, str]
+    derived: Mapping[str, tuple[str, int]]
+
+    def apply(
+        self, values: Mapping[str, pa.Array], count: int
+    ) -> tuple[dict[str, pa.Array], dict[int, str]]:
+        """Return the values, column to array of ``count`` texts, rewritten and made complete.
+
+        The second result says which rows hold a value of another form than the profile's.
+        """
+        result = dict(values)
+        misfits: dict[int, str] = {}
+        for name, rewrite in self.rewrites.items():
+            if name in result:
+                result[name], rows = _rewrite(result[name], rewrite)
+                for row, text in rows.items():
+                    misfits.setdefault(
+                        row, f"dialect: {name} '{text[:40]}' is not in the form of the file profile"
+                    )
+        for name, text in self.constants.items():
+            result[name] = pa.repeat(pa.scalar(text, pa.string()), count)
+        for name, (formula, scale) in self.derived.items():
+            result[name] = _derive(formula, scale, result, count)
+        return result, misfits
+
+
+def value_rules(
+    profile: FileProfile, constants: Mapping[str, str], contract: Contract, found: set[str]
+) -> ValueRules | None:
+    """Return the rules of ``profile`` for a file whose header has the columns ``found``.
+
+    A column in the file is never replaced by a constant or a derived value. None: nothing to do.
+    """
+    rewrites: dict[str, Callable[[str], Rewritten]] = {}
+    has_own_numbers = (
+        profile.decimal_mark != "." or profile.thousands_mark or profile.currency_signs
+    )
+    for column in contract.columns:
+        if column.data_type == "date" and profile.date_format != PLAIN_DATE_FORMAT:
+            rewrites[column.name] = date_rewrite(profile.date_format)
+        elif column.data_type.startswith(("decimal", "int", "bigint")) and has_own_numbers:
+            rewrites[column.name] = number_rewrite(
+                profile.decimal_mark, profile.thousands_mark, profile.currency_signs
+            )
+    missing = {column.name: column for column in contract.columns if column.name not in found}
+    derived = {
+        name: (formula, _scale(missing[name]))
+        for name, formula in profile.derived.items()
+        if name in missing and name not in constants
+    }
+    filled = {name: text for name, text in constants.items() if name in missing}
+    if not (rewrites or filled or derived):
+        return None
+    return ValueRules(rewrites, filled, derived)
+
+
+def number_rewrite(
+    decimal_mark: str, thousands_mark: str, currency_signs: tuple[str, ...]
+) -> Callable[[str], Rewritten]:
+    """Return a function that writes a number of this form plainly, ``€ 1.234,50`` as 1234.50."""
+    signs = sorted(currency_signs, key=len, reverse=True)
+    sign = f"(?:{'|'.join(re.escape(text) for text in signs)})" if signs else "(?:(?!))"
+    mark, point = re.escape(thousands_mark), re.escape(decimal_mark)
+    whole = r"[0-9]+"
+    if thousands_mark:
+        by_thousand = rf"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+"
+        by_lakh = rf"[0-9]{{1,2}}(?:{mark}[0-9]{{2}})+{mark}[0-9]{{3}}"
+        whole = f"(?:{by_thousand}|{by_lakh}|[0-9]+)"
+    blank = f"[{BLANKS}]*"
+    form = re.compile(
+        rf"{blank}(?P<minus>[+-]?){blank}(?:{sign}{blank})?(?P<inner>-?)"
+        rf"(?P<whole>{whole})(?:{point}(?P<fraction>[0-9]+))?{blank}(?:{sign})?{blank}"
+    )
+
+    def rewrite(text: str) -> Rewritten:
+        match = form.fullmatch(text)
+        if match is None or (match["minus"] and match["inner"]):
+            return Rewritten(text, misfit=PLAIN_NUMBER.fullmatch(text.strip()) is not None)
+        minus = "-" if "-" in (match["minus"], match["inner"]) else ""
+        whole_part = (
+            match["whole"].replace(thousands_mark, "") if thousands_mark else match["whole"]
+        )
+        return Rewritten(
+            minus + whole_part + ("." + match["fraction"] if match["fraction"] else "")
+        )
+
+    return rewrite
+
+
+def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
+    """Return a function that writes a day of ``date_format`` (strptime) as yyyy-MM-dd.
+
+    A value that has the contract's form is taken as it stands only where the profile's form could
+    not be meant.
+    """
+    year_first = date_format.startswith("%Y")
+
+    def rewrite(text: str) -> Rewritten:
+        try:
+            return Rewritten(datetime.strptime(text.strip(), date_format).date().isoformat())
+        except ValueError:
+            looks_plain = PLAIN_DATE.fullmatch(text.strip()) is not None
+            return Rewritten(text, misfit=looks_plain and year_first)
+
+    return rewrite
+
+
+def _rewrite(
+    values: pa.Array, rewrite: Callable[[str], Rewritten]
+) -> tuple[pa.Array, dict[int, str]]:
+    """Rewrite every distinct value once."""
+    encoded = values.dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    results = [rewrite(text) for text in texts]
+    rewritten = pa.array([result.value for result in results], pa.string()).take(encoded.indices)
+    misfits = {number: texts[number] for number, result in enumerate(results) if result.misfit}
+    if not misfits:
+        return rewritten, {}
+    rows = enumerate(encoded.indices.to_pylist())
+    return rewritten, {row: misfits[number] for row, number in rows if number in misfits}
+
+
+def _derive(formula: str, scale: int, values: Mapping[str, pa.Array], count: int) -> pa.Array:
+    """Return what ``formula`` gives, rounded half up to ``scale``; empty where it gives nothing."""
+    operator = "*" if "*" in formula else "/"
+    operands = [values.get(name) for name in formula.split(operator)]
+    if any(operand is None for operand in operands):
+        return pa.repeat(pa.scalar("", pa.string()), count)
+    left, right = (operand.to_pylist() for operand in operands if operand is not None)
+    known: dict[tuple[str, str], str] = {}
+    for pair in zip(left, right, strict=True):
+        if pair not in known:
+            known[pair] = _calculate(pair[0], operator, pair[1], scale)
+    return pa.array([known[pair] for pair in zip(left, right, strict=True)], pa.string())
+
+
+def _calculate(left: str, operator: str, right: str, scale: int) -> str:
+    if not (PLAIN_NUMBER.fullmatch(left) and PLAIN_NUMBER.fullmatch(right)):
+        return ""
+    first, second = Decimal(left), Decimal(right)
+    if operator == "/" and not second:
+        return ""
+    exact = EXACT.multiply(first, second) if operator == "*" else EXACT.divide(first, second)
+    unit = Decimal(1).scaleb(-scale)
+    if exact.adjusted() + scale > EXACT.prec - 2:
+        return ""
+    return format(exact.quantize(unit, rounding=ROUND_HALF_UP, context=EXACT), "f")
+
+
+def _scale(column: ContractColumn) -> int:
+    match = re.fullmatch(r"decimal\(\d+,(\d+)\)", column.data_type)
+    return int(match[1]) if match else 0

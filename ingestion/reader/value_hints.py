@@ -1,0 +1,136 @@
+"""Say where the values of a file plainly are of another dialect, and which profile would read them.
+
+A hint sets nothing aside and changes nothing: the rows are judged by the contract as they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import islice, product
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from ingestion.reader.dialects import profile_text
+from ingestion.reader.headers import shown
+from ingestion.reader.profile_values import PLAIN_DATE, PLAIN_NUMBER, date_rewrite, number_rewrite
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ingestion.reader.contract import Contract
+
+SIGN = re.compile(r"^[^\d\s.,'+-]{1,4}\s*(?=[\d+-])|(?<=\d)\s*[^\d\s.,'+-]{1,4}$")
+SAMPLE_ROWS = 500
+FEWEST_VALUES = 3
+NEARLY_EVERY = 0.9
+NOTABLE = 0.1
+DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y")
+DATE_FORMATS = (
+    *(
+        days.format(sign) + time
+        for days, sign, time in product(DAYS, "/-.", ("", " %H:%M", " %H:%M:%S"))
+    ),
+    *("%Y%m%d", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y"),
+    *("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"),
+)
+NUMBER_FORMS = (
+    (".", ","),
+    (",", ""),
+    (",", "."),
+    (",", " "),
+    (",", "\u00a0"),
+    (".", " "),
+    (".", "\u00a0"),
+    (".", "'"),
+)
+
+
+def value_hints(rows: pa.Table, contract: Contract, key: str) -> list[str]:
+    """Return what the first rows show about the file's dates and amounts, with profiles to paste.
+
+    ``rows`` are rows of raw.sales; those with a fault are left out.
+    """
+    sample = rows.filter(pc.is_null(rows["row_fault"])).slice(0, SAMPLE_ROWS)
+    hints = []
+    for kind, describe in (("date", _date_hint), ("decimal", _number_hint)):
+        columns = [column.name for column in contract.columns if column.data_type.startswith(kind)]
+        for name in columns:
+            texts = [text.strip() for text in sample[name].to_pylist() if text and text.strip()]
+            hint = describe(name, texts, key) if len(texts) >= FEWEST_VALUES else None
+            if hint is not None:
+                hints.append(hint)
+                break
+    return hints
+
+
+def encoding_hint(wrong: int, rows: int, key: str) -> str:
+    """Return the hint for a file of which ``wrong`` rows are not UTF-8."""
+    return (
+        f"{wrong:,} of {rows:,} rows have bytes that are not UTF-8. The likeliest encoding of such"
+        " files is cp1252 (Windows, Western Europe); ask the sender, and if so paste this file"
+        f" profile:\n{profile_text(key, {'encoding': 'cp1252'})}"
+    )
+
+
+def _date_hint(name: str, texts: Sequence[str], key: str) -> str | None:
+    others = [text for text in texts if not PLAIN_DATE.fullmatch(text)]
+    if len(others) < NEARLY_EVERY * len(texts):
+        return None
+    distinct = list(islice(dict.fromkeys(others), 100))
+    fits = {}
+    for date_format in DATE_FORMATS:
+        rewrite = date_rewrite(date_format)
+        count = sum(PLAIN_DATE.fullmatch(rewrite(text).value) is not None for text in distinct)
+        if count >= NEARLY_EVERY * len(distinct):
+            fits[date_format] = count
+    best = [date_format for date_format, count in fits.items() if count == max(fits.values())]
+    if not best:
+        return None
+    seen = f"{name} is not in the contract's form: {len(others)} of the first {len(texts)} values"
+    seen += f" are like '{shown(distinct[0])}'."
+    if len(best) > 1:
+        choices = " or ".join(best)
+        return (
+            f"{seen} They can be read as {choices}: which one is it? Ask the sender; nothing in the"
+            " file tells. Then paste this file profile with the right one:\n"
+            f"{profile_text(key, {'date_format': best[0]})}"
+        )
+    sure = f"{fits[best[0]]} of {len(distinct)} different values fit {best[0]} and no other form"
+    profile = profile_text(key, {"date_format": best[0]})
+    return f"{seen} Sure: {sure}. Paste this file profile:\n{profile}"
+
+
+def _number_hint(name: str, texts: Sequence[str], key: str) -> str | None:
+    others = [text for text in texts if not PLAIN_NUMBER.fullmatch(text)]
+    if len(others) < NOTABLE * len(texts):
+        return None
+    signs = sorted({match[0].strip() for text in others for match in SIGN.finditer(text)})
+    fits = []
+    for decimal_mark, thousands_mark in NUMBER_FORMS:
+        rewrite = number_rewrite(decimal_mark, thousands_mark, tuple(signs))
+        count = sum(PLAIN_NUMBER.fullmatch(rewrite(text).value) is not None for text in texts)
+        misfits = sum(rewrite(text).misfit for text in texts)
+        if count - misfits >= NEARLY_EVERY * len(texts):
+            fits.append((decimal_mark, thousands_mark))
+    if not fits:
+        return None
+    meanings = {
+        tuple(number_rewrite(*form, tuple(signs))(text).value for text in texts) for form in fits
+    }
+    options: dict[str, object] = {"decimal_mark": fits[0][0], "thousands_mark": fits[0][1]}
+    if signs:
+        options["currency_signs"] = signs
+    seen = f"{name} is not in the contract's form: {len(others)} of the first {len(texts)} values"
+    seen += f" are like '{shown(others[0])}'."
+    if len(meanings) > 1:
+        return (
+            f"{seen} Their comma or point can be a decimal mark or a thousands mark: which one is"
+            " it? Ask the sender; nothing in the file tells. Then paste this file profile with the"
+            f" right marks:\n{profile_text(key, options)}"
+        )
+    return (
+        f"{seen} Sure: {NEARLY_EVERY:.0%} or more of them fit this file profile, and no other"
+        f" meaning of the marks does:\n{profile_text(key, options)}"
+    )

@@ -1,0 +1,1 @@
+"""The steps of a run and of a compaction, and what they hand to each other."""

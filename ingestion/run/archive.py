@@ -1,0 +1,91 @@
+"""Moves the objects of checked files out of the inbox: to the processed or the error prefix."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ingestion.database.staging_table import FileRow, FileStatus
+from ingestion.reader.verdicts import FileReport
+
+if TYPE_CHECKING:
+    from ingestion.s3.object_store import ObjectStore
+
+REASONS_SUFFIX = ".reasons.json"
+
+
+def target_key(row: FileRow, inbox: str, processed: str, error: str) -> str:
+    """Where the row's object belongs: the error prefix for 'E', else the processed prefix."""
+    relative = row.file_name.removeprefix(inbox)
+    return (error if row.status == FileStatus.ERROR else processed) + relative
+
+
+def reasons_json(row: FileRow, report: FileReport) -> bytes:
+    """The small JSON beside an object that was set aside."""
+    content = {
+        "file_name": row.file_name,
+        "file_id": row.id,
+        "etag": row.etag,
+        "sha256": row.sha256,
+        "size_bytes": row.size_bytes,
+        "reasons": [{"code": item.code, "message": item.message} for item in report.reasons],
+        "rows_read": report.rows_read,
+        "rows_faulty": report.rows_faulty,
+        "first_bad_rows": [
+            {"line_number": bad.line_number, "reason": bad.reason, "text": bad.text}
+            for bad in report.first_bad_rows
+        ],
+        "what_to_do": "Mend the file and send it again under the same name; nothing of it counts",
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+
+
+def move_all(
+    store: ObjectStore,
+    rows: Sequence[FileRow],
+    target: Callable[[FileRow], str],
+    threads: int,
+    progress: Callable[[int], None],
+) -> dict[int, str]:
+    """Moves each row's object out of the inbox and returns the rows' new locations.
+
+    An object that an interrupted run has moved already is found at its target. One that a sender
+    replaced meanwhile stays: its new version is taken by the next run. ``progress`` is called with
+    1 after each object, from several threads.
+    """
+
+    def move(row: FileRow) -> str | None:
+        location = _move(store, row, target(row))
+        progress(1)
+        return location
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        moved = pool.map(move, rows)
+        return {row.id: location for row, location in zip(rows, moved, strict=True) if location}
+
+
+def _move(store: ObjectStore, row: FileRow, target: str) -> str | None:
+    from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
+
+    info = ObjectInfo(row.file_name, row.etag, row.size_bytes)
+    try:
+        return store.location(store.move(info, target, row.sha256))
+    except (ObjectChanged, ObjectGone):
+        there = store.head(target)
+        same = there is not None and (there.etag, there.size) == (row.etag, row.size_bytes)
+        return store.location(target) if same else None
+
+
+def put_reasons(
+    store: ObjectStore, refused: Sequence[tuple[FileRow, FileReport, str]], threads: int
+) -> None:
+    """Writes the JSON beside each object that was set aside; the text is the object's key."""
+
+    def put(item: tuple[FileRow, FileReport, str]) -> None:
+        row, report, key = item
+        store.put_bytes(f"{key}{REASONS_SUFFIX}", reasons_json(row, report))
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(put, refused))

@@ -1,0 +1,180 @@
+"""The steps of a compaction: plan, merge bronze, merge facts, note it in the database, settle.
+
+No mart is built and nothing is published: rows move as they are, from many small files into few.
+Until the database names the new batches, everything old is there; afterwards, everything new.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.database import batches, staging_table
+from ingestion.errors import PipelineError
+from ingestion.publication.mart_files import published_models
+from ingestion.run import compaction, intake
+from ingestion.run import delivery_steps as deliveries
+from ingestion.run import mart_steps as marts
+from ingestion.run.compaction import Merge
+from ingestion.run.compaction_report import Layer, measured
+from ingestion.run.run_state import RunState
+from ingestion.warehouse import fact_tables, ledger, warehouse_state
+from ingestion.warehouse.dbt_build import DbtProject, has_manifest, read_manifest
+from ingestion.warehouse.fact_tables import FactTable
+from ingestion.warehouse.raw_tables import batch_folders
+from ingestion.warehouse.warehouse_state import WarehouseState
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from ingestion.warehouse.ledger import LedgerEntry
+
+_LOG = logging.getLogger(__name__)
+
+
+def refuse_unfinished(state: RunState) -> None:
+    """``PipelineError`` while a batch is unfinished: its run comes first."""
+    batch = state.in_transaction(batches.unfinished_batch)
+    if batch is not None:
+        raise PipelineError(
+            f"Batch {batch.batch_id} is not finished; nothing was compacted",
+            expected="only batches that are published and archived",
+            found=f"a batch that is {batch.state.value}",
+            action="python run_pipeline.py takes it up; compact afterwards",
+        )
+
+
+def is_cut_short(state: RunState) -> bool:
+    """Whether an earlier compaction was ended before its last step."""
+    known = warehouse_state.read_state(state.services.workspace.root)
+    return known is not None and bool(known.merging)
+
+
+def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merge]:
+    """The merges that are worth making; none where there is nothing to compact.
+
+    Raises ``PipelineError`` where the warehouse has to be built anew before.
+    """
+    workspace = state.services.workspace
+    archived = state.in_transaction(batches.finished_batch_ids)
+    if len(archived) < 2:  # the newest one stays
+        return []
+    known = warehouse_state.read_state(workspace.root)
+    is_whole = warehouse_state.can_increment(known, logic, workspace.warehouse)
+    if not is_whole or not marts.holds_batches(state, dbt):
+        raise PipelineError(
+            "The warehouse cannot be compacted as it is",
+            expected="the tables that the last run built, under the models of today",
+            found="others, of other models or batches" if known else "none in this workspace",
+            action="python run_pipeline.py run --full-refresh builds them; compact afterwards",
+        )
+    tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)
+    fact_tables.check_folders(tables)
+    months = fact_tables.months_of_batches(tables)
+    rows = state.in_transaction(staging_table.all_rows)
+    return compaction.plan_merges(rows, archived, months, workspace.bronze, before)
+
+
+def measure(state: RunState, dbt: DbtProject) -> dict[str, Layer]:
+    """The files, bytes and batches of each layer, as they are now."""
+    workspace, manifest = state.services.workspace, read_manifest(dbt)
+    known = state.in_transaction(batches.all_batch_ids)
+    folders = batch_folders(workspace.bronze)
+    tables = fact_tables.fact_tables(manifest, workspace.warehouse)
+    lines = [
+        fact_tables.table_folder(workspace.warehouse, model.relation)
+        for model in published_models(manifest, with_reports=False)
+        if not model.database
+    ]
+    return {
+        "bronze": measured([folders[item] for item in known if item in folders], len(known)),
+        "facts": measured(
+            [table.folder for table in tables],
+            len(fact_tables.months_of_batches(tables)),
+        ),
+        "line marts": measured(lines, None),
+    }
+
+
+def merge_bronze(state: RunState, merges: Sequence[Merge]) -> None:
+    """Writes the new batches' bronze beside the old; what is missing is read again before."""
+    workspace = state.services.workspace
+    deliveries.restore_bronze(state, [old_id for merge in merges for old_id in merge.old_ids])
+    intake.clean_downloads(workspace.downloads, keep=())
+    advance = state.steps.progress(
+        sum(len(part) for merge in merges for part in merge.parts), "files"
+    )
+    for merge in merges:
+        compaction.write_bronze(workspace.bronze, merge, advance)
+
+
+def merge_facts(
+    state: RunState, dbt: DbtProject, session: SparkSession, logic: str, merges: Sequence[Merge]
+) -> list[LedgerEntry]:
+    """Copies the facts into the new batches' partitions, and holds them against the old ones.
+
+    Returns what the models have counted of the files that move. Raises ``PipelineError`` where
+    rows differ, or the count of a file.
+    """
+    workspace, manifest = state.services.workspace, read_manifest(dbt)
+    tables = fact_tables.fact_tables(manifest, workspace.warehouse)
+    merging = _merging(merges)
+    others = warehouse_state.list_hash(workspace.warehouse, _folders(tables))
+    warehouse_state.write_state(workspace.root, WarehouseState(logic, others, True, merging))
+    for table in tables:
+        fact_tables.copy_batches(session, table, merging)
+        fact_tables.check_copies(session, table, merging)
+    rows = state.in_transaction(staging_table.all_rows)
+    counted = staging_table.counted_ids(rows)
+    olds = {old_id for merge in merges for old_id in merge.old_ids}
+    entries = ledger.read_ledger(session, manifest, list(merging))
+    ledger.check_ledger(
+        entries, [row for row in rows if row.id in counted and row.batch_id in olds]
+    )
+    return entries
+
+
+def record(state: RunState, merges: Sequence[Merge]) -> None:
+    """Makes the new batches those of the files, in one transaction: from here on they count."""
+    merging = _merging(merges)
+    state.in_transaction(
+        lambda connection: batches.merge_batches(connection, merging, state.run_id)
+    )
+
+
+def _merging(merges: Sequence[Merge]) -> dict[int, list[int]]:
+    return {merge.batch_id: list(merge.old_ids) for merge in merges}
+
+
+def _folders(tables: Sequence[FactTable]) -> list[Path]:
+    return [table.folder for table in tables]
+
+
+def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) -> None:
+    """Removes what the database does not name: the old batches, or new ones never recorded.
+
+    For the end of a compaction, and for the next command after one that was cut short. Where the
+    models or other tables have changed since, all is left to a build of everything.
+    """
+    workspace = state.services.workspace
+    known = warehouse_state.read_state(workspace.root)
+    if known is None or not known.merging:
+        return
+    if known.logic_hash != logic or not has_manifest(dbt):
+        return
+    tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)
+    if known.files != warehouse_state.list_hash(workspace.warehouse, _folders(tables)):
+        _LOG.warning("other tables were changed meanwhile: the next run builds all of them anew")
+        return
+    batch_ids = state.in_transaction(batches.all_batch_ids)
+    unnamed: list[int] = []
+    for new_id, old_ids in known.merging.items():
+        unnamed += [new_id] if set(old_ids) & set(batch_ids) else old_ids
+    for table in tables:
+        fact_tables.drop_batches(session, table, unnamed)
+    compaction.remove_unknown_bronze(workspace.bronze, batch_ids)
+    files = warehouse_state.list_hash(workspace.warehouse)
+    warehouse_state.write_state(workspace.root, WarehouseState(logic, files, True))
+    _LOG.info("batches %s are gone", ", ".join(map(str, sorted(unnamed))))

@@ -1,0 +1,286 @@
+"""The steps of a run that handle delivered files: take, check, set aside, archive.
+
+What reads files is imported where it is used: a run that finds nothing does not pay for it.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import logging
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ingestion.database import batches, staging_table
+from ingestion.database.batches import BatchState
+from ingestion.database.staging_table import Delivery, FileRow, FileStatus
+from ingestion.errors import PipelineError
+from ingestion.local_paths import local_path
+from ingestion.run import archive, intake
+from ingestion.run.run_state import RunState
+from ingestion.warehouse.raw_tables import bronze_path, merged_files
+from ingestion.warehouse.spark import find_java
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from ingestion.database.batches import Batch
+    from ingestion.reader.verdicts import FileReport
+    from ingestion.run.checking import Checker
+
+_LOG = logging.getLogger(__name__)
+
+
+def take_files(state: RunState) -> bool:
+    """Lists and downloads what is new, and plans it; true when a batch is open afterwards."""
+    store, settings = state.services.store, state.services.settings
+    downloads = state.services.workspace.downloads
+    with state.steps.step("list inbox"):
+        objects = intake.list_inbox(store, settings.inbox_prefix)
+        keys = [info.key for info in objects]
+        unfinished, pending = state.in_transaction(_unfinished)
+        history = state.in_transaction(lambda found: staging_table.rows_by_key(found, keys))
+        inbox = intake.sort_inbox(objects, pending, store.location)
+        kept = {(row.file_name, row.etag) for row in pending}
+        removed = intake.clean_downloads(downloads, kept)
+        if removed:
+            _LOG.info("%d local leftovers of an earlier run removed", removed)
+    if not inbox.new and unfinished is None:
+        return False
+    find_java(os.environ)  # that there is no Java is found out before anything is changed
+    named = {info.key for info in inbox.new if _is_csv_name(state, info.key)}
+    wanted = [info for info in inbox.new if info.key in named]
+    lost = [
+        info for info in inbox.planned if not local_path(downloads, info.key, info.etag).exists()
+    ]
+    with state.steps.step("download"):
+        taken, state.changed_while_read = intake.download_all(
+            store,
+            [*wanted, *lost],
+            downloads,
+            settings.download_threads,
+            state.steps.progress(sum(info.size for info in (*wanted, *lost)), "bytes"),
+        )
+        new = [item for item in taken if item.key in named]
+        repeats = intake.already_loaded(new, history)
+        _absorb_repeats(state, repeats)
+    repeated = {delivery.key for delivery, _ in repeats}
+    planned = [item for item in new if item.key not in repeated]
+    planned += [
+        Delivery(info.key, store.location(info.key), info.etag, None, info.size)
+        for info in inbox.new
+        if info.key not in named
+    ]
+    if not planned and unfinished is None:
+        return False
+    planned.sort(key=lambda delivery: delivery.key)
+    state.batch_id = state.in_transaction(lambda connection: _plan(connection, planned, state))
+    return True
+
+
+def _unfinished(connection: Connection) -> tuple[Batch | None, list[FileRow]]:
+    batch = batches.unfinished_batch(connection)
+    rows = [] if batch is None else staging_table.rows_of_batch(connection, batch.batch_id)
+    return batch, rows
+
+
+def _plan(connection: Connection, planned: Sequence[Delivery], state: RunState) -> int:
+    batch_id = batches.open_batch(connection, state.run_id)
+    staging_table.add_deliveries(connection, planned, batch_id=batch_id, run_id=state.run_id)
+    return batch_id
+
+
+def _is_csv_name(state: RunState, key: str) -> bool:
+    settings = state.services.settings
+    return intake.is_csv_name(key, settings.inbox_prefix, settings.profiles)
+
+
+def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]) -> None:
+    """Moves objects that repeat a loaded one to where it lies, and notes that on its row."""
+    from ingestion.s3.object_store import ObjectInfo
+
+    if not repeats:
+        return
+    store = state.services.store
+
+    def move(repeat: tuple[Delivery, FileRow]) -> str:
+        delivery, row = repeat
+        info = ObjectInfo(delivery.key, delivery.etag, delivery.size_bytes)
+        return store.location(store.move(info, _target_key(state, row), delivery.sha256))
+
+    with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
+        moved = list(pool.map(move, repeats))
+    rows = [row for _, row in repeats]
+    locations = {row.id: location for row, location in zip(rows, moved, strict=True)}
+
+    def record(connection: Connection) -> None:
+        staging_table.record_locations(connection, locations)
+        staging_table.add_note(connection, rows, "already loaded: sent again, counted once")
+
+    state.in_transaction(record)
+    state.repeated = len(repeats)
+
+
+def check_files(state: RunState) -> None:
+    """Gives every planned file its verdict; accepted files become bronze Parquet."""
+    from ingestion.run import checking
+
+    rows = state.batch_rows()
+    planned = [row for row in rows if _is_to_check(state, row)]
+    withdrawn = {row.replaces_id for row in rows if row.etag == staging_table.RETRACTION}
+    keys = [row.file_name for row in planned]
+    history = state.in_transaction(lambda connection: staging_table.rows_by_key(connection, keys))
+
+    def counted_elsewhere(hashes: Collection[str]) -> Mapping[str, FileRow]:
+        found = state.in_transaction(
+            lambda connection: staging_table.counted_by_content(connection, hashes)
+        )
+        return {content: row for content, row in found.items() if row.id not in withdrawn}
+
+    checker = _checker(state)
+    if state.batch_id is not None:
+        wanted = [row for row in rows if row.status in (FileStatus.ACTIVE, FileStatus.SUPERSEDED)]
+        checking.remove_strays(checker.bronze, state.batch_id, wanted)
+    state.checked = checking.check_batch(
+        checker, planned, history, counted_elsewhere, state.steps.progress(len(planned), "files")
+    )
+
+    def record(connection: Connection) -> None:
+        staging_table.record_verdicts(connection, [item.verdict for item in state.checked])
+        if state.batch_id is not None:
+            batches.move_batch(connection, state.batch_id, BatchState.BRONZE, state.run_id)
+
+    state.in_transaction(record)
+
+
+def _is_to_check(state: RunState, row: FileRow) -> bool:
+    """Whether the row's file waits for its verdict: planned, or a copy that an interrupted run
+    found, of which the first may have been replaced since."""
+    if row.etag == staging_table.RETRACTION:
+        return False
+    if row.status == FileStatus.DUPLICATE:
+        downloads = state.services.workspace.downloads
+        return local_path(downloads, row.file_name, row.etag).exists()
+    return row.status == FileStatus.ACTIVE
+
+
+def _checker(state: RunState) -> Checker:
+    from ingestion.run.checking import Checker
+
+    settings, workspace = state.services.settings, state.services.workspace
+    return Checker(
+        state.contract,
+        settings.profiles,
+        settings.inbox_prefix,
+        workspace.downloads,
+        workspace.bronze,
+    )
+
+
+def restore_bronze(state: RunState, batch_ids: Sequence[int] | None) -> None:
+    """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
+
+    Of the given batches; None means of all. Raises ``PipelineError`` where the archived object is
+    gone or has other content.
+    """
+    rows = state.in_transaction(staging_table.all_rows)
+    bronze = state.services.workspace.bronze
+    merged = functools.cache(lambda batch_id: merged_files(bronze, batch_id))
+    for row in rows:
+        if not staging_table.is_in_bronze(row):
+            continue
+        if batch_ids is not None and row.batch_id not in batch_ids:
+            continue
+        is_there = bronze_path(bronze, row.batch_id, row.id).exists()
+        if not is_there and not any(row.id in ids for ids in merged(row.batch_id)):
+            _LOG.info("bronze of %s is missing; its archived object is read again", row.file_name)
+            _read_archived(state, row)
+
+
+def _read_archived(state: RunState, row: FileRow) -> None:
+    store = state.services.store
+    path = local_path(state.services.workspace.downloads, row.file_name, row.etag)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    info = store.head(store.key_at(row.file_location))
+    sha256 = None if info is None else store.download(info, path)
+    report = _checker(state).check(row) if sha256 == row.sha256 else None
+    if report is None or report.rows_read != row.rows_read:
+        raise PipelineError(
+            f"The rows of {row.file_name} (id {row.id}) cannot be restored",
+            expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
+            found="no object there" if info is None else "another content, or another contract",
+            action="Bring the object back, or retract the file",
+        )
+
+
+def set_files_aside(state: RunState) -> None:
+    """Moves what does not count: refused files to the error prefix, copies to processed."""
+    _move_out(state, [row for row in state.batch_rows() if not staging_table.is_accepted(row)])
+
+
+def archive_batch(state: RunState) -> None:
+    """Moves the published files out of the inbox and deletes local copies; the batch is done."""
+    if state.batch_id is None:
+        return
+    _move_out(state, state.batch_rows())
+    state.move_to(BatchState.ARCHIVED)
+    intake.clean_downloads(state.services.workspace.downloads, keep=())
+
+
+def archive_last_batch(state: RunState) -> None:
+    """Archives a batch that an earlier run published but did not archive."""
+    batch = state.in_transaction(batches.unfinished_batch)
+    if batch is not None and batch.state == BatchState.PUBLISHED:
+        state.batch_id = batch.batch_id
+        archive_batch(state)
+        state.batch_id = None
+        _LOG.info("batch %s of an earlier run is archived", batch.batch_id)
+
+
+def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
+    """Moves the rows' objects out of the inbox, with a JSON beside each one set aside."""
+    settings, store = state.services.settings, state.services.store
+    waiting = [row for row in rows if row.file_location == store.location(row.file_name)]
+    if not waiting:
+        return
+    reports = {item.row.id: item.report for item in state.checked if not item.report.accepted}
+    locations = archive.move_all(
+        store,
+        waiting,
+        lambda row: _target_key(state, row),
+        settings.download_threads,
+        state.steps.progress(len(waiting), "objects"),
+    )
+    refused = [row for row in waiting if row.status == FileStatus.ERROR and row.id in locations]
+    archive.put_reasons(
+        store,
+        [
+            (
+                row,
+                reports.get(row.id) or _report_again(state, row),
+                store.key_at(locations[row.id]),
+            )
+            for row in refused
+        ],
+        settings.download_threads,
+    )
+    state.set_aside += [(row, locations[row.id]) for row in refused]
+    state.in_transaction(lambda connection: staging_table.record_locations(connection, locations))
+
+
+def _report_again(state: RunState, row: FileRow) -> FileReport:
+    from ingestion.run.quarantined_rows import first_bad_rows
+
+    checker = _checker(state)
+    if row.rows_quarantined is None:  # the check set it aside, the models have not seen it
+        return checker.report_again(row)
+    bad_rows = first_bad_rows(state.services.engine, state.contract, row.id)
+    return checker.report_of_models(row, bad_rows)
+
+
+def _target_key(state: RunState, row: FileRow) -> str:
+    settings = state.services.settings
+    return archive.target_key(
+        row, settings.inbox_prefix, settings.processed_prefix, settings.error_prefix
+    )

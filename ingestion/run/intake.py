@@ -1,0 +1,151 @@
+"""Takes objects from the inbox: which are new, which are known, and their bytes on local disk."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.config.profiles import FileProfile, profile_for
+from ingestion.database.staging_table import Delivery, FileRow, FileStatus, is_accepted
+from ingestion.local_paths import key_of, local_path
+
+if TYPE_CHECKING:
+    from ingestion.s3.object_store import ObjectInfo, ObjectStore
+
+_LOG = logging.getLogger(__name__)
+CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+
+
+@dataclasses.dataclass(frozen=True)
+class Inbox:
+    """What a listing of the inbox holds: ``new`` objects are to be taken, ``planned`` ones belong
+    to the batch that an earlier run left unfinished. Objects of that batch that only wait to be
+    moved are neither."""
+
+    new: tuple[ObjectInfo, ...]
+    planned: tuple[ObjectInfo, ...]
+
+
+def list_inbox(store: ObjectStore, prefix: str) -> list[ObjectInfo]:
+    """Every object of the inbox; zero-byte folder markers are none."""
+    return [
+        info
+        for info in store.list_objects(prefix)
+        if not (info.key.endswith("/") and info.size == 0)
+    ]
+
+
+def sort_inbox(
+    objects: Iterable[ObjectInfo],
+    unfinished: Iterable[FileRow],
+    location_of: Callable[[str], str],
+) -> Inbox:
+    """Sorts by key and ETag alone, never by a time.
+
+    ``unfinished`` are the rows of the batch that is not archived yet, ``location_of`` gives the
+    location of a key. An object that comes again after its move is new: its content decides.
+    """
+    waiting = {
+        (row.file_name, row.etag): row
+        for row in unfinished
+        if row.file_location == location_of(row.file_name)
+    }
+    new, planned = [], []
+    for info in objects:
+        row = waiting.get((info.key, info.etag))
+        if row is None:
+            new.append(info)
+        elif row.status == FileStatus.ACTIVE:
+            planned.append(info)
+    return Inbox(tuple(new), tuple(planned))
+
+
+def is_csv_name(key: str, inbox_prefix: str, profiles: Sequence[FileProfile]) -> bool:
+    """Whether the name promises a sales file: a CSV ending in any case, or a profile's pattern."""
+    relative = key.removeprefix(inbox_prefix)
+    if relative.endswith("/"):
+        return False
+    return relative.lower().endswith(CSV_SUFFIXES) or profile_for(relative, profiles) is not None
+
+
+def not_csv_reason(key: str) -> str:
+    """The reason of a file whose name is no CSV name."""
+    name = key.rpartition("/")[2] or key
+    return (
+        f"name: not the name of a CSV file. Expected: an ending of {', '.join(CSV_SUFFIXES)}. "
+        f"Found: {name!r}. Rename it and send it again, or add a file profile whose pattern "
+        "matches its key"
+    )
+
+
+def clean_downloads(root: Path, keep: Collection[tuple[str, str]]) -> int:
+    """Deletes local leftovers that no planned file explains; ``keep`` holds (key, ETag).
+
+    Returns how many were deleted. A leftover never becomes rows by itself.
+    """
+    removed = 0
+    if not root.is_dir():
+        return removed
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif key_of(root, path) not in keep:
+            path.unlink()
+            removed += 1
+    return removed
+
+
+def download_all(
+    store: ObjectStore,
+    objects: Sequence[ObjectInfo],
+    root: Path,
+    threads: int,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[list[Delivery], list[str]]:
+    """Downloads each object once, at the ETag that was listed.
+
+    Returns the deliveries in key order, and the keys that were replaced or removed meanwhile:
+    those are left for the next run. ``progress`` gets the bytes that have arrived since its last
+    call, from several threads.
+    """
+    from ingestion.s3.object_store import ObjectChanged, ObjectGone
+
+    def take(info: ObjectInfo) -> Delivery | str:
+        path = local_path(root, info.key, info.etag)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            sha256 = store.download(info, path, progress)
+        except (ObjectChanged, ObjectGone):
+            _LOG.info("%s changed while it was read; the next run takes it", info.key)
+            return info.key
+        return Delivery(info.key, store.location(info.key), info.etag, sha256, info.size)
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        taken = list(pool.map(take, objects))
+    deliveries = [item for item in taken if isinstance(item, Delivery)]
+    return deliveries, [item for item in taken if isinstance(item, str)]
+
+
+def already_loaded(
+    deliveries: Iterable[Delivery], rows: Mapping[str, Sequence[FileRow]]
+) -> list[tuple[Delivery, FileRow]]:
+    """The deliveries that repeat what counts under their own key, with the row that counts."""
+    found = []
+    for delivery in deliveries:
+        counted = counting_row(rows.get(delivery.key, ()))
+        if counted is None or counted.is_read_again:
+            continue
+        if delivery.sha256 == counted.sha256:
+            found.append((delivery, counted))
+    return found
+
+
+def counting_row(rows: Sequence[FileRow]) -> FileRow | None:
+    """Of the rows of one key, the one whose content counts."""
+    counting = [row for row in rows if is_accepted(row)]
+    return counting[-1] if counting else None

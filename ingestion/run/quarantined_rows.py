@@ -1,0 +1,98 @@
+"""Reads the rows that are set aside from the current publication in the database."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from ingestion.database.engine import in_transaction, transaction
+from ingestion.reader.file_check import SHOWN_BAD_ROWS
+from ingestion.reader.masking import masked
+from ingestion.reader.verdicts import BadRow
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+    from ingestion.reader.contract import Contract
+    from ingestion.run.services import Services
+
+TABLE = "fct_quarantined_sales"  # as the model of that name publishes it
+FILE_REASON = "file_too_bad"  # the code of rows that only their file's verdict sets aside
+
+
+@dataclasses.dataclass(frozen=True)
+class QuarantinedRow:
+    """The address of a row set aside, and its reasons."""
+
+    file_id: int
+    file_name: str
+    line_number: int
+    reasons: str
+    codes: tuple[str, ...]
+
+
+def read_rows(
+    services: Services, reason: str | None = None, key: str | None = None
+) -> list[QuarantinedRow]:
+    """The rows set aside in the current publication, for one reason code or of one file."""
+    if not sa.inspect(services.engine).has_table(TABLE):
+        return []
+    table = sa.table(
+        TABLE,
+        *(
+            sa.column(name)
+            for name in ("file_id", "file_name", "line_number", "reasons", "reason_codes")
+        ),
+    )
+    query = sa.select(table).order_by(table.c.file_id, table.c.line_number)
+    if key is not None:
+        query = query.where(table.c.file_name.in_([key, services.settings.inbox_prefix + key]))
+    with transaction(services.engine) as connection:
+        found = [
+            QuarantinedRow(
+                row.file_id,
+                row.file_name,
+                row.line_number,
+                row.reasons,
+                tuple(row.reason_codes.split(", ")),
+            )
+            for row in connection.execute(query)
+        ]
+    return [row for row in found if reason is None or reason in row.codes]
+
+
+def first_bad_rows(engine: Engine, contract: Contract, file_id: int) -> list[BadRow]:
+    """The first rows of a file that a rule rejects, personal values masked.
+
+    Rows that are set aside only because their file is too bad to trust are not among them.
+    """
+    names = [column.name for column in contract.columns]
+    personal = [place for place, column in enumerate(contract.columns) if column.personal]
+    fixed = ("file_id", "line_number", "reasons", "reason_codes", "raw_line")
+    raw: list[sa.ColumnClause[Any]] = [sa.column(f"raw_{name}") for name in names]
+    table = sa.table(TABLE, *(sa.column(name) for name in fixed), *raw)
+    query = (
+        sa.select(table)
+        .where(table.c.file_id == file_id, table.c.reason_codes != FILE_REASON)
+        .order_by(table.c.line_number)
+    )
+    found = in_transaction(
+        engine, lambda connection: connection.execute(query.limit(SHOWN_BAD_ROWS)).mappings().all()
+    )
+    return [
+        BadRow(
+            row["line_number"],
+            row["reasons"],
+            masked(
+                [row["raw_line"]]
+                if row["raw_line"]
+                else [row[f"raw_{name}"] or "" for name in names],
+                len(names),
+                personal,
+                ",",
+            ),
+        )
+        for row in found
+    ]

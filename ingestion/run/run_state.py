@@ -1,0 +1,64 @@
+"""What one run works with and has found so far; the steps read and write it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from ingestion.database.engine import in_transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from ingestion.database.batches import BatchState
+    from ingestion.database.staging_table import FileRow
+    from ingestion.reader.contract import Contract
+    from ingestion.run.checking import CheckedFile
+    from ingestion.run.services import Services
+    from ingestion.steps import Steps
+
+T = TypeVar("T")
+SALES_CONTRACT = Path("models", "staging", "_pos__sources.yml")
+DIMENSION_CONTRACT = Path("models", "staging", "_retail__sources.yml")
+
+
+@dataclasses.dataclass
+class RunState:
+    """One run. ``batch_id`` is None until a batch is open, and where only the logic changed."""
+
+    run_id: str
+    services: Services
+    contract: Contract
+    steps: Steps
+    full_refresh: bool = False
+    batch_id: int | None = None
+    checked: Sequence[CheckedFile] = ()
+    repeated: int = 0
+    changed_while_read: Sequence[str] = ()
+    set_aside: list[tuple[FileRow, str]] = dataclasses.field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+    def in_transaction(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` returns; repeated where it failed in passing, so twice must be as once."""
+        return in_transaction(self.services.engine, work)
+
+    def move_to(self, state: BatchState) -> None:
+        """Moves the run's batch, if it has one."""
+        from ingestion.database.batches import move_batch
+
+        batch_id = self.batch_id
+        if batch_id is not None:
+            self.in_transaction(
+                lambda connection: move_batch(connection, batch_id, state, self.run_id)
+            )
+
+    def batch_rows(self) -> list[FileRow]:
+        """The staging table's rows of the run's batch; none without a batch."""
+        from ingestion.database.staging_table import rows_of_batch
+
+        batch_id = self.batch_id
+        if batch_id is None:
+            return []
+        return self.in_transaction(lambda connection: rows_of_batch(connection, batch_id))

@@ -1,0 +1,255 @@
+"""What a run did, as data (for ``--json``) and as a page that a person enjoys."""
+
+from __future__ import annotations
+
+import dataclasses
+import decimal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS
+from ingestion.database.errors import describe
+from ingestion.database.staging_table import FileStatus
+from ingestion.publication.manifest import touched_months
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ingestion.publication.publish import Published
+    from ingestion.run.run_state import RunState
+    from ingestion.warehouse.ledger import LedgerEntry, Seller
+
+DONE, PARTLY = 0, 3
+
+_SHOWN = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class SetAside:
+    """A file that was set aside, with its reason and where it lies now."""
+
+    file_name: str
+    reason: str
+    location: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Money:
+    """Exact sums of ``total_cost``: what could be read as money, what counts, what does not."""
+
+    read: decimal.Decimal = decimal.Decimal(0)
+    valid: decimal.Decimal = decimal.Decimal(0)
+    quarantined: decimal.Decimal = decimal.Decimal(0)
+
+    @property
+    def balance(self) -> decimal.Decimal:
+        """What is unaccounted for; anything but zero blocks publishing."""
+        return self.read - self.valid - self.quarantined
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSummary:
+    """One run. Rows and money are those of the files that this run took; ``objects_uploaded``,
+    ``bytes_uploaded`` and ``rows_loaded`` (into the database) are what its publication moved."""
+
+    run_id: str
+    outcome: str
+    exit_code: int
+    files: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    rows_read: int = 0
+    rows_valid: int = 0
+    rows_quarantined: int = 0
+    money: Money = Money()
+    months: Sequence[str] = ()
+    top_sellers: Sequence[Seller] = ()
+    set_aside: Sequence[SetAside] = ()
+    warnings: Sequence[str] = ()
+    version: int | None = None
+    objects_uploaded: int = 0
+    bytes_uploaded: int = 0
+    rows_loaded: int = 0
+    marts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; decimals are exact text."""
+        content = dataclasses.asdict(self)
+        content["money"]["balance"] = self.money.balance
+        plain = _plain(content)
+        assert isinstance(plain, dict)
+        return plain
+
+
+def summarise(
+    state: RunState,
+    entries: Sequence[LedgerEntry] = (),
+    published: Published | None = None,
+    sellers: Sequence[Seller] = (),
+) -> RunSummary:
+    """The summary of a run that has ended well."""
+    taken = {item.row.id for item in state.checked if item.verdict.status == FileStatus.ACTIVE}
+    mine = [entry for entry in entries if entry.count.file_id in taken]
+    zero = decimal.Decimal(0)
+    valid = sum((entry.count.amount_valid for entry in mine), zero)
+    quarantined = sum((entry.amount_quarantined for entry in mine), zero)
+    rows_quarantined = sum(entry.count.rows_quarantined for entry in mine)
+    verdicts = [item.verdict.status for item in state.checked]
+    files = {
+        "accepted": verdicts.count(FileStatus.ACTIVE),
+        "set aside": len(state.set_aside),
+        "duplicate": verdicts.count(FileStatus.DUPLICATE),
+        "already loaded": state.repeated,
+        "changed while read": len(state.changed_while_read),
+    }
+    if published is not None:
+        outcome = f"Published version {published.version}"
+    elif any(files.values()):
+        outcome = "No new sales to publish"
+    else:
+        outcome = "Nothing to do: the inbox has no new files"
+    return RunSummary(
+        run_id=state.run_id,
+        outcome=outcome,
+        exit_code=PARTLY if state.set_aside or rows_quarantined else DONE,
+        files=files,
+        rows_read=sum(entry.count.rows_read for entry in mine),
+        rows_valid=sum(entry.count.rows_valid for entry in mine),
+        rows_quarantined=rows_quarantined,
+        money=Money(read=valid + quarantined, valid=valid, quarantined=quarantined),
+        months=() if published is None else touched_months(published.changed),
+        top_sellers=sellers,
+        set_aside=[
+            SetAside(row.file_name, row.reason or "", location) for row, location in state.set_aside
+        ],
+        warnings=state.warnings,
+        version=None if published is None else published.version,
+        objects_uploaded=0 if published is None else published.objects_uploaded,
+        bytes_uploaded=0 if published is None else published.bytes_uploaded,
+        rows_loaded=0 if published is None else published.rows_loaded,
+        marts={} if published is None else _places(state, published),
+        seconds=dict(state.steps.seconds),
+    )
+
+
+def _places(state: RunState, published: Published) -> dict[str, str]:
+    settings, prefixes = state.services.settings, state.services.prefixes
+    bucket = f"s3://{settings.bucket}/"
+    embedded = {
+        "embedded S3": f"{state.services.store.client.meta.endpoint_url} "
+        f"(key {EMBEDDED_CREDENTIALS.access_key_id}, "
+        f"secret {EMBEDDED_CREDENTIALS.secret_access_key})"
+    }
+    return {
+        **(embedded if settings.uses_embedded_s3 else {}),
+        "current version": f"{bucket}{prefixes.pointer_key}",
+        "customer mart": f"{bucket}{settings.customer_mart_prefix}",
+        "sales mart": f"{bucket}{settings.sales_mart_prefix}",
+        "tables": f"{', '.join(published.database_tables)} in {describe(settings.database)}",
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, decimal.Decimal):
+        return f"{value:f}"
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def show(summary: RunSummary, console: Console) -> None:
+    """Prints the summary."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print()
+    if not any(summary.files.values()) and summary.version is None:
+        console.print(f"[bold]{escape(summary.outcome)}[/bold]")
+        _show_warnings(summary, console)
+        return
+    console.rule(f"[bold]{escape(summary.outcome)}[/bold]", align="left")
+    numbers = Table(box=None, show_header=False, pad_edge=False)
+    numbers.add_column(style="dim")
+    numbers.add_column()
+    files = "  ".join(f"{count} {name}" for name, count in summary.files.items() if count)
+    numbers.add_row("Files", files or "none new")
+    for name, number, amount in (
+        ("Rows read", summary.rows_read, summary.money.read),
+        ("  valid", summary.rows_valid, summary.money.valid),
+        ("  set aside", summary.rows_quarantined, summary.money.quarantined),
+        (
+            "  balance",
+            summary.rows_read - summary.rows_valid - summary.rows_quarantined,
+            summary.money.balance,
+        ),
+    ):
+        numbers.add_row(name, f"{number:>12,}  {amount:>20,.2f}")
+    if summary.months:
+        months = ", ".join(summary.months[:_SHOWN])
+        more = len(summary.months) - _SHOWN
+        numbers.add_row("Months touched", months + (f" and {more} more" if more > 0 else ""))
+    if summary.version is not None:
+        numbers.add_row(
+            "Sent",
+            f"{summary.objects_uploaded:,} objects with {summary.bytes_uploaded:,} bytes to S3, "
+            f"{summary.rows_loaded:,} rows to the database",
+        )
+    console.print(numbers)
+    _show_set_aside(summary, console)
+    _show_sellers(summary, console)
+    if summary.marts:
+        console.print("\n[bold]Where the marts are[/bold]")
+        places = Table(box=None, show_header=False, pad_edge=False)
+        places.add_column(style="dim")
+        places.add_column(overflow="fold")
+        for name, place in summary.marts.items():
+            places.add_row(name, escape(place))
+        console.print(places)
+    _show_warnings(summary, console)
+    steps = "  ".join(f"{name} {seconds:.1f}" for name, seconds in summary.seconds.items())
+    console.print(f"\n[dim]Seconds: {steps}  total {sum(summary.seconds.values()):.1f}[/dim]")
+
+
+def _show_warnings(summary: RunSummary, console: Console) -> None:
+    from rich.markup import escape
+
+    for warning in summary.warnings:
+        console.print(f"[yellow]warning[/yellow] {escape(warning)}")
+
+
+def _show_set_aside(summary: RunSummary, console: Console) -> None:
+    from rich.markup import escape
+
+    if not summary.set_aside:
+        return
+    console.print("\n[bold]Set aside[/bold]")
+    for item in summary.set_aside[:_SHOWN]:
+        console.print(f"  [red]{escape(item.file_name)}[/red]  {escape(item.reason)}")
+        console.print(f"  [dim]{escape(item.location)}[/dim]")
+    if len(summary.set_aside) > _SHOWN:
+        console.print(f"  and {len(summary.set_aside) - _SHOWN} more; see: run_pipeline.py status")
+
+
+def _show_sellers(summary: RunSummary, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not summary.top_sellers:
+        return
+    month = max(seller.month for seller in summary.top_sellers)
+    table = Table(title=f"Top sellers of {month}", title_justify="left", title_style="bold")
+    table.add_column("store", justify="right")
+    table.add_column("seller")
+    table.add_column("total sales", justify="right")
+    table.add_column("incentive", justify="right")
+    for seller in summary.top_sellers:
+        if seller.month == month:
+            table.add_row(
+                str(seller.store_id),
+                escape(seller.full_name),
+                f"{seller.total_sales:,.2f}",
+                f"{seller.incentive:,.2f}",
+            )
+    console.print()
+    console.print(table)

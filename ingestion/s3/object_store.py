@@ -1,0 +1,455 @@
+"""Lists, reads, writes and moves the objects of one bucket."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import socket
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ingestion.errors import PipelineError
+from ingestion.s3.errors import (
+    GONE,
+    PRECONDITION,
+    UNSUPPORTED,
+    error_code,
+    s3_errors,
+    unreachable,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from ingestion.config.aws_credentials import AwsCredentials
+    from ingestion.config.settings import Settings
+
+T = TypeVar("T")
+_ATTEMPTS = 5
+_CHUNK = 1 << 20
+_SINGLE_COPY_LIMIT = 5 << 30  # CopyObject's own limit; above it a copy goes in parts
+_PART_SIZE = 64 << 20
+_COPY_PART_SIZE = 512 << 20
+# For the embedded server: session variables as (name in the file, variable, value, conversion).
+# No profile of this machine may get in its way.
+_NO_AWS_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+_LONGEST_KEY = 990
+_LONGEST_ENDINGS = 14
+_UNIQUE = 13
+_ENDINGS = re.compile(r"(?<=[^/])(\.\w{1,10})(\.gz)?$")
+
+
+class ObjectChanged(PipelineError):
+    """The object is no longer the version that was listed, or a conditional write lost."""
+
+
+class ObjectGone(PipelineError):
+    """There is no object at this key."""
+
+
+class _BodyCut(Exception):
+    """The connection broke in the middle of an object's bytes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectInfo:
+    """One version of an object: whole key, ETag without its quotes, size in bytes."""
+
+    key: str
+    etag: str
+    size: int
+
+
+def connect(
+    settings: Settings, credentials: AwsCredentials | None, endpoint: str | None = None
+) -> ObjectStore:
+    """The bucket of the settings, at ``endpoint`` if it is given (the embedded server's).
+
+    ``credentials`` None leaves them to AWS's standard chain. An endpoint of one's own is tried
+    with a plain connection, so that a wrong address is told within seconds; nothing else is sent.
+    Raises PipelineError.
+    """
+    import botocore.session
+    from boto3 import Session
+    from botocore.config import Config
+
+    is_embedded = endpoint is not None
+    url = endpoint or settings.s3_endpoint_url
+    with s3_errors("connecting", settings.bucket, url or "AWS"):
+        core = botocore.session.Session(_NO_AWS_FILES if is_embedded else None)
+        if credentials:
+            core.set_credentials(
+                credentials.access_key_id,
+                credentials.secret_access_key,
+                credentials.session_token,
+            )
+        session = Session(region_name=settings.s3_region, botocore_session=core)
+        client: S3Client = session.client(
+            "s3",
+            endpoint_url=url,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+                max_pool_connections=max(10, settings.download_threads),
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                proxies={} if is_embedded else None,
+                s3={"addressing_style": "path" if url else "auto"},
+            ),
+        )
+    if url and not is_embedded:
+        _check_reachable(url)
+    return ObjectStore(client, settings.bucket)
+
+
+def _check_reachable(url: str) -> None:
+    """Raises PipelineError if nothing listens at ``url``, after three tries in about a second."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    for delay in (0.3, 0.7, None):
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+        except TimeoutError as error:
+            raise unreachable(url, "no answer within 5 seconds") from error
+        except OSError as error:
+            if delay is None:
+                raise unreachable(url, error.strerror or type(error).__name__) from error
+            time.sleep(delay)
+        else:
+            return
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectStore:
+    """The objects of one bucket, through list, get, put and delete alone.
+
+    Methods may be called from several threads. Transient failures are tried again with a growing,
+    random pause; what remains is raised as PipelineError.
+    """
+
+    client: S3Client
+    bucket: str
+
+    def location(self, key: str) -> str:
+        """The key as users read it: ``s3://bucket/key``."""
+        return f"s3://{self.bucket}/{key}"
+
+    def key_at(self, location: str) -> str:
+        """The key of what ``location`` returned."""
+        return location.removeprefix(f"s3://{self.bucket}/")
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object under ``prefix``, page by page, in the order that the server gives."""
+        with self._errors("listing", prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield ObjectInfo(item["Key"], item["ETag"].strip('"'), item["Size"])
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """The object's current version, or None where there is none."""
+        with self._errors("looking at", key):
+            try:
+                found = self.client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error_code(error) in GONE:
+                    return None
+                # An answer to HEAD has no body, so it does not say that a token has expired, say.
+                self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
+                raise
+            return ObjectInfo(key, found["ETag"].strip('"'), found["ContentLength"])
+
+    def get_bytes(self, key: str) -> bytes:
+        """The whole object. Raises ObjectGone."""
+        return self._read(key, None, b"".join)
+
+    def download(
+        self, info: ObjectInfo, path: Path, progress: Callable[[int], None] | None = None
+    ) -> str:
+        """Writes this version of the object to ``path`` and returns its SHA-256 in hex.
+
+        ``path`` appears whole or not at all; its folder must exist. ``progress`` gets the bytes of
+        each piece, and all of them taken back where reading starts anew. Raises ObjectChanged when
+        the object was replaced meanwhile, ObjectGone when it was removed.
+        """
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(handle, "r+b") as file:
+
+                def write(chunks: Iterator[bytes]) -> str:
+                    if progress:
+                        progress(-file.tell())
+                    file.seek(0)
+                    file.truncate()
+                    digest = hashlib.sha256()
+                    for chunk in chunks:
+                        digest.update(chunk)
+                        file.write(chunk)
+                        if progress:
+                            progress(len(chunk))
+                    if file.tell() != info.size:
+                        raise _BodyCut
+                    return digest.hexdigest()
+
+                sha256 = self._read(info.key, info.etag, write)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        return sha256
+
+    def put_bytes(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        if_none_match: str | None = None,
+        if_match: str | None = None,
+    ) -> None:
+        """Writes an object: always, only where none is (``"*"``), or only over this ETag.
+
+        Raises ObjectChanged when the condition does not hold, unless the object has exactly these
+        bytes already: a repeated write is no conflict.
+        """
+        condition: dict[str, Any] = {}
+        if if_none_match is not None:
+            condition["IfNoneMatch"] = if_none_match
+        if if_match is not None:
+            condition["IfMatch"] = f'"{if_match}"'
+        with self._errors("writing", key):
+            try:
+                self.client.put_object(Bucket=self.bucket, Key=key, Body=data, **condition)
+            except ClientError as error:
+                if not condition or error_code(error) not in PRECONDITION | GONE:
+                    raise
+                if self.head(key) is None or self.get_bytes(key) != data:
+                    raise ObjectChanged(
+                        f"{self.location(key)} was written by someone else meanwhile"
+                    ) from error
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Writes a local file as an object, in parts where it is big, on the calling thread."""
+        from boto3.s3.transfer import TransferConfig
+
+        config = TransferConfig(
+            multipart_threshold=_PART_SIZE, multipart_chunksize=_PART_SIZE, use_threads=False
+        )
+        with self._errors("writing", key), path.open("rb") as file:
+            self.client.upload_fileobj(file, self.bucket, key, Config=config)
+
+    def delete(self, key: str) -> None:
+        """Removes the object; none at this key is no error."""
+        with self._errors("deleting", key):
+            self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def move(self, info: ObjectInfo, target_key: str, sha256: str | None = None) -> str:
+        """Moves this version of an object: copy, verify, delete. Returns the key it has now.
+
+        Never overwrites: where ``target_key`` holds other content, the name gets a part of the
+        content's SHA-256. The same call after a crash at any point ends at the same key. A newer
+        version that arrives at the old key meanwhile stays there. ``sha256`` is the content's, if
+        known; without it, it is computed where it is needed. Raises ObjectChanged or ObjectGone
+        when this version is at neither key.
+        """
+        target_key = key = fitting_key(target_key)
+        for _ in range(_ATTEMPTS):
+            there = self.head(key)
+            if there is None:
+                self._copy(info, key)
+            elif self._is_copy(there, info, sha256):
+                self._delete_version(info)
+                return key
+            else:
+                key = unique_key(target_key, sha256 or self._sha256(info))
+        raise PipelineError(
+            f"{self.location(info.key)} cannot be moved to {self.location(target_key)}",
+            expected="a copy equal to the object",
+            found=f"other content at {self.location(key)}",
+            action="Remove that object and run again",
+        )
+
+    def _copy(self, info: ObjectInfo, key: str) -> None:
+        """Copies this version to ``key`` if that is still free; the caller looks at what is there.
+
+        Raises ObjectChanged or ObjectGone when the version to copy is no longer there.
+        """
+        source = {"Bucket": self.bucket, "Key": info.key}
+        conditions = {"CopySourceIfMatch": f'"{info.etag}"', "IfNoneMatch": "*"}
+        with self._errors("copying", info.key):
+            try:
+                if info.size > _SINGLE_COPY_LIMIT:
+                    self._copy_in_parts(info, key)
+                else:
+                    self._copy_at_once(source, key, conditions)
+            except ClientError as error:
+                code = error_code(error)
+                if _is_too_large(error):
+                    self._copy_in_parts(info, key)
+                elif code in GONE:
+                    raise self._gone(info.key) from error
+                elif code not in PRECONDITION:
+                    raise
+                else:
+                    self._check_unchanged(info)
+
+    def _copy_at_once(self, source: Any, key: str, conditions: dict[str, Any]) -> None:
+        try:
+            self.client.copy_object(Bucket=self.bucket, Key=key, CopySource=source, **conditions)
+        except ClientError as error:
+            if error_code(error) not in UNSUPPORTED:
+                raise
+            del conditions["IfNoneMatch"]  # an older server: `move` has just seen that it is free
+            self.client.copy_object(Bucket=self.bucket, Key=key, CopySource=source, **conditions)
+
+    def _copy_in_parts(self, info: ObjectInfo, key: str) -> None:
+        from boto3.s3.transfer import TransferConfig
+
+        self.client.copy(
+            {"Bucket": self.bucket, "Key": info.key},
+            self.bucket,
+            key,
+            ExtraArgs={"CopySourceIfMatch": f'"{info.etag}"'},
+            Config=TransferConfig(
+                multipart_threshold=1, multipart_chunksize=_COPY_PART_SIZE, max_concurrency=4
+            ),
+        )
+
+    def _is_copy(self, there: ObjectInfo, info: ObjectInfo, sha256: str | None) -> bool:
+        """Whether ``there`` has the content of ``info``.
+
+        Equal ETags say so. Others may differ for equal content (copied in parts, encrypted), so
+        then the bytes are compared.
+        """
+        if there.size != info.size:
+            return False
+        return there.etag == info.etag or self._sha256(there) == (sha256 or self._sha256(info))
+
+    def _sha256(self, info: ObjectInfo) -> str:
+        def digest(chunks: Iterator[bytes]) -> str:
+            found = hashlib.sha256()
+            for chunk in chunks:
+                found.update(chunk)
+            return found.hexdigest()
+
+        return self._read(info.key, info.etag, digest)
+
+    def _delete_version(self, info: ObjectInfo) -> None:
+        """Removes this version; a newer one at the key stays."""
+        there = self.head(info.key)
+        if there is None or there.etag != info.etag:
+            return
+        with self._errors("deleting", info.key):
+            try:
+                self.client.delete_object(
+                    Bucket=self.bucket, Key=info.key, IfMatch=f'"{info.etag}"'
+                )
+            except ClientError as error:
+                if error_code(error) in UNSUPPORTED:  # an older server: the look above decides
+                    self.client.delete_object(Bucket=self.bucket, Key=info.key)
+                elif error_code(error) not in PRECONDITION | GONE:
+                    raise
+
+    def _check_unchanged(self, info: ObjectInfo) -> None:
+        there = self.head(info.key)
+        if there is None:
+            raise self._gone(info.key)
+        if there.etag != info.etag:
+            raise self._changed(info.key)
+
+    def _read(self, key: str, etag: str | None, consume: Callable[[Iterator[bytes]], T]) -> T:
+        """What ``consume`` makes of the object's bytes; it starts anew when a connection breaks."""
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+        from tenacity.wait import wait_exponential_jitter
+
+        condition: dict[str, Any] = {} if etag is None else {"IfMatch": f'"{etag}"'}
+
+        def once() -> T:
+            body = self.client.get_object(Bucket=self.bucket, Key=key, **condition)["Body"]
+            with body:
+                try:
+                    return consume(body.iter_chunks(_CHUNK))
+                except BotoCoreError as error:
+                    raise _BodyCut from error
+
+        tries = Retrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2),
+            retry=retry_if_exception_type(_BodyCut),
+            reraise=True,
+        )
+        with self._errors("reading", key):
+            try:
+                return tries(once)
+            except _BodyCut as error:
+                raise PipelineError(
+                    f"{self.location(key)} could not be read to its end, over several tries",
+                    action="Run again; the run goes on where it stopped",
+                ) from error
+            except ClientError as error:
+                if error_code(error) in GONE:
+                    raise self._gone(key) from error
+                if error_code(error) in PRECONDITION:
+                    raise self._changed(key) from error
+                raise
+
+    def _errors(self, doing: str, key: str) -> AbstractContextManager[None]:
+        what = f"{doing} {self.location(key)}"
+        return s3_errors(what, self.bucket, self.client.meta.endpoint_url)
+
+    def _gone(self, key: str) -> ObjectGone:
+        return ObjectGone(f"There is no object {self.location(key)}")
+
+    def _changed(self, key: str) -> ObjectChanged:
+        return ObjectChanged(f"{self.location(key)} was replaced by another version meanwhile")
+
+
+def unique_key(key: str, sha256: str) -> str:
+    """The key with 12 digits of the content's SHA-256 before its endings: ``a~1f0c….csv.gz``."""
+    stem, endings = _split_endings(key)
+    return f"{stem}~{sha256[:12]}{endings}"
+
+
+def fitting_key(key: str) -> str:
+    """The key, or one cut short and made unique where S3's 1024 bytes leave no room for additions.
+
+    A key grows when its object moves to a longer prefix or gets a companion.
+    """
+    if len(key.encode()) <= _LONGEST_KEY:
+        return key
+    stem, endings = _split_endings(key)
+    room = _LONGEST_KEY - _LONGEST_ENDINGS - _UNIQUE
+    short = stem.encode()[:room].decode(errors="ignore")
+    return unique_key(short + endings, hashlib.sha256(key.encode()).hexdigest())
+
+
+def _split_endings(key: str) -> tuple[str, str]:
+    """Key and endings, such as ``in/a.b`` and ``.csv.gz``; a long ending is none."""
+    found = _ENDINGS.search(key)
+    return (key[: found.start()], found[0]) if found else (key, "")
+
+
+def _is_too_large(error: ClientError) -> bool:
+    """Whether CopyObject was refused because the object has to be copied in parts."""
+    message = error.response.get("Error", {}).get("Message", "")
+    return error_code(error) == "EntityTooLarge" or (
+        error_code(error) == "InvalidRequest" and "maximum allowable size" in message
+    )

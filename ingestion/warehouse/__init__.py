@@ -1,0 +1,1 @@
+"""Spark, its tables outside the models, and the one call of dbt."""

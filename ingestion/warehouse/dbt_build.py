@@ -1,0 +1,218 @@
+"""Calls dbt once, in this process, on the session that is there; and reads its manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ingestion.errors import PipelineError
+from ingestion.warehouse.dbt_parse import parse_options
+from ingestion.warehouse.spark import PROFILE
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from ingestion.steps import Steps
+
+BATCHES_VARIABLE = "RETAIL_BATCH_IDS"
+BUSINESS_DATE_VARIABLE = "RETAIL_BUSINESS_DATE"
+_SHOWN_ROWS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class DbtProject:
+    """Where dbt finds the project and its profile, and where it may write."""
+
+    project: Path
+    profiles: Path
+    target: Path
+    logs: Path
+
+    def arguments(self, command: str, *options: str) -> list[str]:
+        """The command line for ``dbtRunner``: quiet, offline, writing outside the project only."""
+        return [
+            command,
+            *("--project-dir", str(self.project)),
+            *("--profiles-dir", str(self.profiles)),
+            *("--profile", PROFILE),
+            *("--target-path", str(self.target)),
+            *("--log-path", str(self.logs)),
+            *("--log-level", "none"),
+            *("--log-level-file", "info"),
+            "--no-send-anonymous-usage-stats",
+            "--no-version-check",
+            *options,
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A model or test that did not end well; ``rows`` are the first rows that a test found."""
+
+    name: str
+    kind: str
+    message: str
+    rows: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildResult:
+    """What one ``dbt build`` did."""
+
+    models: int
+    tests: int
+    failures: tuple[Failure, ...]
+    warnings: tuple[str, ...]
+    model_seconds: float
+    test_seconds: float
+
+    @property
+    def is_built(self) -> bool:
+        """Whether every model, seed and snapshot was built."""
+        return not any(failure.kind not in ("test", "unit test") for failure in self.failures)
+
+
+def build(
+    dbt: DbtProject,
+    *,
+    batch_ids: Sequence[int] | None,
+    business_date: str | None,
+    full_refresh: bool,
+    steps: Steps,
+) -> BuildResult:
+    """Builds and tests every model; ``batch_ids`` None means all batches.
+
+    ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
+    cannot start (a mistake in a model or YAML, say); failed models and tests are returned.
+    """
+    from dbt.cli.main import dbtRunner
+
+    _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
+    _set(BUSINESS_DATE_VARIABLE, business_date)
+    options = ["--exclude-resource-type", "unit_test"]
+    # an increment stands on tables of the same logic, and so of the same seeds
+    options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
+    with parse_options(dbt.project, dbt.target) as parsing:
+        command = dbt.arguments("build", *options, *parsing)
+        outcome = dbtRunner(callbacks=[_follow(steps)]).invoke(command)
+        if outcome.exception is not None or outcome.result is None:
+            raise PipelineError(
+                "dbt cannot build the models",
+                found=str(outcome.exception).strip() or "no result",
+                action=f"Mend the project; dbt's own log is {dbt.logs / 'dbt.log'}",
+            )
+    return _summed(list(cast("Any", outcome.result)))
+
+
+def run_command(dbt: DbtProject, command: Sequence[str], *options: str) -> None:
+    """Runs another dbt command; ``PipelineError`` when it fails."""
+    from dbt.cli.main import dbtRunner
+
+    arguments = dbt.arguments(command[-1], *options)
+    outcome = dbtRunner().invoke([*command[:-1], *arguments])
+    if not outcome.success:
+        raise PipelineError(
+            f"dbt {' '.join(command)} failed",
+            found=str(outcome.exception or "see its log").strip(),
+            action=f"dbt's own log is {dbt.logs / 'dbt.log'}",
+        )
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _follow(steps: Steps) -> Callable[[Any], None]:
+    """Source of the events' fields: dbt-core's ``core_types.proto``."""
+    advance: Callable[[int], None] | None = None
+
+    def follow(event: Any) -> None:
+        nonlocal advance
+        if event.info.name == "ConcurrencyLine":
+            advance = steps.progress(event.data.node_count, "nodes")
+        elif event.info.name == "NodeStart":
+            steps.show(event.data.node_info.node_name)
+        elif event.info.name == "NodeFinished" and advance:
+            advance(1)
+
+    return follow
+
+
+def _summed(results: Sequence[Any]) -> BuildResult:
+    failures, warnings = [], []
+    seconds = {True: 0.0, False: 0.0}
+    counts = {True: 0, False: 0}
+    for result in results:
+        kind = str(result.node.resource_type).replace("_", " ")
+        is_test = kind in ("test", "unit test")
+        counts[is_test] += 1
+        seconds[is_test] += result.execution_time
+        status = str(result.status)
+        if status in ("error", "fail", "runtime error", "partial success"):
+            failures.append(Failure(result.node.name, kind, (result.message or status).strip()))
+        elif status == "warn":
+            words = result.node.name.replace("_", " ")
+            warnings.append(f"the test '{words}' found {result.failures} rows")
+    return BuildResult(
+        models=counts[False],
+        tests=counts[True],
+        failures=tuple(failures),
+        warnings=tuple(warnings),
+        model_seconds=seconds[False],
+        test_seconds=seconds[True],
+    )
+
+
+def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> BuildResult:
+    """The result with the first rows that each failed test found, read again from its SQL."""
+    from ingestion.warehouse.spark import spark_errors
+
+    nodes = {node["name"]: node for node in read_manifest(dbt)["nodes"].values()}
+    failures = []
+    for failure in result.failures:
+        rows: tuple[str, ...] = ()
+        sql = nodes.get(failure.name, {}).get("compiled_code")
+        if failure.kind == "test" and sql:
+            with spark_errors(f"The rows of {failure.name} cannot be read"):
+                found = spark.sql(sql).limit(_SHOWN_ROWS).collect()
+            rows = tuple(str(row.asDict()) for row in found)
+        failures.append(dataclasses.replace(failure, rows=rows))
+    return dataclasses.replace(result, failures=tuple(failures))
+
+
+def has_manifest(dbt: DbtProject) -> bool:
+    """Whether a dbt command has left its manifest."""
+    return (dbt.target / "manifest.json").is_file()
+
+
+def read_manifest(dbt: DbtProject) -> dict[str, Any]:
+    """dbt's manifest of the last command.
+
+    Source of its shape: dbt's manifest schema, version 12.
+    """
+    loaded: dict[str, Any] = json.loads((dbt.target / "manifest.json").read_text())
+    return loaded
+
+
+def model_with_role(manifest: Mapping[str, Any], role: str) -> str:
+    """The relation, as Spark SQL names it, of the one model with ``meta.pipeline_role: role``."""
+    found = [
+        f"{node['schema']}.{node['alias']}"
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+        and node["config"].get("meta", {}).get("pipeline_role") == role
+    ]
+    if len(found) != 1:
+        raise PipelineError(
+            f"The pipeline needs one model with meta.pipeline_role: {role}",
+            found=", ".join(found) or "none",
+            action="Mark one model in its YAML",
+        )
+    return found[0]

@@ -1,0 +1,154 @@
+"""Reads back what the models counted: per file, and the sellers that a summary names."""
+
+from __future__ import annotations
+
+import dataclasses
+import decimal
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ingestion.database.staging_table import FileCount, FileRow, FileStatus
+from ingestion.errors import PipelineError
+from ingestion.warehouse.dbt_build import model_with_role
+from ingestion.warehouse.spark import spark_errors
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+LEDGER_ROLE = "file_ledger"
+SELLERS_ROLE = "top_sellers"
+_SHOWN_FILES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Seller:
+    """A store's best seller of a month."""
+
+    month: str
+    store_id: int
+    full_name: str
+    total_sales: decimal.Decimal
+    incentive: decimal.Decimal
+
+
+@dataclasses.dataclass(frozen=True)
+class LedgerEntry:
+    """What the models counted of one file, with the money that is set aside."""
+
+    count: FileCount
+    amount_quarantined: decimal.Decimal
+
+
+def read_ledger(
+    spark: SparkSession, manifest: Mapping[str, Any], batch_ids: Collection[int] | None
+) -> list[LedgerEntry]:
+    """The entries of these batches (None: of all), in file order."""
+    relation = model_with_role(manifest, LEDGER_ROLE)
+    with spark_errors(f"The table {relation} cannot be read"):
+        table = spark.table(relation)
+        if batch_ids is not None:
+            table = table.where(table["batch_id"].isin(*batch_ids))
+        rows = table.orderBy("file_id").collect()
+    return [
+        LedgerEntry(
+            FileCount(
+                file_id=row["file_id"],
+                rows_read=row["rows_read"],
+                rows_valid=row["rows_valid"],
+                rows_quarantined=row["rows_quarantined"],
+                amount_valid=row["amount_valid"],
+                reason=row["reason"],
+            ),
+            row["amount_quarantined"],
+        )
+        for row in rows
+    ]
+
+
+def check_ledger(entries: Sequence[LedgerEntry], accepted: Sequence[FileRow]) -> None:
+    """Every accepted file is counted, and as many rows as its check read; else ``PipelineError``.
+
+    This compares two independent counts: the reader's, and the models' over bronze.
+    """
+    counted = {entry.count.file_id: entry.count for entry in entries}
+    for row in accepted:
+        count = counted.get(row.id)
+        found = "no entry" if count is None else f"{count.rows_read} rows"
+        if count is None or count.rows_read != row.rows_read:
+            raise PipelineError(
+                f"The rows of {row.file_name} do not add up; nothing is published",
+                expected=f"{row.rows_read} rows, as read from the file",
+                found=f"{found} in the models",
+                action="Run again with --full-refresh",
+            )
+
+
+def check_contents_once(entries: Sequence[LedgerEntry], rows: Sequence[FileRow]) -> None:
+    """No content counts under two names; else ``PipelineError``.
+
+    That can only be where the models refuse a correction, so that the version stays which a file
+    under another name was to replace.
+    """
+    refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
+    staying = {row.replaces_id: row for row in rows if row.id in refused}
+    contents: dict[str | None, FileRow] = {
+        row.content_sha256: staying[row.id]
+        for row in rows
+        if row.id in staying and row.content_sha256 is not None  # a withdrawal has none
+    }
+    for row in rows:
+        correction = contents.get(row.content_sha256)
+        counts = row.status == FileStatus.ACTIVE and row.id not in refused
+        if counts and correction is not None and row.file_name != correction.file_name:
+            raise PipelineError(
+                f"The sales of {row.file_name} would count twice; nothing is published",
+                expected=f"a correction of {correction.file_name} that can be trusted",
+                found="one with too many bad rows, so its old version stays, which has the same "
+                f"content as {row.file_name}",
+                action=f"Send {correction.file_name} mended, and run again",
+            )
+
+
+def changed_verdicts(entries: Sequence[LedgerEntry], before: Sequence[FileRow]) -> list[str]:
+    """One sentence for each published file of which other rows count than the last time.
+
+    A changed rule does that, or a changed dimension that a rule reads.
+    """
+    known = {row.id: row.rows_quarantined for row in before if row.status == FileStatus.INACTIVE}
+    names = {row.id: row.file_name for row in before}
+    changed = [
+        f"the rules have changed since {names[count.file_id]} was published: "
+        f"rows set aside {known[count.file_id]} -> {count.rows_quarantined}"
+        for count in (entry.count for entry in entries)
+        if known.get(count.file_id) not in (None, count.rows_quarantined)
+    ]
+    if len(changed) > _SHOWN_FILES:
+        more = len(changed) - _SHOWN_FILES
+        changed[_SHOWN_FILES:] = [f"the same is true of {more} more file{'' if more == 1 else 's'}"]
+    return changed
+
+
+def read_sellers(
+    spark: SparkSession, manifest: Mapping[str, Any], months: Sequence[str]
+) -> list[Seller]:
+    """The best seller of each store in the newest of these months; ties are all named."""
+    if not months:
+        return []
+    relation = model_with_role(manifest, SELLERS_ROLE)
+    with spark_errors(f"The table {relation} cannot be read"):
+        table = spark.table(relation)
+        rows = (
+            table.where((table["sales_month"] == max(months)) & (table["rank_in_store"] == 1))
+            .orderBy("store_id", "sales_person_id")
+            .collect()
+        )
+    return [
+        Seller(
+            row["sales_month"],
+            row["store_id"],
+            row["full_name"],
+            row["total_sales"],
+            row["incentive"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,82 @@
+"""Knows whether the warehouse still is what the last run left, and under which logic it was built.
+
+The warehouse is a cache: bronze and the models can make it anew at any time. An increment is
+only right on top of tables that the same logic built and that nobody changed since.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from ingestion.reader.contract import Contract
+
+_FILE = "warehouse.json"
+_LOGIC = ("models/**/*.sql", "macros/**/*.sql", "seeds/**/*.csv", "dbt_project.yml")
+
+
+@dataclasses.dataclass(frozen=True)
+class WarehouseState:
+    """``logic_hash`` built the tables. ``files`` is the hash of their file list, '' while a run is
+    changing them; ``is_whole`` is false while all of them are being built anew.
+
+    ``merging`` is filled while batches are merged: the old ones of each new one. ``files`` leaves
+    the tables out that hold batches then."""
+
+    logic_hash: str
+    files: str
+    is_whole: bool
+    merging: Mapping[int, Sequence[int]] = dataclasses.field(default_factory=dict)
+
+
+def logic_hash(project: Path, contract: Contract) -> str:
+    """The hash of everything that decides what the models compute: SQL, seeds, contract."""
+    digest = hashlib.sha256()
+    for pattern in _LOGIC:
+        for path in sorted(project.glob(pattern)):
+            digest.update(path.relative_to(project).as_posix().encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for column in contract.columns:
+        rules = (column.name, column.data_type, column.required, column.minimum, column.maximum)
+        digest.update(repr(rules).encode())
+    return digest.hexdigest()
+
+
+def read_state(workspace: Path) -> WarehouseState | None:
+    """What the last run noted; None where there was none."""
+    path = workspace / _FILE
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text())
+    merging = {int(batch_id): ids for batch_id, ids in content.pop("merging", {}).items()}
+    return WarehouseState(**content, merging=merging)
+
+
+def write_state(workspace: Path, state: WarehouseState) -> None:
+    """Notes the state; a reader never meets half a file."""
+    fresh = workspace / f"{_FILE}.new"
+    fresh.write_text(json.dumps(dataclasses.asdict(state)))
+    fresh.replace(workspace / _FILE)
+
+
+def list_hash(warehouse: Path, without: Collection[Path] = ()) -> str:
+    """The hash of the names and sizes of the warehouse's files, ``without`` those below these
+    folders."""
+    digest = hashlib.sha256()
+    for path in sorted(warehouse.rglob("*")):
+        if path.is_file() and not any(path.is_relative_to(folder) for folder in without):
+            digest.update(f"{path.relative_to(warehouse)} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def can_increment(state: WarehouseState | None, logic: str, warehouse: Path) -> bool:
+    """Whether a run may add to the warehouse instead of building it anew.
+
+    An increment that was cut short (``files`` is '') may go on: what it changed is changed again.
+    """
+    if state is None or state.logic_hash != logic or not state.is_whole or state.merging:
+        return False
+    return state.files in ("", list_hash(warehouse))

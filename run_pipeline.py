@@ -179,19 +179,22 @@ def compact(
             help="Months before this one are closed; without it, those before the present one.",
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Make few large files and batches of the many small ones of closed months."""
     from rich.console import Console
 
-    from ingestion.run.compaction_report import show
+    from ingestion.run.compaction_report import NOTHING_TO_COMPACT, show
 
     if before is not None and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", before):
         raise typer.BadParameter(f"--before: expected a month such as 2024-03, found {before!r}")
     with command() as (settings, run_id):
         console = Console()
-        done = compact_once(settings, run_id, before, console)
-        if done is None:
-            console.print("Nothing to compact: closed months have no batches to merge")
+        done = compact_once(settings, run_id, before, None if as_json else console)
+        if as_json:
+            write_json({"outcome": NOTHING_TO_COMPACT} if done is None else done.to_json())
+        elif done is None:
+            console.print(NOTHING_TO_COMPACT)
         else:
             show(done, console)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
-import decimal
 from typing import TYPE_CHECKING, Any
+
+from ingestion.plain_data import as_plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,17 +26,8 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: decimals are exact text, moments ISO 8601 in UTC."""
-        publication = None if self.publication is None else _plain(self.publication)
-        return {"files": [_plain(row) for row in self.files], "publication": publication}
-
-
-def _plain(item: FileRow | Publication) -> dict[str, Any]:
-    def plain(value: object) -> object:
-        if isinstance(value, decimal.Decimal):
-            return f"{value:f}"
-        return f"{value.isoformat()}Z" if isinstance(value, dt.datetime) else value
-
-    return {name: plain(value) for name, value in dataclasses.asdict(item).items()}
+        content: Any = as_plain(self)
+        return dict(content)
 
 
 def read_status(settings: Settings) -> Status:

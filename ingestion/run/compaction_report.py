@@ -6,13 +6,18 @@ import dataclasses
 import decimal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ingestion.plain_data import as_plain
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ingestion.publication.publications import Publication
     from ingestion.warehouse.ledger import LedgerEntry
+
+
+NOTHING_TO_COMPACT = "Nothing to compact: closed months have no batches to merge"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +39,35 @@ class Compaction:
     publication: Publication | None
     seconds: Mapping[str, float]
 
+    @property
+    def rows_moved(self) -> int:
+        """Sales whose rows have moved."""
+        return sum(entry.count.rows_valid for entry in self.moved)
+
+    @property
+    def amount_moved(self) -> decimal.Decimal:
+        """Exact sum of their ``total_cost``."""
+        return sum((entry.count.amount_valid for entry in self.moved), decimal.Decimal(0))
+
+    @property
+    def outcome(self) -> str:
+        """The one sentence for it."""
+        before, after = self.before["bronze"].batches, self.after["bronze"].batches
+        return f"Compacted {before:,} batches into {after:,}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; decimals are exact text."""
+        content = {
+            "outcome": self.outcome,
+            "before": self.before,
+            "after": self.after,
+            "rows_moved": self.rows_moved,
+            "amount_moved": self.amount_moved,
+            "version": None if self.publication is None else self.publication.version,
+            "seconds": self.seconds,
+        }
+        return {name: as_plain(value) for name, value in content.items()}
+
 
 def measured(folders: Iterable[Path], batches: int | None) -> Layer:
     """The layer that lies in these folders."""
@@ -45,9 +79,8 @@ def show(done: Compaction, console: Console) -> None:
     """Prints the layers before and after, and the numbers that have stayed."""
     from rich.table import Table
 
-    batches = [done.before["bronze"].batches, done.after["bronze"].batches]
     console.print()
-    console.rule(f"[bold]Compacted {batches[0]:,} batches into {batches[1]:,}[/bold]", align="left")
+    console.rule(f"[bold]{done.outcome}[/bold]", align="left")
     layers = Table(box=None, pad_edge=False)
     layers.add_column("", style="dim")
     for name in ("files", "bytes", "batches"):
@@ -56,14 +89,13 @@ def show(done: Compaction, console: Console) -> None:
     for name, before in done.before.items():
         layers.add_row(name, *_numbers(before, done.after[name]))
     console.print(layers)
-    rows = sum(entry.count.rows_valid for entry in done.moved)
-    amount = sum((entry.count.amount_valid for entry in done.moved), decimal.Decimal(0))
     numbers = Table(box=None, show_header=False, pad_edge=False)
     numbers.add_column(style="dim", no_wrap=True)
     numbers.add_column()
     numbers.add_row(
         "moved",
-        f"{rows:,} sales, {amount:,.2f}: before and after the same, in every month and every row",
+        f"{done.rows_moved:,} sales, {done.amount_moved:,.2f}: before and after the same, in every "
+        "month and every row",
     )
     if done.publication is not None:
         item = done.publication

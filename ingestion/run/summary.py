@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS
 from ingestion.database.errors import describe
 from ingestion.database.staging_table import FileStatus
+from ingestion.plain_data import as_plain
 from ingestion.publication.manifest import touched_months
 
 if TYPE_CHECKING:
@@ -73,11 +74,9 @@ class RunSummary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; decimals are exact text."""
-        content = dataclasses.asdict(self)
-        content["money"]["balance"] = self.money.balance
-        plain = _plain(content)
-        assert isinstance(plain, dict)
-        return plain
+        content: Any = as_plain(self)
+        content["money"]["balance"] = as_plain(self.money.balance)
+        return dict(content)
 
 
 def summarise(
@@ -146,16 +145,6 @@ def _places(state: RunState, published: Published) -> dict[str, str]:
         "sales mart": f"{bucket}{settings.sales_mart_prefix}",
         "tables": f"{', '.join(published.database_tables)} in {describe(settings.database)}",
     }
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, decimal.Decimal):
-        return f"{value:f}"
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return round(value, 3) if isinstance(value, float) else value
 
 
 def show(summary: RunSummary, console: Console) -> None:

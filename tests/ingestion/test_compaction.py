@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -202,7 +204,8 @@ def test_the_report_shows_every_layer_before_and_after() -> None:
         7, "run", utc_now(), "key", "", "", rows_total=5, amount_total=Decimal("2345.60")
     )
     console = Console(width=100, file=io.StringIO(), record=True)
-    show(Compaction(before, after, moved, publication, {"bronze": 1.0, "facts": 2.5}), console)
+    done = Compaction(before, after, moved, publication, {"bronze": 1.0, "facts": 2.5})
+    show(done, console)
     shown = [" ".join(line.split()) for line in console.export_text().splitlines() if line]
     assert shown[0].startswith("Compacted 90 batches into 4 ")
     assert shown[1:] == [
@@ -214,3 +217,12 @@ def test_the_report_shows_every_layer_before_and_after() -> None:
         "published version 7 as it was: 5 sales, 2,345.60",
         "Seconds: bronze 1.0 facts 2.5 total 3.5",
     ]
+    assert json.loads(json.dumps(done.to_json())) == {
+        "outcome": "Compacted 90 batches into 4",
+        "before": {name: dataclasses.asdict(layer) for name, layer in before.items()},
+        "after": {name: dataclasses.asdict(layer) for name, layer in after.items()},
+        "rows_moved": 2,
+        "amount_moved": "1234.50",
+        "version": 7,
+        "seconds": {"bronze": 1.0, "facts": 2.5},
+    }

@@ -9,7 +9,7 @@ import ingestion
 
 ROOT = Path(ingestion.__file__).parent
 LAYERS = [
-    {"errors", "logs", "local_paths", "live_line", "steps", "workspace"},
+    {"errors", "logs", "local_paths", "live_line", "plain_data", "steps", "workspace"},
     {"config"},
     {"reader", "s3", "database"},
     {"warehouse"},

@@ -79,6 +79,8 @@ def test_compact_says_what_hinders_it(environ: dict[str, str]) -> None:
         0,
         "Nothing to compact: closed months have no batches to merge\n",
     )
+    told = json.loads(pipeline("compact", "--json", environ=environ).stdout)
+    assert told == {"outcome": idle.stdout.strip()}
     assert not (Path(environ["RETAIL_WORKSPACE"]) / "logs" / "spark.log").exists()
     engine = connect(make_url(f"sqlite:///{environ['RETAIL_WORKSPACE']}/database.sqlite"))
     with transaction(engine) as connection:

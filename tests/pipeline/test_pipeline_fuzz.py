@@ -43,6 +43,7 @@ POOLS = {
         ["", '""', "null"],
     ),
 }
+ALIASES = {"saledate": "salesdate"}  # the contract's alias that one lost letter makes
 EMPTY_WORDS = {"", "null", "none", "n/a", "\\n"}
 
 
@@ -107,7 +108,8 @@ def expected(content: bytes) -> tuple[int, int, Decimal] | None:
     """Rows read, rows valid and their money; None where the file cannot be trusted as a whole."""
     try:
         records = plain_read(content, ord(","), ord('"'))
-        header = [simple_name(value) for value in records[0].values]
+        found = (simple_name(value) for value in records[0].values)
+        header = [ALIASES.get(name, name) for name in found]
     except (WholeFileInDoubt, UnicodeDecodeError, IndexError):
         return None
     names = [simple_name(name.encode()) for name in COLUMNS]

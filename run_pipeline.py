@@ -148,7 +148,9 @@ def execute(state: RunState) -> RunSummary:
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
+        parsing = marts.parse_models(dbt)
         session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
+        models = parsing.result()
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
         batch_ids = marts.batches_to_build(state, dbt, logic)
@@ -157,7 +159,7 @@ def execute(state: RunState) -> RunSummary:
     workspace = services.workspace
     write_state(workspace.root, WarehouseState(logic, "", is_whole=batch_ids is not None))
     with step("models and tests"):
-        marts.build(state, dbt, session, batch_ids)
+        marts.build(state, dbt, models, session, batch_ids)
     with step("audit"):
         entries = marts.audit(state, dbt, session, batch_ids)
     with step("publish"):

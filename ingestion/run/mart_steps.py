@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from ingestion.warehouse.dbt_build import BuildResult, DbtProject
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
     from pyspark.sql import SparkSession
     from sqlalchemy.engine import Connection
 
@@ -102,6 +104,14 @@ def start_spark(dbt: DbtProject, workspace: Path, rows: int = 0) -> SparkSession
     return spark.start_session(target, os.environ, dbt.logs / "spark.log")
 
 
+def parse_models(dbt: DbtProject) -> Future[Manifest]:
+    """Has dbt read the project in a thread of its own, while the JVM starts."""
+    pool = ThreadPoolExecutor(1)
+    parsing = pool.submit(dbt_build.parse, dbt)
+    pool.shutdown(wait=False)
+    return parsing
+
+
 def batches_to_build(state: RunState, dbt: DbtProject, logic: str) -> list[int] | None:
     """This batch and those that hold a file it replaces; None where all have to be built.
 
@@ -153,12 +163,17 @@ def register_raw_tables(
 
 
 def build(
-    state: RunState, dbt: DbtProject, session: SparkSession, batch_ids: Sequence[int] | None
+    state: RunState,
+    dbt: DbtProject,
+    manifest: Manifest,
+    session: SparkSession,
+    batch_ids: Sequence[int] | None,
 ) -> None:
     """The one dbt build. A failed model or test ends the run; the last publication stays."""
     day = state.services.settings.business_date
     result = dbt_build.build(
         dbt,
+        manifest,
         batch_ids=batch_ids,
         business_date=None if day is None else day.isoformat(),
         full_refresh=batch_ids is None,

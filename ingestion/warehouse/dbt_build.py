@@ -1,4 +1,4 @@
-"""Calls dbt once, in this process, on the session that is there; and reads its manifest."""
+"""Calls dbt in this process: parse, one build on the session that is there; reads its manifest."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ingestion.warehouse.dbt_parse import parse_options
 from ingestion.warehouse.spark import PROFILE
 
 if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
     from pyspark.sql import SparkSession
 
     from ingestion.steps import Steps
@@ -76,8 +77,31 @@ class BuildResult:
         return not any(failure.kind not in ("test", "unit test") for failure in self.failures)
 
 
+def parse(dbt: DbtProject) -> Manifest:
+    """What dbt makes of the project's files; needs no Spark.
+
+    Raises ``PipelineError`` for a mistake in a model or its YAML.
+    """
+    from dbt.cli.main import dbtRunner
+
+    with parse_options(dbt.project, dbt.target) as options:
+        outcome = dbtRunner().invoke(dbt.arguments("parse", *options))
+        if not outcome.success:
+            raise _refused(dbt, outcome.exception)
+    return cast("Manifest", outcome.result)
+
+
+def _refused(dbt: DbtProject, error: BaseException | None) -> PipelineError:
+    return PipelineError(
+        "dbt cannot build the models",
+        found=str(error or "no result").strip(),
+        action=f"Mend the project; dbt's own log is {dbt.logs / 'dbt.log'}",
+    )
+
+
 def build(
     dbt: DbtProject,
+    manifest: Manifest,
     *,
     batch_ids: Sequence[int] | None,
     business_date: str | None,
@@ -87,7 +111,7 @@ def build(
     """Builds and tests every model; ``batch_ids`` None means all batches.
 
     ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
-    cannot start (a mistake in a model or YAML, say); failed models and tests are returned.
+    cannot start; failed models and tests are returned.
     """
     from dbt.cli.main import dbtRunner
 
@@ -96,15 +120,10 @@ def build(
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds
     options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
-    with parse_options(dbt.project, dbt.target) as parsing:
-        command = dbt.arguments("build", *options, *parsing)
-        outcome = dbtRunner(callbacks=[_follow(steps)]).invoke(command)
-        if outcome.exception is not None or outcome.result is None:
-            raise PipelineError(
-                "dbt cannot build the models",
-                found=str(outcome.exception).strip() or "no result",
-                action=f"Mend the project; dbt's own log is {dbt.logs / 'dbt.log'}",
-            )
+    runner = dbtRunner(manifest, callbacks=[_follow(steps)])
+    outcome = runner.invoke(dbt.arguments("build", *options))
+    if outcome.exception is not None or outcome.result is None:
+        raise _refused(dbt, outcome.exception)
     return _summed(list(cast("Any", outcome.result)))
 
 

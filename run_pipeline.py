@@ -149,22 +149,26 @@ def execute(state: RunState) -> RunSummary:
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
         parsing = marts.parse_models(dbt)
-        session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
+        size = marts.work_size(state, logic)
+        session = marts.start_spark(dbt, services.workspace.root, size)
         models = parsing.result()
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
         batch_ids = marts.batches_to_build(state, dbt, logic)
         deliveries.restore_bronze(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
-    workspace = services.workspace
+    workspace, unchanged = services.workspace, marts.unchanged_dimensions(state)
     write_state(workspace.root, WarehouseState(logic, "", is_whole=batch_ids is not None))
     with step("models and tests"):
-        marts.build(state, dbt, models, session, batch_ids)
+        marts.build(state, dbt, models, session, batch_ids, unchanged)
     with step("audit"):
         entries = marts.audit(state, dbt, session, batch_ids)
     with step("publish"):
         published = marts.publish_marts(state, dbt, session, logic, entries)
-    write_state(workspace.root, WarehouseState(logic, list_hash(workspace.warehouse), True))
+    built = WarehouseState(
+        logic, list_hash(workspace.warehouse), True, marts.dimension_versions(state)
+    )
+    write_state(workspace.root, built)
     with step("archive"):
         deliveries.archive_batch(state)
         history.remove_old(services, services.settings.keep_publications)
@@ -237,7 +241,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
         compaction.refuse_unfinished(state)
     if compaction.is_cut_short(state):
         with step("Spark"):
-            session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
+            session = marts.start_spark(dbt, services.workspace.root, marts.work_size(state, logic))
         with step("settle"):
             compaction.settle(state, dbt, session, logic)
     merges = compaction.plan(state, dbt, logic, before)
@@ -247,7 +251,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
     with step("bronze"):
         compaction.merge_bronze(state, merges)
     with step("Spark"):
-        session = marts.start_spark(dbt, services.workspace.root, marts.counted_rows(state))
+        session = marts.start_spark(dbt, services.workspace.root, marts.work_size(state, logic))
     with step("facts"):
         moved = compaction.merge_facts(state, dbt, session, logic, merges)
     with step("settle"):

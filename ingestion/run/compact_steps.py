@@ -122,7 +122,8 @@ def merge_facts(
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     merging = _merging(merges)
     others = warehouse_state.list_hash(workspace.warehouse, _folders(tables))
-    warehouse_state.write_state(workspace.root, WarehouseState(logic, others, True, merging))
+    begun = WarehouseState(logic, others, True, merging=merging)
+    warehouse_state.write_state(workspace.root, begun)
     for table in tables:
         fact_tables.copy_batches(session, table, merging)
         fact_tables.check_copies(session, table, merging)

@@ -30,6 +30,7 @@ from ingestion.warehouse import (
     warehouse_state,
 )
 from ingestion.warehouse.dbt_build import BuildResult, DbtProject
+from ingestion.warehouse.spark import WorkSize
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 # Below, compiling code for the work takes longer than the compiled code saves.
 SMALL_WORK_ROWS = 400_000
+_DAYS_A_MONTH = 31  # a day's file makes its whole month be counted anew
 
 
 def must_build(state: RunState, logic: str) -> bool:
@@ -85,20 +87,27 @@ def dbt_project(settings: Settings) -> DbtProject:
     )
 
 
-def counted_rows(state: RunState) -> int:
-    """The rows of all files that count: as many as the work of one run can touch."""
+def work_size(state: RunState, logic: str) -> WorkSize:
+    """How much the run has to do, judged by the rows of files before it is known exactly."""
     rows = state.in_transaction(staging_table.all_rows)
     counted = staging_table.counted_ids(rows)
-    return sum(row.rows_read or 0 for row in rows if row.id in counted)
+    if sum(row.rows_read or 0 for row in rows if row.id in counted) < SMALL_WORK_ROWS:
+        return WorkSize.SMALL
+    if not _may_increment(state, logic):
+        return WorkSize.LARGE
+    batch_ids = _batches_to_write(state)
+    written = sum(row.rows_read or 0 for row in rows if row.batch_id in batch_ids)
+    is_small = written * _DAYS_A_MONTH < SMALL_WORK_ROWS
+    return WorkSize.INCREMENT if is_small else WorkSize.LARGE
 
 
-def start_spark(dbt: DbtProject, workspace: Path, rows: int = 0) -> SparkSession:
-    """The session that the dbt profile describes, set up for work on so many rows.
+def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMALL) -> SparkSession:
+    """The session that the dbt profile describes, set up for work of this size.
 
     The JVM takes its classes from the workspace's archive, where ``warm-up`` has recorded one.
     """
     class_archive.use_archive(workspace)
-    os.environ[spark.WORK_SIZE_VARIABLE] = "small" if rows < SMALL_WORK_ROWS else "large"
+    os.environ[spark.WORK_SIZE_VARIABLE] = size
     os.environ.setdefault(spark.DRIVER_MEMORY_VARIABLE, spark.driver_memory())
     target = spark.read_target(dbt.profiles, os.environ)
     return spark.start_session(target, os.environ, dbt.logs / "spark.log")
@@ -117,21 +126,43 @@ def batches_to_build(state: RunState, dbt: DbtProject, logic: str) -> list[int] 
 
     All are built, too, where another workspace has published or merged batches meanwhile.
     """
-    workspace = state.services.workspace
-    known = warehouse_state.read_state(workspace.root)
-    if state.full_refresh or state.batch_id is None:
+    if not _may_increment(state, logic):
         return None
-    if not warehouse_state.can_increment(known, logic, workspace.warehouse):
-        return None
-    replaced_ids = [row.replaces_id for row in state.batch_rows()]
-    replaced = state.in_transaction(
-        lambda connection: staging_table.rows_by_id(connection, replaced_ids)
-    )
-    batch_ids = sorted({state.batch_id, *(row.batch_id for row in replaced)})
+    batch_ids = _batches_to_write(state)
     if not holds_batches(state, dbt, batch_ids):
         _LOG.info("the batches of this workspace are not those of the database: all is built anew")
         return None
     return batch_ids
+
+
+def _may_increment(state: RunState, logic: str) -> bool:
+    workspace = state.services.workspace
+    known = warehouse_state.read_state(workspace.root)
+    if state.full_refresh or state.batch_id is None:
+        return False
+    return warehouse_state.can_increment(known, logic, workspace.warehouse)
+
+
+def _batches_to_write(state: RunState) -> list[int]:
+    replaced_ids = [row.replaces_id for row in state.batch_rows()]
+    replaced = state.in_transaction(
+        lambda connection: staging_table.rows_by_id(connection, replaced_ids)
+    )
+    found = {state.batch_id, *(row.batch_id for row in replaced)}
+    return sorted(batch_id for batch_id in found if batch_id is not None)
+
+
+def dimension_versions(state: RunState) -> dict[str, str]:
+    """Each dimension table's content as it was exported, by the name of its file."""
+    folder = state.services.workspace.bronze / "dimensions"
+    return {path.parent.name: path.stem for path in folder.glob("*/*.parquet")}
+
+
+def unchanged_dimensions(state: RunState) -> list[str]:
+    """The dimension tables that are as the marts of the last run show them."""
+    known = warehouse_state.read_state(state.services.workspace.root)
+    shown = {} if known is None else known.dimensions
+    return [name for name, found in dimension_versions(state).items() if shown.get(name) == found]
 
 
 def holds_batches(state: RunState, dbt: DbtProject, besides: Collection[int] = ()) -> bool:
@@ -168,6 +199,7 @@ def build(
     manifest: Manifest,
     session: SparkSession,
     batch_ids: Sequence[int] | None,
+    unchanged: Collection[str],
 ) -> None:
     """The one dbt build. A failed model or test ends the run; the last publication stays."""
     day = state.services.settings.business_date
@@ -175,6 +207,7 @@ def build(
         dbt,
         manifest,
         batch_ids=batch_ids,
+        unchanged=unchanged,
         business_date=None if day is None else day.isoformat(),
         full_refresh=batch_ids is None,
         steps=state.steps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BATCHES_VARIABLE = "RETAIL_BATCH_IDS"
 BUSINESS_DATE_VARIABLE = "RETAIL_BUSINESS_DATE"
+UNCHANGED_VARIABLE = "RETAIL_UNCHANGED_DIMENSIONS"
 _SHOWN_ROWS = 5
 
 
@@ -104,12 +105,14 @@ def build(
     manifest: Manifest,
     *,
     batch_ids: Sequence[int] | None,
+    unchanged: Collection[str],
     business_date: str | None,
     full_refresh: bool,
     steps: Steps,
 ) -> BuildResult:
     """Builds and tests every model; ``batch_ids`` None means all batches.
 
+    ``unchanged`` are the dimension tables that are as they were at the last build that ended well.
     ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
     cannot start; failed models and tests are returned.
     """
@@ -117,6 +120,7 @@ def build(
 
     _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
     _set(BUSINESS_DATE_VARIABLE, business_date)
+    _set(UNCHANGED_VARIABLE, ",".join(sorted(unchanged)) or None)
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds
     options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import re
 import shutil
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PROFILE = "retail_mart"
-WORK_SIZE_VARIABLE = (
-    "RETAIL_WORK_SIZE"  # small or large; the profile chooses Spark's settings by it
-)
+WORK_SIZE_VARIABLE = "RETAIL_WORK_SIZE"  # a WorkSize; the profile chooses Spark's settings by it
 DRIVER_MEMORY_VARIABLE = "RETAIL_SPARK_DRIVER_MEMORY"
 _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
     Path("/sys/fs/cgroup/memory.max"),
@@ -31,6 +30,14 @@ _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
 _LEAST_DRIVER_MB, _MOST_DRIVER_MB = 1024, 8192
 _JAVA_VERSIONS = ("17", "21")
 _JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
+
+
+class WorkSize(enum.StrEnum):
+    """How much a run has to do: with little history, on top of much history, or much."""
+
+    SMALL = "small"
+    INCREMENT = "increment"
+    LARGE = "large"
 
 
 def find_java(environ: Mapping[str, str], folders: Sequence[str] = _JAVA_FOLDERS) -> Path:

@@ -23,12 +23,14 @@ class WarehouseState:
     """``logic_hash`` built the tables. ``files`` is the hash of their file list, '' while a run is
     changing them; ``is_whole`` is false while all of them are being built anew.
 
-    ``merging`` is filled while batches are merged: the old ones of each new one. ``files`` leaves
-    the tables out that hold batches then."""
+    ``dimensions`` are the versions of the dimension tables that the marts show, by table; empty
+    where that is not known. ``merging`` is filled while batches are merged: the old ones of each
+    new one. ``files`` leaves the tables out that hold batches then."""
 
     logic_hash: str
     files: str
     is_whole: bool
+    dimensions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     merging: Mapping[int, Sequence[int]] = dataclasses.field(default_factory=dict)
 
 

@@ -3,10 +3,13 @@
 {{ config(materialized='table') }}
 
 {#- The marts are read as the last build left them, by name: a ref() would make a
-    circle. -#}
-{%- set customer_months = built_before('customers_data_mart') -%}
-{%- set seller_months = built_before('sales_team_data_mart') -%}
-{%- set product_months = built_before('rpt_sales_by_product_and_month') -%}
+    circle. Where a dimension is as it was, no month can be out of step with it. -#}
+{%- set customer_months = none if is_unchanged('customer')
+    else built_before('customers_data_mart') -%}
+{%- set seller_months = none if is_unchanged('sales_team') and is_unchanged('store')
+    else built_before('sales_team_data_mart') -%}
+{%- set product_months = none if is_unchanged('product')
+    else built_before('rpt_sales_by_product_and_month') -%}
 {%- set cut_short = months_out_of_step('fct_sales', {
     'customer_sales': 'sales_month',
     'customers_data_mart': 'sales_date_month',

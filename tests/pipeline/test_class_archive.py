@@ -11,27 +11,28 @@ from pathlib import Path
 import pytest
 
 from ingestion.warehouse.class_archive import archive_file
+from ingestion.warehouse.spark import WorkSize
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parents[2]
-LARGE_WORK = 10**9
-# A start of Spark as a run makes it, for work on so many rows; prints rows that Spark has read.
+# A start of Spark as a run makes it, for work of this size; prints rows that Spark has read.
 START = """
 import os, sys
 from pathlib import Path
 from ingestion.run import mart_steps
 from ingestion.config.settings import load_settings
+from ingestion.warehouse.spark import WorkSize
 settings = load_settings(Path.cwd())
 dbt = mart_steps.dbt_project(settings)
-session = mart_steps.start_spark(dbt, settings.workspace, int(sys.argv[1]))
+session = mart_steps.start_spark(dbt, settings.workspace, WorkSize(sys.argv[1]))
 print(session.sql("select 40 + 2 as answer").collect())
 """
 
 
-def start_spark(workspace: Path, rows: int, java_options: str) -> str:
+def start_spark(workspace: Path, size: WorkSize, java_options: str) -> str:
     """What a process prints that starts Spark there; its JVM has ended, since it holds the pipe."""
     done = subprocess.run(
-        [sys.executable, "-c", START, str(rows)],
+        [sys.executable, "-c", START, size],
         env={
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "RETAIL_WORKSPACE": str(workspace),
@@ -53,19 +54,19 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     workspace = tmp_path_factory.mktemp("work space")
     archive = archive_file(workspace, os.environ)
     archive.parent.mkdir()
-    start_spark(workspace, 0, f'"-XX:ArchiveClassesAtExit={archive}"')
+    start_spark(workspace, WorkSize.SMALL, f'"-XX:ArchiveClassesAtExit={archive}"')
     assert archive.is_file()
     yield workspace
     archive.unlink()  # it is large
 
 
-@pytest.mark.parametrize("rows", [0, LARGE_WORK])
-def test_small_and_large_work_take_their_classes_from_one_archive(
-    recorded: Path, tmp_path: Path, rows: int
+@pytest.mark.parametrize("size", list(WorkSize))
+def test_work_of_every_size_takes_its_classes_from_one_archive(
+    recorded: Path, tmp_path: Path, size: WorkSize
 ) -> None:
     """Risk: the JVM silently refuses the archive, for its collector or compiler say."""
     log = tmp_path / "classes.log"
-    assert "answer=42" in start_spark(recorded, rows, f"-Xlog:class+load:file={log}")
+    assert "answer=42" in start_spark(recorded, size, f"-Xlog:class+load:file={log}")
     lines = [line for line in log.read_text().splitlines() if " org.apache.spark." in line]
     loaded = [line for line in lines if "$$Lambda" not in line]  # they are made, not loaded
     archived = [line for line in loaded if line.endswith("shared objects file (top)")]
@@ -77,4 +78,4 @@ def test_a_damaged_archive_stops_no_start(tmp_path: Path) -> None:
     archive = archive_file(tmp_path, os.environ)
     archive.parent.mkdir()
     archive.write_bytes(b"\0garbage" * 10_000)
-    assert "answer=42" in start_spark(tmp_path, 0, "")
+    assert "answer=42" in start_spark(tmp_path, WorkSize.SMALL, "")

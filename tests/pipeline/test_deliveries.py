@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from ingestion.database.engine import transaction
+from ingestion.errors import PipelineError
+from ingestion.run import mart_steps
+from ingestion.warehouse.dbt_build import UNCHANGED_VARIABLE
 from tests.pipeline.conftest import HEADER, Pipeline
 
 pytestmark = pytest.mark.slow
@@ -152,3 +159,42 @@ def test_a_late_file_recomputes_its_month_and_no_other(pipeline: Pipeline, tmp_p
         (4, "2024-06"): Decimal("0.52"),
     }
     assert len(before) == 2
+
+
+def test_a_changed_customer_takes_its_months_along_even_past_a_run_that_failed(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a run takes a dimension for unchanged, and old months show a name that is gone."""
+
+    def names() -> set[tuple[str, str]]:
+        rows = pipeline.table("customers_data_mart", "sales_date_month", "full_name")
+        return {(row["sales_date_month"], row["full_name"]) for row in rows}
+
+    def unchanged() -> set[str]:
+        return set(filter(None, os.environ.get(UNCHANGED_VARIABLE, "").split(",")))
+
+    pipeline.put("a.csv", HEADER + MARCH + MAIDA.replace("2024-03", "2024-04"))
+    pipeline.run()
+    with transaction(pipeline.engine) as connection:
+        connection.execute(sa.text("update customer set last_name = 'Roy' where customer_id = 2"))
+    pipeline.put("june.csv", HEADER + JUNE.replace("2,122", "16,122", 1))
+    with monkeypatch.context() as patched:
+        patched.setattr(mart_steps, "build", refuse)
+        with pytest.raises(PipelineError, match="not today"):
+            pipeline.run()
+    assert list(pipeline.run().months) == ["2024-03", "2024-06"]
+    assert unchanged() == set(), "the run that failed had seen the new name"
+    shown = {("2024-03", "Dhanu Roy"), ("2024-04", "Asha 🫖 Rossi"), ("2024-06", "Asha 🫖 Rossi")}
+    assert names() == shown
+
+    with transaction(pipeline.engine) as connection:
+        connection.execute(sa.text("update store set reviews = 'Busy' where id = 122"))
+    pipeline.put("july.csv", HEADER + JUNE.replace("2024-06", "2024-07"))
+    assert list(pipeline.run().months) == ["2024-07"]
+    assert unchanged() == {"customer", "product", "sales_team"}
+    assert names() == shown | {("2024-07", "Dhanu Roy")}
+
+
+def refuse(*_: Any) -> None:
+    """Stands for a step that fails."""
+    raise PipelineError("not today")

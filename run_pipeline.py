@@ -540,6 +540,8 @@ def command() -> Iterator[tuple[Settings, str]]:
 
     run_id = str(uuid.uuid4())
     mask = masker(())
+    # pyarrow's own allocator keeps what it has freed, beside what Python keeps
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         settings = load_settings(PROJECT)
         secrets = settings.secret_values(os.environ)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingestion.errors import PipelineError
 from ingestion.run.mart_steps import dbt_project
 from ingestion.warehouse.dbt_build import DbtProject, read_manifest, run_command
 from tests.pipeline.conftest import HEADER, Pipeline, empty_warehouse
@@ -42,6 +44,7 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
     dbt: DbtProject = dbt_project(pipeline.settings)
     run_command(dbt, ("build",))
     assert pipeline.sql(query) == before
+    check_keys(pipeline, dbt)
     manifest = read_manifest(dbt)
     assert len(manifest["unit_tests"]) >= 10
     check_layers(manifest)
@@ -56,6 +59,23 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
     empty_warehouse(pipeline.settings.workspace)  # a new machine: S3 and the database are enough
     pipeline.run(full_refresh=True)
     assert pipeline.totals() == totals
+
+
+def check_keys(pipeline: Pipeline, dbt: DbtProject) -> None:
+    """A line that is twice in the fact, or has no number, is found; one far behind is none."""
+    name = "fct_sales_has_each_line_of_a_file_once_whole_and_within_its_ranges"
+    columns = [row["col_name"] for row in pipeline.sql("describe table retail.fct_sales")]
+    listed = columns[: columns.index("# Partition Information")]
+    for number, is_wrong in (("66L", False), ("2L", True), ("cast(null as bigint)", True)):
+        chosen = (f"{number} as line_number" if one == "line_number" else one for one in listed)
+        pipeline.sql(
+            f"insert into retail.fct_sales select {', '.join(chosen)} from retail.fct_sales "
+            "where line_number = 2"
+        )
+        with pytest.raises(PipelineError) if is_wrong else contextlib.nullcontext():
+            run_command(dbt, ("test",), "--select", name)
+        if is_wrong:
+            run_command(dbt, ("run",), "--full-refresh", "--select", "fct_sales")
 
 
 def check_layers(manifest: dict[str, Any]) -> None:

@@ -1,7 +1,10 @@
 {% test is_keyed_by(
-    model, columns, promises=[], condition='true', batch_column=none, month_column=none
+    model, columns, numbered_by=none, promises=[], condition='true', batch_column=none,
+    month_column=none
 ) %}
 
+{%- set keys = columns | reject('equalto', numbered_by) | list -%}
+{%- set groups = keys + (['shiftright(' ~ numbered_by ~ ', 6)'] if numbered_by else []) -%}
 {%- set checks = ["'; '"] -%}
 {%- for promise in promises -%}
     {%- do checks.append(
@@ -14,15 +17,24 @@ with
 keys as (
 
     select
-        {{ columns | join(', ') }},
-        count(*) as rows_with_this_key,
+        {{ keys | join(', ') }},
+        {%- if numbered_by %}
+        min({{ numbered_by }}) as first_{{ numbered_by }},
+        -- 64 numbers that follow each other are the bits of one: a row each, or two have
+        -- one number
+        bit_count(coalesce(bit_or(shiftleft(1L, cast({{ numbered_by }} & 63 as int))), 0))
+            as keys_found,
+        {%- else %}
+        1 as keys_found,
+        {%- endif %}
+        count(*) as rows_found,
         concat_ws({{ checks | join(', ') }}) as broken_promises
 
     from {{ model }}
 
     where {{ is_audited(batch_column, month_column) }} and {{ condition }}
 
-    group by {{ columns | join(', ') }}
+    group by {{ groups | join(', ') }}
 
 )
 
@@ -31,9 +43,9 @@ select *
 from keys
 
 where
-    rows_with_this_key > 1
+    rows_found > keys_found
     or broken_promises <> ''
-    {% for column in columns -%}
+    {% for column in keys -%}
     or {{ column }} is null
     {% endfor %}
 

@@ -148,8 +148,8 @@ def execute(state: RunState) -> RunSummary:
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
+        size = marts.work_size(state, dbt, logic)
         parsing = marts.parse_models(dbt)
-        size = marts.work_size(state, logic)
         session = marts.start_spark(dbt, services.workspace.root, size)
         models = parsing.result()
     with step("raw tables"):
@@ -235,13 +235,14 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
     services, step = state.services, state.steps.step
     logic = logic_hash(services.settings.project, state.contract)
     dbt = marts.dbt_project(services.settings)
+    size = marts.work_size(state, dbt, logic)
     with step("recover"):
         finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
         compaction.refuse_unfinished(state)
     if compaction.is_cut_short(state):
         with step("Spark"):
-            session = marts.start_spark(dbt, services.workspace.root, marts.work_size(state, logic))
+            session = marts.start_spark(dbt, services.workspace.root, size)
         with step("settle"):
             compaction.settle(state, dbt, session, logic)
     merges = compaction.plan(state, dbt, logic, before)
@@ -251,7 +252,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
     with step("bronze"):
         compaction.merge_bronze(state, merges)
     with step("Spark"):
-        session = marts.start_spark(dbt, services.workspace.root, marts.work_size(state, logic))
+        session = marts.start_spark(dbt, services.workspace.root, size)
     with step("facts"):
         moved = compaction.merge_facts(state, dbt, session, logic, merges)
     with step("settle"):

@@ -87,18 +87,26 @@ def dbt_project(settings: Settings) -> DbtProject:
     )
 
 
-def work_size(state: RunState, logic: str) -> WorkSize:
-    """How much the run has to do, judged by the rows of files before it is known exactly."""
+def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
+    """How much the run has to do, judged by the rows of files before it is known exactly.
+
+    An increment is small where neither its own days, were they a month, nor the months that are
+    there, on average, have many rows: it writes whole months.
+    """
     rows = state.in_transaction(staging_table.all_rows)
-    counted = staging_table.counted_ids(rows)
-    if sum(row.rows_read or 0 for row in rows if row.id in counted) < SMALL_WORK_ROWS:
+    counted_ids = staging_table.counted_ids(rows)
+    counted = sum(row.rows_read or 0 for row in rows if row.id in counted_ids)
+    if counted < SMALL_WORK_ROWS:
         return WorkSize.SMALL
-    if not _may_increment(state, logic):
+    if not _may_increment(state, logic) or not dbt_build.has_manifest(dbt):
         return WorkSize.LARGE
     batch_ids = _batches_to_write(state)
     written = sum(row.rows_read or 0 for row in rows if row.batch_id in batch_ids)
-    is_small = written * _DAYS_A_MONTH < SMALL_WORK_ROWS
-    return WorkSize.INCREMENT if is_small else WorkSize.LARGE
+    warehouse = state.services.workspace.warehouse
+    tables = fact_tables.fact_tables(dbt_build.read_manifest(dbt), warehouse)
+    months = set().union(*fact_tables.months_of_batches(tables).values())
+    most = max(written * _DAYS_A_MONTH, counted / max(len(months), 1))
+    return WorkSize.INCREMENT if most < SMALL_WORK_ROWS else WorkSize.LARGE
 
 
 def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMALL) -> SparkSession:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from ingestion.run import mart_steps
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
 from ingestion.steps import Steps
+from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.spark import WorkSize
 from ingestion.warehouse.warehouse_state import WarehouseState, write_state
+from tests.conftest import PROJECT
 from tests.run_without_spark import CONTRACT, HEADER, run, sale
 from tests.services import Bucket
 
@@ -47,6 +50,13 @@ def begun(services: Services) -> RunState:
     return state
 
 
+def size_of(state: RunState, logic: str) -> WorkSize:
+    """The size of the run's work."""
+    workspace = state.services.workspace
+    dbt = DbtProject(PROJECT, PROJECT, workspace.dbt_target, workspace.logs)
+    return mart_steps.work_size(state, dbt, logic)
+
+
 def test_a_day_on_much_history_is_an_increment_and_a_backfill_is_large(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,27 +66,37 @@ def test_a_day_on_much_history_is_an_increment_and_a_backfill_is_large(
     run(services)
     root = services.workspace.root
     write_state(root, WarehouseState("logic", "", True))
+    config = {"partition_by": ["sales_month", "batch_id"]}
+    fact = {"schema": "retail", "alias": "sales", "config": config}
+    services.workspace.dbt_target.mkdir()
+    manifest = services.workspace.dbt_target / "manifest.json"
+    manifest.write_text(json.dumps({"nodes": {"sales": fact}}))
+    months = services.workspace.warehouse / "retail.db" / "sales"
+    (months / "sales_month=2024-03" / "batch_id=1").mkdir(parents=True)
 
     put(services, "day", 3)
     state = begun(services)
-    assert mart_steps.work_size(state, "logic") == WorkSize.SMALL
+    assert size_of(state, "logic") == WorkSize.SMALL
     put(services, "more", 8)
     run(services)
-    assert mart_steps.work_size(begun(services), "logic") == WorkSize.LARGE, "nothing to add"
+    assert size_of(begun(services), "logic") == WorkSize.LARGE, "nothing to add"
 
     put(services, "day", 2)
     state = begun(services)
-    assert mart_steps.work_size(state, "other logic") == WorkSize.LARGE
+    assert size_of(state, "other logic") == WorkSize.LARGE
     state.full_refresh = True
-    assert mart_steps.work_size(state, "logic") == WorkSize.LARGE
+    assert size_of(state, "logic") == WorkSize.LARGE
     run(services)
 
     put(services, "late", 2)
-    assert mart_steps.work_size(begun(services), "logic") == WorkSize.INCREMENT
+    state = begun(services)
+    assert size_of(state, "logic") == WorkSize.LARGE, "a hundred rows are in its month"
+    (months / "sales_month=2024-04" / "batch_id=1").mkdir(parents=True)
+    assert size_of(state, "logic") == WorkSize.INCREMENT
     run(services)
     put(services, "backfill", 4)
-    assert mart_steps.work_size(begun(services), "logic") == WorkSize.LARGE
+    assert size_of(begun(services), "logic") == WorkSize.LARGE
     run(services)
     put(services, "more", 7)
-    size = mart_steps.work_size(begun(services), "logic")
+    size = size_of(begun(services), "logic")
     assert size == WorkSize.LARGE, "the batch of the older version is built again"

@@ -6,7 +6,10 @@ import os
 import shutil
 from pathlib import Path
 
-from ingestion.warehouse.dbt_build import DbtProject, read_manifest, run_command
+import pytest
+
+from ingestion.errors import PipelineError
+from ingestion.warehouse.dbt_build import DbtProject, parse, read_manifest, run_command
 from ingestion.warehouse.dbt_parse import parse_options
 from tests.conftest import PROJECT
 
@@ -22,15 +25,35 @@ def highest_quantity(dbt: DbtProject) -> str | None:
     return maximum
 
 
-def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(tmp_path: Path) -> None:
-    """Risk: after a rule is taken back, rows are still judged by it."""
+@pytest.fixture
+def dbt(tmp_path: Path) -> DbtProject:
+    """A copy of the project, to be edited."""
     project, profiles = tmp_path / "project", tmp_path / "profiles"
     for name in ("models", "macros", "seeds", "tests/data"):
         shutil.copytree(PROJECT / name, project / name)
     shutil.copy(PROJECT / "dbt_project.yml", project)
     profiles.mkdir()
     shutil.copyfile(PROJECT / "profiles.example.yml", profiles / "profiles.yml")
-    dbt = DbtProject(project, profiles, tmp_path / "target", tmp_path / "logs")
+    return DbtProject(project, profiles, tmp_path / "target", tmp_path / "logs")
+
+
+def test_a_mistake_in_a_model_is_told_with_its_place(dbt: DbtProject) -> None:
+    """Risk: an analyst's slip ends in a traceback, or what was half parsed is kept."""
+    model = dbt.project / "models" / "marts" / "core" / "dim_stores.sql"
+    model.write_text("select {{ ref( }}\n", encoding="utf-8")
+    with pytest.raises(PipelineError) as refused:
+        parse(dbt)
+    told = str(refused.value)
+    assert told.startswith("dbt cannot build the models. Found: Compilation Error in model dim_")
+    assert "models/marts/core/dim_stores.sql" in told
+    assert not list(dbt.target.rglob("*.msgpack"))
+    shutil.copy(PROJECT / "models" / "marts" / "core" / "dim_stores.sql", model)
+    assert "model.retail_mart.dim_stores" in parse(dbt).nodes
+
+
+def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(dbt: DbtProject) -> None:
+    """Risk: after a rule is taken back, rows are still judged by it."""
+    project = dbt.project
     contract = project / "models" / "staging" / "_pos__sources.yml"
     text, times = contract.read_text(encoding="utf-8"), contract.stat()
     assert highest_quantity(dbt) is None

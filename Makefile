@@ -41,7 +41,7 @@ lock: $(VENV)/.installed ## write the lock files anew from pyproject.toml
 
 clean: ## stop the embedded S3 server, remove .workspace (all its data) and the caches
 	@if [ -e .workspace/s3.json ] && [ -x $(PYTHON) ]; then $(PYTHON) -c \
-		"from pathlib import Path; from ingestion.embedded_s3 import stop; stop(Path('.workspace'))"; fi
+		"from pathlib import Path; from ingestion.s3.embedded_s3 import stop; stop(Path('.workspace'))"; fi
 	@rm -rf .workspace .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

@@ -137,10 +137,11 @@ def execute(state: RunState) -> RunSummary:
             deliveries.check_files(state)
             deliveries.set_files_aside(state)
 
+    from ingestion.run import build_scope
     from ingestion.run import compact_steps as compaction
     from ingestion.run import mart_steps as marts
 
-    if not marts.must_build(state, logic):
+    if not build_scope.must_build(state, logic):
         deliveries.archive_batch(state)
         state.warnings += history.rollback_notices(services)
         return summarise(state)
@@ -148,16 +149,16 @@ def execute(state: RunState) -> RunSummary:
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
-        size = marts.work_size(state, dbt, logic)
+        size = build_scope.work_size(state, dbt, logic)
         parsing = marts.parse_models(dbt)
         session = marts.start_spark(dbt, services.workspace.root, size)
         models = parsing.result()
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
-        batch_ids = marts.batches_to_build(state, dbt, logic)
+        batch_ids = build_scope.batches_to_build(state, dbt, logic)
         deliveries.restore_bronze(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
-    workspace, unchanged = services.workspace, marts.unchanged_dimensions(state)
+    workspace, unchanged = services.workspace, build_scope.unchanged_dimensions(state)
     write_state(workspace.root, WarehouseState(logic, "", is_whole=batch_ids is not None))
     with step("models and tests"):
         marts.build(state, dbt, models, session, batch_ids, unchanged)
@@ -166,7 +167,7 @@ def execute(state: RunState) -> RunSummary:
     with step("publish"):
         published = marts.publish_marts(state, dbt, session, logic, entries)
     built = WarehouseState(
-        logic, list_hash(workspace.warehouse), True, marts.dimension_versions(state)
+        logic, list_hash(workspace.warehouse), True, build_scope.dimension_versions(state)
     )
     write_state(workspace.root, built)
     with step("archive"):
@@ -226,6 +227,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
     """The steps of a compaction in their order; one that was cut short is brought to its end."""
     from ingestion.publication.publications import current_publication
     from ingestion.publication.publish import finish_pointer
+    from ingestion.run import build_scope
     from ingestion.run import compact_steps as compaction
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run import mart_steps as marts
@@ -235,7 +237,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
     services, step = state.services, state.steps.step
     logic = logic_hash(services.settings.project, state.contract)
     dbt = marts.dbt_project(services.settings)
-    size = marts.work_size(state, dbt, logic)
+    size = build_scope.work_size(state, dbt, logic)
     with step("recover"):
         finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)

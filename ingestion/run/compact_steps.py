@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from ingestion.database import batches, staging_table
 from ingestion.errors import PipelineError
 from ingestion.publication.mart_files import published_models
-from ingestion.run import compaction, intake
+from ingestion.run import build_scope, compaction, intake
 from ingestion.run import delivery_steps as deliveries
-from ingestion.run import mart_steps as marts
 from ingestion.run.compaction import Merge
 from ingestion.run.compaction_report import Layer, measured
 from ingestion.run.run_state import RunState
 from ingestion.warehouse import fact_tables, ledger, warehouse_state
-from ingestion.warehouse.dbt_build import DbtProject, has_manifest, read_manifest
+from ingestion.warehouse.dbt_build import DbtProject, last_manifest, read_manifest
 from ingestion.warehouse.fact_tables import FactTable
 from ingestion.warehouse.raw_tables import batch_folders
 from ingestion.warehouse.warehouse_state import WarehouseState
@@ -63,7 +62,7 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
         return []
     known = warehouse_state.read_state(workspace.root)
     is_whole = warehouse_state.can_increment(known, logic, workspace.warehouse)
-    if not is_whole or not marts.holds_batches(state, dbt):
+    if not is_whole or not build_scope.holds_batches(state, dbt):
         raise PipelineError(
             "The warehouse cannot be compacted as it is",
             expected="the tables that the last run built, under the models of today",
@@ -163,9 +162,10 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
     known = warehouse_state.read_state(workspace.root)
     if known is None or not known.merging:
         return
-    if known.logic_hash != logic or not has_manifest(dbt):
+    manifest = last_manifest(dbt)
+    if known.logic_hash != logic or manifest is None:
         return
-    tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)
+    tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     if known.files != warehouse_state.list_hash(workspace.warehouse, _folders(tables)):
         _LOG.warning("other tables were changed meanwhile: the next run builds all of them anew")
         return

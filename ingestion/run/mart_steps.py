@@ -16,18 +16,15 @@ from ingestion.errors import PipelineError
 from ingestion.publication import publish
 from ingestion.publication.manifest import MartTable, touched_months
 from ingestion.publication.mart_files import ScannedTable, published_models, scan_table
-from ingestion.publication.publications import current_publication
 from ingestion.reader.contract import Contract, read_contract
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import (
     class_archive,
     dbt_build,
     dimensions,
-    fact_tables,
     ledger,
     raw_tables,
     spark,
-    warehouse_state,
 )
 from ingestion.warehouse.dbt_build import BuildResult, DbtProject
 from ingestion.warehouse.spark import WorkSize
@@ -42,22 +39,6 @@ if TYPE_CHECKING:
     from ingestion.warehouse.ledger import LedgerEntry
 
 _LOG = logging.getLogger(__name__)
-# Below, compiling code for the work takes longer than the compiled code saves.
-SMALL_WORK_ROWS = 400_000
-_DAYS_A_MONTH = 31  # a day's file makes its whole month be counted anew
-
-
-def must_build(state: RunState, logic: str) -> bool:
-    """Whether marts have to be built: accepted files, other logic than published, or on request."""
-    if any(staging_table.is_accepted(row) for row in state.batch_rows()):
-        return True
-    current = state.in_transaction(current_publication)
-    if current is None:
-        return False
-    if current.logic_hash != logic:
-        _LOG.info("the models have changed since the last publication: all is built anew")
-        return True
-    return state.full_refresh
 
 
 def export_dimensions(state: RunState) -> dict[str, Contract]:
@@ -87,28 +68,6 @@ def dbt_project(settings: Settings) -> DbtProject:
     )
 
 
-def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
-    """How much the run has to do, judged by the rows of files before it is known exactly.
-
-    An increment is small where neither its own days, were they a month, nor the months that are
-    there, on average, have many rows: it writes whole months.
-    """
-    rows = state.in_transaction(staging_table.all_rows)
-    counted_ids = staging_table.counted_ids(rows)
-    counted = sum(row.rows_read or 0 for row in rows if row.id in counted_ids)
-    if counted < SMALL_WORK_ROWS:
-        return WorkSize.SMALL
-    if not _may_increment(state, logic) or not dbt_build.has_manifest(dbt):
-        return WorkSize.LARGE
-    batch_ids = _batches_to_write(state)
-    written = sum(row.rows_read or 0 for row in rows if row.batch_id in batch_ids)
-    warehouse = state.services.workspace.warehouse
-    tables = fact_tables.fact_tables(dbt_build.read_manifest(dbt), warehouse)
-    months = set().union(*fact_tables.months_of_batches(tables).values())
-    most = max(written * _DAYS_A_MONTH, counted / max(len(months), 1))
-    return WorkSize.INCREMENT if most < SMALL_WORK_ROWS else WorkSize.LARGE
-
-
 def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMALL) -> SparkSession:
     """The session that the dbt profile describes, set up for work of this size.
 
@@ -127,63 +86,6 @@ def parse_models(dbt: DbtProject) -> Future[Manifest]:
     parsing = pool.submit(dbt_build.parse, dbt)
     pool.shutdown(wait=False)
     return parsing
-
-
-def batches_to_build(state: RunState, dbt: DbtProject, logic: str) -> list[int] | None:
-    """This batch and those that hold a file it replaces; None where all have to be built.
-
-    All are built, too, where another workspace has published or merged batches meanwhile.
-    """
-    if not _may_increment(state, logic):
-        return None
-    batch_ids = _batches_to_write(state)
-    if not holds_batches(state, dbt, batch_ids):
-        _LOG.info("the batches of this workspace are not those of the database: all is built anew")
-        return None
-    return batch_ids
-
-
-def _may_increment(state: RunState, logic: str) -> bool:
-    workspace = state.services.workspace
-    known = warehouse_state.read_state(workspace.root)
-    if state.full_refresh or state.batch_id is None:
-        return False
-    return warehouse_state.can_increment(known, logic, workspace.warehouse)
-
-
-def _batches_to_write(state: RunState) -> list[int]:
-    replaced_ids = [row.replaces_id for row in state.batch_rows()]
-    replaced = state.in_transaction(
-        lambda connection: staging_table.rows_by_id(connection, replaced_ids)
-    )
-    found = {state.batch_id, *(row.batch_id for row in replaced)}
-    return sorted(batch_id for batch_id in found if batch_id is not None)
-
-
-def dimension_versions(state: RunState) -> dict[str, str]:
-    """Each dimension table's content as it was exported, by the name of its file."""
-    folder = state.services.workspace.bronze / "dimensions"
-    return {path.parent.name: path.stem for path in folder.glob("*/*.parquet")}
-
-
-def unchanged_dimensions(state: RunState) -> list[str]:
-    """The dimension tables that are as the marts of the last run show them."""
-    known = warehouse_state.read_state(state.services.workspace.root)
-    shown = {} if known is None else known.dimensions
-    return [name for name, found in dimension_versions(state).items() if shown.get(name) == found]
-
-
-def holds_batches(state: RunState, dbt: DbtProject, besides: Collection[int] = ()) -> bool:
-    """Whether the warehouse has the batches that the database has, looking past ``besides``."""
-    if not dbt_build.has_manifest(dbt):
-        return False
-    manifest = dbt_build.read_manifest(dbt)
-    tables = fact_tables.fact_tables(manifest, state.services.workspace.warehouse)
-    rows = state.in_transaction(staging_table.all_rows)
-    counted = staging_table.counted_ids(rows)
-    needed = {row.batch_id for row in rows if row.id in counted} - set(besides)
-    known = state.in_transaction(batches.all_batch_ids)
-    return fact_tables.hold_batches(tables, needed, known)
 
 
 def register_raw_tables(

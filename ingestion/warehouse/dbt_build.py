@@ -210,9 +210,12 @@ def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> Buil
     return dataclasses.replace(result, failures=tuple(failures))
 
 
-def has_manifest(dbt: DbtProject) -> bool:
-    """Whether a dbt command has left its manifest."""
-    return (dbt.target / "manifest.json").is_file()
+def last_manifest(dbt: DbtProject) -> dict[str, Any] | None:
+    """The manifest that an earlier command left; None where there is none, or half of one."""
+    try:
+        return read_manifest(dbt)
+    except (FileNotFoundError, ValueError):  # dbt writes it in place, so a kill may cut it short
+        return None
 
 
 def read_manifest(dbt: DbtProject) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.config.settings import load_settings
+from ingestion.run import build_scope
 from ingestion.run import delivery_steps as deliveries
-from ingestion.run import mart_steps
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
 from ingestion.steps import Steps
@@ -54,14 +54,14 @@ def size_of(state: RunState, logic: str) -> WorkSize:
     """The size of the run's work."""
     workspace = state.services.workspace
     dbt = DbtProject(PROJECT, PROJECT, workspace.dbt_target, workspace.logs)
-    return mart_steps.work_size(state, dbt, logic)
+    return build_scope.work_size(state, dbt, logic)
 
 
 def test_a_day_on_much_history_is_an_increment_and_a_backfill_is_large(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Risk: a small day waits for a compiler, or years of sales are counted by interpreted code."""
-    monkeypatch.setattr(mart_steps, "SMALL_WORK_ROWS", 100)
+    monkeypatch.setattr(build_scope, "SMALL_WORK_ROWS", 100)
     put(services, "history", 90)
     run(services)
     root = services.workspace.root
@@ -93,6 +93,10 @@ def test_a_day_on_much_history_is_an_increment_and_a_backfill_is_large(
     assert size_of(state, "logic") == WorkSize.LARGE, "a hundred rows are in its month"
     (months / "sales_month=2024-04" / "batch_id=1").mkdir(parents=True)
     assert size_of(state, "logic") == WorkSize.INCREMENT
+    whole = manifest.read_text()
+    manifest.write_text(whole[:-9])
+    assert size_of(state, "logic") == WorkSize.LARGE, "a kill has cut dbt's manifest short"
+    manifest.write_text(whole)
     run(services)
     put(services, "backfill", 4)
     assert size_of(begun(services), "logic") == WorkSize.LARGE

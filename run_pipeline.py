@@ -372,8 +372,8 @@ def sample(
 ) -> None:
     """Generate a sample star: into a folder, or dimensions and files for the pipeline to take."""
     from ingestion.commands.demo import load_sample, sample_spec
-    from ingestion.commands.sample import write_sample
     from ingestion.run.services import open_services
+    from ingestion.sample.files import write_sample
 
     with command() as (settings, _):
         spec = sample_spec(

@@ -27,10 +27,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ingestion.commands.sample import SampleSpec, write_sample
 from ingestion.config.settings import Settings, load_settings
 from ingestion.run.services import open_services
 from ingestion.s3 import embedded_s3
+from ingestion.sample.files import write_sample
+from ingestion.sample.spec import SampleSpec
 from ingestion.workspace import Workspace
 
 PROJECT = Path(__file__).resolve().parents[1]

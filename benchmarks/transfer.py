@@ -34,7 +34,7 @@ from ingestion.database.engine import connect
 from ingestion.database.row_text import as_lines
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_tables import ensure_live_tables
-from ingestion.s3.object_store import connect as connect_store
+from ingestion.s3.connection import connect as connect_store
 from tests.mart_versions import show, with_rows
 from tests.services import Bucket, new_bucket, running_mariadb, running_s3
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.config.settings import Settings, load_settings
-from ingestion.s3.object_store import ObjectStore, connect
+from ingestion.s3.connection import connect
+from ingestion.s3.object_store import ObjectStore
 from tests.services import Bucket, MariaDb, new_bucket, running_mariadb, running_s3
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -14,8 +14,8 @@ from ingestion.errors import UsageError
 from ingestion.run.run_state import DIMENSION_CONTRACT
 
 if TYPE_CHECKING:
-    from ingestion.commands.sample import SampleSpec, SampleSummary
     from ingestion.run.services import Services
+    from ingestion.sample.spec import SampleSpec, SampleSummary
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def fill_first_demo(services: Services) -> bool:
     if next(iter(services.store.list_objects(settings.inbox_prefix)), None) is not None:
         return False
 
-    from ingestion.commands.sample import SampleSpec
+    from ingestion.sample.spec import SampleSpec
 
     sample = load_sample(services, SampleSpec())
     _LOG.info("first run: a sample of %d files is in the inbox", len(sample.files))
@@ -45,7 +45,7 @@ def fill_first_demo(services: Services) -> bool:
 
 def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:
     """Puts a sample's sales files into the inbox and its dimensions into the database."""
-    from ingestion.commands.sample import write_sample
+    from ingestion.sample.files import write_sample
     from ingestion.warehouse.dimensions import load_dimensions
 
     settings, store = services.settings, services.store
@@ -62,7 +62,7 @@ def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:
 
 def sample_spec(shares: Sequence[str] | None, first_month: str, **sizes: int) -> SampleSpec:
     """The spec of these command-line words: shares as ``kind=share``, the month as ``yyyy-mm``."""
-    from ingestion.commands.sample import DEFAULT_SHARES, SampleSpec
+    from ingestion.sample.spec import DEFAULT_SHARES, SampleSpec
 
     try:
         given = {kind: float(share) for kind, share in (item.split("=") for item in shares or ())}

@@ -54,14 +54,14 @@ def open_database(settings: Settings) -> Engine:
 
 def open_store(settings: Settings, environ: Mapping[str, str]) -> ObjectStore:
     """The bucket of the settings; starts the embedded server where no other is named."""
-    from ingestion.s3 import object_store
+    from ingestion.s3 import connection
 
     endpoint = None
     if settings.uses_embedded_s3:
         from ingestion.s3.embedded_s3 import ensure_running
 
         endpoint = ensure_running(settings.workspace, settings.bucket)
-    return object_store.connect(settings, settings.aws_credentials(environ), endpoint)
+    return connection.connect(settings, settings.aws_credentials(environ), endpoint)
 
 
 @contextlib.contextmanager

@@ -5,52 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import re
-import socket
 import tempfile
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ingestion.errors import PipelineError
-from ingestion.s3.errors import (
-    GONE,
-    PRECONDITION,
-    UNSUPPORTED,
-    error_code,
-    s3_errors,
-    unreachable,
-)
+from ingestion.s3.errors import GONE, PRECONDITION, UNSUPPORTED, error_code, s3_errors
+from ingestion.s3.keys import fitting_key, unique_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from ingestion.config.aws_credentials import AwsCredentials
-    from ingestion.config.settings import Settings
-
 T = TypeVar("T")
-_ATTEMPTS = 5
+ATTEMPTS = 5
 _CHUNK = 1 << 20
 _SINGLE_COPY_LIMIT = 5 << 30  # CopyObject's own limit; above it a copy goes in parts
 _PART_SIZE = 64 << 20
 _COPY_PART_SIZE = 512 << 20
-# For the embedded server: session variables as (name in the file, variable, value, conversion).
-# No profile of this machine may get in its way.
-_NO_AWS_FILES = {
-    "profile": (None, None, None, None),
-    "config_file": (None, None, os.devnull, None),
-    "credentials_file": (None, None, os.devnull, None),
-}
-_LONGEST_KEY = 990
-_LONGEST_ENDINGS = 14
-_UNIQUE = 13
-_ENDINGS = re.compile(r"(?<=[^/])(\.\w{1,10})(\.gz)?$")
 
 
 class ObjectChanged(PipelineError):
@@ -72,69 +47,6 @@ class ObjectInfo:
     key: str
     etag: str
     size: int
-
-
-def connect(
-    settings: Settings, credentials: AwsCredentials | None, endpoint: str | None = None
-) -> ObjectStore:
-    """The bucket of the settings, at ``endpoint`` if it is given (the embedded server's).
-
-    ``credentials`` None leaves them to AWS's standard chain. An endpoint of one's own is tried
-    with a plain connection, so that a wrong address is told within seconds; nothing else is sent.
-    Raises PipelineError.
-    """
-    import botocore.session
-    from boto3 import Session
-    from botocore.config import Config
-
-    is_embedded = endpoint is not None
-    url = endpoint or settings.s3_endpoint_url
-    with s3_errors("connecting", settings.bucket, url or "AWS"):
-        core = botocore.session.Session(_NO_AWS_FILES if is_embedded else None)
-        if credentials:
-            core.set_credentials(
-                credentials.access_key_id,
-                credentials.secret_access_key,
-                credentials.session_token,
-            )
-        session = Session(region_name=settings.s3_region, botocore_session=core)
-        client: S3Client = session.client(
-            "s3",
-            endpoint_url=url,
-            config=Config(
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-                max_pool_connections=max(10, settings.download_threads),
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                proxies={} if is_embedded else None,
-                s3={"addressing_style": "path" if url else "auto"},
-            ),
-        )
-    if url and not is_embedded:
-        _check_reachable(url)
-    return ObjectStore(client, settings.bucket)
-
-
-def _check_reachable(url: str) -> None:
-    """Raises PipelineError if nothing listens at ``url``, after three tries in about a second."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
-        return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    for delay in (0.3, 0.7, None):
-        try:
-            socket.create_connection((host, port), timeout=5).close()
-        except TimeoutError as error:
-            raise unreachable(url, "no answer within 5 seconds") from error
-        except OSError as error:
-            if delay is None:
-                raise unreachable(url, error.strerror or type(error).__name__) from error
-            time.sleep(delay)
-        else:
-            return
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,7 +183,7 @@ class ObjectStore:
         when this version is at neither key.
         """
         target_key = key = fitting_key(target_key)
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             there = self.head(key)
             if there is None:
                 self._copy(info, key)
@@ -391,7 +303,7 @@ class ObjectStore:
                     raise _BodyCut from error
 
         tries = Retrying(
-            stop=stop_after_attempt(_ATTEMPTS),
+            stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2),
             retry=retry_if_exception_type(_BodyCut),
             reraise=True,
@@ -420,31 +332,6 @@ class ObjectStore:
 
     def _changed(self, key: str) -> ObjectChanged:
         return ObjectChanged(f"{self.location(key)} was replaced by another version meanwhile")
-
-
-def unique_key(key: str, sha256: str) -> str:
-    """The key with 12 digits of the content's SHA-256 before its endings: ``a~1f0c….csv.gz``."""
-    stem, endings = _split_endings(key)
-    return f"{stem}~{sha256[:12]}{endings}"
-
-
-def fitting_key(key: str) -> str:
-    """The key, or one cut short and made unique where S3's 1024 bytes leave no room for additions.
-
-    A key grows when its object moves to a longer prefix or gets a companion.
-    """
-    if len(key.encode()) <= _LONGEST_KEY:
-        return key
-    stem, endings = _split_endings(key)
-    room = _LONGEST_KEY - _LONGEST_ENDINGS - _UNIQUE
-    short = stem.encode()[:room].decode(errors="ignore")
-    return unique_key(short + endings, hashlib.sha256(key.encode()).hexdigest())
-
-
-def _split_endings(key: str) -> tuple[str, str]:
-    """Key and endings, such as ``in/a.b`` and ``.csv.gz``; a long ending is none."""
-    found = _ENDINGS.search(key)
-    return (key[: found.start()], found[0]) if found else (key, "")
 
 
 def _is_too_large(error: ClientError) -> bool:

@@ -14,9 +14,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
 
-from ingestion.commands.sample import SampleSpec, write_sample
 from ingestion.database.engine import connect
 from ingestion.errors import PipelineError, UsageError
+from ingestion.sample.files import write_sample
+from ingestion.sample.spec import SampleSpec
 from ingestion.warehouse.dimensions import (
     DIMENSION_TABLES,
     DimensionLoad,

@@ -10,7 +10,7 @@ import ingestion
 ROOT = Path(ingestion.__file__).parent
 LAYERS = [
     {"errors", "logs", "local_paths", "live_line", "plain_data", "steps", "workspace"},
-    {"config"},
+    {"config", "sample"},
     {"reader", "s3", "database"},
     {"warehouse"},
     {"publication"},

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.commands.sample import (
+from ingestion.errors import UsageError
+from ingestion.sample.files import write_sample
+from ingestion.sample.spec import (
     DEFAULT_SHARES,
     FAULT_KINDS,
     SALES_HEADER,
     SampleSpec,
-    write_sample,
 )
-from ingestion.errors import UsageError
 
 SMALL = SampleSpec(rows=3_000, shares=dict.fromkeys(FAULT_KINDS, 0.01))
 

@@ -121,7 +121,9 @@ def merge_facts(
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     merging = _merging(merges)
     others = warehouse_state.list_hash(workspace.warehouse, _folders(tables))
-    begun = WarehouseState(logic, others, True, merging=merging)
+    known = warehouse_state.read_state(workspace.root)
+    shown = {} if known is None else known.dimensions
+    begun = WarehouseState(logic, others, True, shown, merging)
     warehouse_state.write_state(workspace.root, begun)
     for table in tables:
         fact_tables.copy_batches(session, table, merging)
@@ -177,5 +179,7 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
         fact_tables.drop_batches(session, table, unnamed)
     compaction.remove_unknown_bronze(workspace.bronze, batch_ids)
     files = warehouse_state.list_hash(workspace.warehouse)
-    warehouse_state.write_state(workspace.root, WarehouseState(logic, files, True))
+    warehouse_state.write_state(
+        workspace.root, WarehouseState(logic, files, True, known.dimensions)
+    )
     _LOG.info("batches %s are gone", ", ".join(map(str, sorted(unnamed))))

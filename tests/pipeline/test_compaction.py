@@ -15,6 +15,7 @@ from ingestion.commands import withdrawal
 from ingestion.errors import PipelineError
 from ingestion.run.compaction_report import Compaction
 from ingestion.warehouse import fact_tables
+from ingestion.warehouse.warehouse_state import read_state
 from tests.pipeline.conftest import HEADER, Pipeline
 
 pytestmark = pytest.mark.slow
@@ -59,6 +60,12 @@ def picture(pipeline: Pipeline, folder: Path) -> dict[str, Any]:
     return seen
 
 
+def shown_dimensions(pipeline: Pipeline) -> dict[str, str]:
+    """The versions of the dimension tables that the marts are known to show."""
+    state = read_state(pipeline.settings.workspace)
+    return {} if state is None else dict(state.dimensions)
+
+
 def bronze_names(pipeline: Pipeline) -> dict[str, list[str]]:
     """The Parquet files of each batch in bronze."""
     folders = (pipeline.settings.workspace / "bronze" / "sales").glob("batch_id=*")
@@ -77,8 +84,11 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
             pipeline.put(key, HEADER + lines)
         pipeline.run()
     before, objects = picture(pipeline, tmp_path), set(pipeline.keys(""))
+    shown = shown_dimensions(pipeline)
     done = compact(pipeline, "2024-05")
     assert done is not None
+    assert shown
+    assert shown_dimensions(pipeline) == shown, "the next run would look at all months"
     assert picture(pipeline, tmp_path) == before
     assert set(pipeline.keys("")) == objects, "an object that is published was touched"
     # March; March to April; April; and May's two, one of an open month and one the newest

@@ -120,12 +120,7 @@ def execute(state: RunState) -> RunSummary:
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run import history
     from ingestion.run.summary import summarise
-    from ingestion.warehouse.warehouse_state import (
-        WarehouseState,
-        list_hash,
-        logic_hash,
-        write_state,
-    )
+    from ingestion.warehouse.warehouse_state import logic_hash
 
     services, step = state.services, state.steps.step
     logic = logic_hash(services.settings.project, state.contract)
@@ -158,18 +153,15 @@ def execute(state: RunState) -> RunSummary:
         batch_ids = build_scope.batches_to_build(state, dbt, logic)
         deliveries.restore_bronze(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
-    workspace, unchanged = services.workspace, build_scope.unchanged_dimensions(state)
-    write_state(workspace.root, WarehouseState(logic, "", is_whole=batch_ids is not None))
+    unchanged = build_scope.unchanged_dimensions(state)
+    build_scope.note_begun(state, logic, is_whole=batch_ids is not None)
     with step("models and tests"):
         marts.build(state, dbt, models, session, batch_ids, unchanged)
     with step("audit"):
         entries = marts.audit(state, dbt, session, batch_ids)
     with step("publish"):
         published = marts.publish_marts(state, dbt, session, logic, entries)
-    built = WarehouseState(
-        logic, list_hash(workspace.warehouse), True, build_scope.dimension_versions(state)
-    )
-    write_state(workspace.root, built)
+    build_scope.note_published(state, logic)
     with step("archive"):
         deliveries.archive_batch(state)
         history.remove_old(services, services.settings.keep_publications)

@@ -73,7 +73,7 @@ def run(services: Services) -> RunState:
         if deliveries.take_files(state):
             deliveries.check_files(state)
             deliveries.set_files_aside(state)
-            if any(staging_table.is_accepted(row) for row in state.batch_rows()):
+            if any(staging_table.changes_what_counts(row) for row in state.batch_rows()):
                 build_and_publish(state)
         deliveries.archive_batch(state)
         history.remove_old(services, keep=2)
@@ -83,6 +83,7 @@ def run(services: Services) -> RunState:
 def build_and_publish(state: RunState) -> None:
     """The marts of all files that count."""
     services = state.services
+    deliveries.restore_bronze(state, None)
     rows = state.in_transaction(staging_table.all_rows)
     counted = staging_table.counted_ids(rows)
     sales = {row.id: read_sales(services, row) for row in rows if row.id in counted}
@@ -121,6 +122,8 @@ Line = tuple[int, str, int, decimal.Decimal]
 
 def read_sales(services: Services, row: FileRow) -> list[Line]:
     """Customer, month, line number and cost of each row of a file."""
+    if row.etag == staging_table.RETRACTION:
+        return []
     table = pq.read_table(bronze_path(services.workspace.bronze, row.batch_id, row.id))
     return [
         (

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def retract_file(services: Services, key: str, run_id: str) -> None:
-    """Plans the withdrawal of the version that counts under ``key``; the run does the rest."""
+    """Plans the withdrawal of the version that counts under ``key``; the run does the rest.
+
+    A newer version that an unfinished batch holds never comes to count.
+    """
     key, rows = _rows(services, key)
     current = counting_row(rows)
     if current is None or current.etag == RETRACTION:
@@ -34,6 +37,9 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
     with transaction(services.engine) as connection:
         batch_id = batches.open_batch(connection, run_id)
         delivery = Delivery(key, f"{RETRACTION}:{key}", RETRACTION, None, 0)
+        waiting = [row for row in rows if row.batch_id == batch_id]
+        published = counting_row([row for row in rows if row.batch_id != batch_id])
+        staging_table.supersede(connection, waiting, "retracted before it was published")
         staging_table.add_deliveries(connection, [delivery], batch_id=batch_id, run_id=run_id)
         newest = staging_table.rows_of_batch(connection, batch_id)[-1]
         verdict = Verdict(
@@ -41,7 +47,7 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
             FileStatus.ACTIVE,
             reason="retracted by hand",
             rows_read=0,
-            replaces_id=current.id,
+            replaces_id=None if published is None else published.id,
         )
         staging_table.record_verdicts(connection, [verdict])
 
@@ -57,8 +63,13 @@ def restore_file(services: Services, key: str) -> None:
             found=_state(rows),
             action="python run_pipeline.py status lists the files",
         )
-    [retracted] = [row for row in rows if row.id == current.replaces_id]
-    send_again(services, retracted)
+    versions = [row for row in rows if row.id < current.id and row.etag != RETRACTION]
+    withdrawn = [
+        row
+        for row in versions
+        if row.id == current.replaces_id or row.status == FileStatus.SUPERSEDED
+    ]
+    send_again(services, withdrawn[-1])
 
 
 def read_again(services: Services, key: str) -> None:

@@ -205,6 +205,12 @@ def is_accepted(row: FileRow) -> bool:
     return row.status in (FileStatus.ACTIVE, FileStatus.INACTIVE)
 
 
+def changes_what_counts(row: FileRow) -> bool:
+    """Whether marts that know the row differ from those that do not: it counts, or it takes the
+    place of a version that did, as a copy of another file may."""
+    return is_accepted(row) or _replaces(row)
+
+
 def is_in_bronze(row: FileRow) -> bool:
     """Whether the published marts stand on the file's rows: it counts, or the models refused it."""
     was_read = row.rows_valid is not None and row.etag != RETRACTION
@@ -225,6 +231,12 @@ def counted_ids(rows: Iterable[FileRow]) -> set[int]:
 
 def _replaces(row: FileRow) -> bool:
     return row.replaces_id is not None and row.status != FileStatus.ERROR
+
+
+def first_run(connection: Connection) -> str | None:
+    """The run that took the very first file: it tells this database from any other."""
+    query = sa.select(files.c.run_id).order_by(files.c.id).limit(1)
+    return connection.execute(query).scalar()
 
 
 def record_verdicts(connection: Connection, verdicts: Sequence[Verdict]) -> None:
@@ -297,6 +309,23 @@ def _set_status(
         {
             row_id: {"status": status.value} | ({"reason": reasons[row_id]} if reasons else {})
             for row_id in ids
+        },
+    )
+
+
+def supersede(connection: Connection, rows: Iterable[FileRow], reason: str) -> None:
+    """Versions of an unfinished batch that are accepted, or replace another, no longer are."""
+    _update(
+        connection,
+        {
+            row.id: {
+                "status": FileStatus.SUPERSEDED.value,
+                "reason": reason,
+                "replaces_id": None,
+                "duplicate_of_id": None,
+            }
+            for row in rows
+            if row.status in (FileStatus.ACTIVE, FileStatus.DUPLICATE)
         },
     )
 

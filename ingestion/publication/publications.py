@@ -59,6 +59,13 @@ def current_publication(connection: Connection) -> Publication | None:
     return None if row is None else Publication(**row)
 
 
+def built_publication(connection: Connection) -> Publication | None:
+    """The newest version that a run has built; a rollback only shows one again."""
+    query = sa.select(publications).where(publications.c.rolled_back_to.is_(None))
+    row = connection.execute(query.order_by(publications.c.version.desc())).mappings().first()
+    return None if row is None else Publication(**row)
+
+
 def kept_publications(connection: Connection) -> list[Publication]:
     """The versions whose objects are there, oldest first."""
     query = sa.select(publications).where(publications.c.is_kept)

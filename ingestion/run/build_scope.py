@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Collection
 
+from ingestion.config.profiles import profile_for
 from ingestion.database import batches, staging_table
-from ingestion.publication.publications import current_publication
+from ingestion.publication.publications import built_publication, current_publication
 from ingestion.run.run_state import RunState
 from ingestion.warehouse import fact_tables, warehouse_state
 from ingestion.warehouse.dbt_build import DbtProject, last_manifest
 from ingestion.warehouse.spark import WorkSize
+from ingestion.warehouse.warehouse_state import WarehouseState
 
 _LOG = logging.getLogger(__name__)
 # Below, compiling code for the work takes longer than the compiled code saves.
@@ -19,8 +22,9 @@ _DAYS_A_MONTH = 31  # a day's file makes its whole month be counted anew
 
 
 def must_build(state: RunState, logic: str) -> bool:
-    """Whether marts have to be built: accepted files, other logic than published, or on request."""
-    if any(staging_table.is_accepted(row) for row in state.batch_rows()):
+    """Whether marts have to be built: files that count or no longer do, other logic than that
+    published, or on request."""
+    if any(staging_table.changes_what_counts(row) for row in state.batch_rows()):
         return True
     current = state.in_transaction(current_publication)
     if current is None:
@@ -69,11 +73,79 @@ def batches_to_build(state: RunState, dbt: DbtProject, logic: str) -> list[int] 
 
 
 def _may_increment(state: RunState, logic: str) -> bool:
-    workspace = state.services.workspace
-    known = warehouse_state.read_state(workspace.root)
+    """Whether the tables are those of the last publication, or on their way from there to where
+    this run leads."""
     if state.full_refresh or state.batch_id is None:
         return False
-    return warehouse_state.can_increment(known, logic, workspace.warehouse)
+    if is_as_published(state, logic):
+        return True
+    workspace = state.services.workspace
+    known = warehouse_state.read_state(workspace.root)
+    published = state.in_transaction(built_publication)
+    if known is None or published is None or known.files:
+        return False
+    if not warehouse_state.can_increment(known, logic, workspace.warehouse):
+        return False
+    if known.run_id == published.run_id:  # it was ended after it had published
+        return True
+    is_base = known.publication == published.manifest_sha256
+    return is_base and known.verdicts.items() <= _verdicts(state).items()
+
+
+def is_as_published(state: RunState, logic: str) -> bool:
+    """Whether the tables are as the last publication of this database was made from them."""
+    workspace = state.services.workspace
+    known = warehouse_state.read_state(workspace.root)
+    published = state.in_transaction(built_publication)
+    return (
+        known is not None
+        and known.files != ""
+        and published is not None
+        and known.publication == published.manifest_sha256
+        and warehouse_state.can_increment(known, logic, workspace.warehouse)
+    )
+
+
+def _verdicts(state: RunState) -> dict[int, str]:
+    """Everything that decides which rows the files of the batch bring or replace, by file."""
+    settings = state.services.settings
+    found = {}
+    for row in state.batch_rows():
+        relative = row.file_name.removeprefix(settings.inbox_prefix)
+        profile = profile_for(relative, settings.profiles)
+        decisive = (row.status, row.content_sha256, row.replaces_id, profile)
+        found[row.id] = hashlib.sha256(repr(decisive).encode()).hexdigest()
+    return found
+
+
+def note_begun(state: RunState, logic: str, *, is_whole: bool) -> None:
+    """Notes in the workspace that the run is about to change the tables; ``is_whole`` is false
+    where it makes all of them anew."""
+    published = state.in_transaction(built_publication)
+    begun = WarehouseState(
+        logic,
+        files="",
+        is_whole=is_whole,
+        publication="" if published is None else published.manifest_sha256,
+        run_id=state.run_id,
+        verdicts=_verdicts(state),
+    )
+    warehouse_state.write_state(state.services.workspace.root, begun)
+
+
+def note_published(state: RunState, logic: str) -> None:
+    """Notes in the workspace that the tables are those of the publication that was just made."""
+    workspace = state.services.workspace
+    published = state.in_transaction(built_publication)
+    built = WarehouseState(
+        logic,
+        files=warehouse_state.list_hash(workspace.warehouse),
+        is_whole=True,
+        dimensions=dimension_versions(state),
+        publication="" if published is None else published.manifest_sha256,
+        run_id=state.run_id,
+    )
+    warehouse_state.write_state(workspace.root, built)
 
 
 def _batches_to_write(state: RunState) -> list[int]:

@@ -126,7 +126,11 @@ def check_batch(
     }
     checked = []
     for row, report in reports:
-        earlier = [known for known in history.get(row.file_name, ()) if known.id not in planned_ids]
+        earlier = [
+            known
+            for known in history.get(row.file_name, ())
+            if known.id not in planned_ids and known.id < row.id
+        ]
         verdict = _decide(row, report, counted, counting_row(earlier), newest.get(row.file_name))
         if verdict.status == FileStatus.ACTIVE:
             counted[report.content_sha256] = row

@@ -6,6 +6,7 @@ Until the database names the new batches, everything old is there; afterwards, e
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,8 +62,7 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
     if len(archived) < 2:  # the newest one stays
         return []
     known = warehouse_state.read_state(workspace.root)
-    is_whole = warehouse_state.can_increment(known, logic, workspace.warehouse)
-    if not is_whole or not build_scope.holds_batches(state, dbt):
+    if not build_scope.is_as_published(state, logic) or not build_scope.holds_batches(state, dbt):
         raise PipelineError(
             "The warehouse cannot be compacted as it is",
             expected="the tables that the last run built, under the models of today",
@@ -121,9 +121,8 @@ def merge_facts(
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     merging = _merging(merges)
     others = warehouse_state.list_hash(workspace.warehouse, _folders(tables))
-    known = warehouse_state.read_state(workspace.root)
-    shown = {} if known is None else known.dimensions
-    begun = WarehouseState(logic, others, True, shown, merging)
+    known = warehouse_state.read_state(workspace.root) or WarehouseState(logic, others, True)
+    begun = dataclasses.replace(known, files=others, merging=merging)
     warehouse_state.write_state(workspace.root, begun)
     for table in tables:
         fact_tables.copy_batches(session, table, merging)
@@ -179,7 +178,6 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
         fact_tables.drop_batches(session, table, unnamed)
     compaction.remove_unknown_bronze(workspace.bronze, batch_ids)
     files = warehouse_state.list_hash(workspace.warehouse)
-    warehouse_state.write_state(
-        workspace.root, WarehouseState(logic, files, True, known.dimensions)
-    )
+    settled = dataclasses.replace(known, files=files, merging={})
+    warehouse_state.write_state(workspace.root, settled)
     _LOG.info("batches %s are gone", ", ".join(map(str, sorted(unnamed))))

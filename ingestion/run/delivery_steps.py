@@ -9,6 +9,7 @@ import concurrent.futures
 import functools
 import logging
 import os
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,7 @@ def check_files(state: RunState) -> None:
     """Gives every planned file its verdict; accepted files become bronze Parquet."""
     from ingestion.run import checking
 
+    claim_bronze(state)
     rows = state.batch_rows()
     planned = [row for row in rows if _is_to_check(state, row)]
     withdrawn = {row.replaces_id for row in rows if row.etag == staging_table.RETRACTION}
@@ -178,12 +180,30 @@ def _checker(state: RunState) -> Checker:
     )
 
 
+def claim_bronze(state: RunState) -> None:
+    """Removes the bronze of another database, which has other files under the same numbers.
+
+    What is missing then is read again from the archive.
+    """
+    bronze = state.services.workspace.bronze
+    mark = bronze / "database"
+    first_run = state.in_transaction(staging_table.first_run)
+    if first_run is None:
+        return
+    if mark.exists() and mark.read_text() != first_run:
+        _LOG.warning("the workspace was filled from another database; bronze is read again")
+        shutil.rmtree(bronze / "sales", ignore_errors=True)
+    bronze.mkdir(parents=True, exist_ok=True)
+    mark.write_text(first_run)
+
+
 def restore_bronze(state: RunState, batch_ids: Sequence[int] | None) -> None:
     """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
 
     Of the given batches; None means of all. Raises ``PipelineError`` where the archived object is
     gone or has other content.
     """
+    claim_bronze(state)
     rows = state.in_transaction(staging_table.all_rows)
     bronze = state.services.workspace.bronze
     merged = functools.cache(lambda batch_id: merged_files(bronze, batch_id))

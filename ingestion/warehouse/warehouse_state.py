@@ -25,13 +25,21 @@ class WarehouseState:
 
     ``dimensions`` are the versions of the dimension tables that the marts show, by table; empty
     where that is not known. ``merging`` is filled while batches are merged: the old ones of each
-    new one. ``files`` leaves the tables out that hold batches then."""
+    new one. ``files`` leaves the tables out that hold batches then.
+
+    ``publication`` is the hash of the manifest that was published from these tables, of the one
+    before while the run ``run_id`` is changing them; ``verdicts`` are then those on the files of
+    its batch, by id.
+    """
 
     logic_hash: str
     files: str
     is_whole: bool
     dimensions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     merging: Mapping[int, Sequence[int]] = dataclasses.field(default_factory=dict)
+    publication: str = ""
+    run_id: str = ""
+    verdicts: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
 def logic_hash(project: Path, contract: Contract) -> str:
@@ -54,7 +62,8 @@ def read_state(workspace: Path) -> WarehouseState | None:
         return None
     content = json.loads(path.read_text())
     merging = {int(batch_id): ids for batch_id, ids in content.pop("merging", {}).items()}
-    return WarehouseState(**content, merging=merging)
+    verdicts = {int(file_id): verdict for file_id, verdict in content.pop("verdicts", {}).items()}
+    return WarehouseState(**content, merging=merging, verdicts=verdicts)
 
 
 def write_state(workspace: Path, state: WarehouseState) -> None:

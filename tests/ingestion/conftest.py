@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Engine, make_url
 
+from ingestion.config.settings import load_settings
 from ingestion.database.engine import connect
+from ingestion.run.services import Services, open_services
+from tests.services import Bucket
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
@@ -21,3 +25,15 @@ def each_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engi
     engine = connect(make_url(url))
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def services(
+    s3_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Services]:
+    """A bucket and a database in a file."""
+    environ = s3_bucket.environment | {"RETAIL_WORKSPACE": str(tmp_path / "workspace")}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with open_services(load_settings(tmp_path, environ), os.environ) as opened:
+        yield opened

@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from ingestion.config.settings import load_settings
 from ingestion.run import build_scope
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.run_state import RunState
-from ingestion.run.services import Services, open_services
+from ingestion.run.services import Services
 from ingestion.steps import Steps
 from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.spark import WorkSize
-from ingestion.warehouse.warehouse_state import WarehouseState, write_state
 from tests.conftest import PROJECT
 from tests.run_without_spark import CONTRACT, HEADER, run, sale
-from tests.services import Bucket
-
-
-@pytest.fixture
-def services(
-    s3_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Services]:
-    """A bucket and a database in a file."""
-    environ = s3_bucket.environment | {"RETAIL_WORKSPACE": str(tmp_path / "workspace")}
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    with open_services(load_settings(tmp_path, environ), os.environ) as opened:
-        yield opened
 
 
 def put(services: Services, name: str, rows: int) -> None:
     """Puts a file of so many sales into the inbox."""
     lines = "".join(sale(number, "2024-03-05", 1) for number in range(1, rows + 1))
     services.store.put_bytes(f"sales_data/{name}.csv", (HEADER + lines).encode())
+
+
+def note(services: Services) -> None:
+    """The tables are those of the last publication."""
+    state = RunState("run", services, CONTRACT, Steps(None))
+    build_scope.note_published(state, "logic")
 
 
 def begun(services: Services) -> RunState:
@@ -64,8 +52,7 @@ def test_a_day_on_much_history_is_an_increment_and_a_backfill_is_large(
     monkeypatch.setattr(build_scope, "SMALL_WORK_ROWS", 100)
     put(services, "history", 90)
     run(services)
-    root = services.workspace.root
-    write_state(root, WarehouseState("logic", "", True))
+    note(services)
     config = {"partition_by": ["sales_month", "batch_id"]}
     fact = {"schema": "retail", "alias": "sales", "config": config}
     services.workspace.dbt_target.mkdir()
@@ -79,6 +66,7 @@ def test_a_day_on_much_history_is_an_increment_and_a_backfill_is_large(
     assert size_of(state, "logic") == WorkSize.SMALL
     put(services, "more", 8)
     run(services)
+    note(services)
     assert size_of(begun(services), "logic") == WorkSize.LARGE, "nothing to add"
 
     put(services, "day", 2)
@@ -87,6 +75,7 @@ def test_a_day_on_much_history_is_an_increment_and_a_backfill_is_large(
     state.full_refresh = True
     assert size_of(state, "logic") == WorkSize.LARGE
     run(services)
+    note(services)
 
     put(services, "late", 2)
     state = begun(services)
@@ -98,9 +87,11 @@ def test_a_day_on_much_history_is_an_increment_and_a_backfill_is_large(
     assert size_of(state, "logic") == WorkSize.LARGE, "a kill has cut dbt's manifest short"
     manifest.write_text(whole)
     run(services)
+    note(services)
     put(services, "backfill", 4)
     assert size_of(begun(services), "logic") == WorkSize.LARGE
     run(services)
+    note(services)
     put(services, "more", 7)
     size = size_of(begun(services), "logic")
     assert size == WorkSize.LARGE, "the batch of the older version is built again"

@@ -1,0 +1,204 @@
+"""A run adds to tables only where they are those of the last publication of its database."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+
+from ingestion.commands.withdrawal import restore_file, retract_file
+from ingestion.config.profiles import FileProfile
+from ingestion.config.settings import load_settings
+from ingestion.database.engine import in_transaction
+from ingestion.database.staging_table import FileRow, all_rows, counted_ids
+from ingestion.run import build_scope
+from ingestion.run import delivery_steps as deliveries
+from ingestion.run.run_state import RunState
+from ingestion.run.services import Services, open_services
+from ingestion.steps import Steps
+from ingestion.warehouse.dbt_build import DbtProject
+from ingestion.warehouse.raw_tables import bronze_path
+from ingestion.workspace import Workspace
+from tests.conftest import PROJECT
+from tests.run_without_spark import CONTRACT, HEADER, build_and_publish, run, sale
+from tests.services import Bucket
+
+LOGIC = "logic"
+
+
+def put(services: Services, key: str, *days: str) -> None:
+    """Puts a file with a sale on each of these days into the inbox."""
+    lines = "".join(sale(number, day, 1) for number, day in enumerate(days, start=1))
+    services.store.put_bytes(f"sales_data/{key}", (HEADER + lines).encode())
+
+
+def started(services: Services) -> RunState:
+    """A run whose files are checked."""
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None))
+    if deliveries.take_files(state):
+        deliveries.check_files(state)
+        deliveries.set_files_aside(state)
+    return state
+
+
+def scope(state: RunState) -> list[int] | None:
+    """The batches that the run builds; None for all."""
+    workspace = state.services.workspace
+    dbt = DbtProject(PROJECT, PROJECT, workspace.dbt_target, workspace.logs)
+    workspace.dbt_target.mkdir(exist_ok=True)
+    (workspace.dbt_target / "manifest.json").write_text(json.dumps({"nodes": {}}))
+    return build_scope.batches_to_build(state, dbt, LOGIC)
+
+
+def cut_short(services: Services) -> RunState:
+    """A run that is ended while dbt builds."""
+    state = started(services)
+    build_scope.note_begun(state, LOGIC, is_whole=scope(state) is not None)
+    return state
+
+
+def finished(services: Services) -> RunState:
+    """A run to its end; it notes what it has built, as a run of the pipeline does."""
+    state = run(services)
+    build_scope.note_published(state, LOGIC)
+    return state
+
+
+def elsewhere(services: Services, folder: Path) -> Services:
+    """Another machine's workspace for the same bucket and database."""
+    workspace = Workspace(folder)
+    workspace.create()
+    settings = services.settings.model_copy(update={"workspace": folder})
+    return dataclasses.replace(services, settings=settings, workspace=workspace)
+
+
+def file_rows(services: Services) -> list[FileRow]:
+    return in_transaction(services.engine, all_rows)
+
+
+def counted(services: Services) -> list[str]:
+    """What counts: each file with its days in bronze."""
+    rows = file_rows(services)
+    return [f"{row.id} {row.file_name}" for row in rows if row.id in counted_ids(rows)]
+
+
+def test_a_run_goes_on_where_its_own_tables_stand(services: Services) -> None:
+    """Risk: every daily file pays for the whole history, or a crash makes it pay."""
+    put(services, "a.csv", "2024-03-05")
+    assert scope(started(services)) is None
+    finished(services)
+    put(services, "b.csv", "2024-03-06")
+    assert scope(cut_short(services)) == [2]
+    assert scope(cut_short(services)) == [2], "the same command again"
+    put(services, "c.csv", "2024-03-07")
+    assert scope(cut_short(services)) == [2], "one more file joins the batch"
+
+    state = started(services)
+    build_scope.note_begun(state, LOGIC, is_whole=True)
+    build_and_publish(state)  # and ended before it noted that
+    deliveries.archive_batch(state)
+    put(services, "a.csv", "2024-03-08")
+    assert scope(started(services)) == [1, 3]
+
+
+def test_another_machine_that_took_the_batch_up_is_seen(services: Services, tmp_path: Path) -> None:
+    """Risk: a file that the other machine added to the batch is missing in the next version."""
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    put(services, "x.csv", "2024-03-06")
+    assert scope(cut_short(services)) == [2]
+    put(services, "y.csv", "2024-03-07")
+    run(elsewhere(services, tmp_path / "other"))
+    put(services, "z.csv", "2024-03-08")
+    assert scope(started(services)) is None
+
+
+def test_a_workspace_of_another_database_is_built_anew(
+    services: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: the sample that somebody tried first is published as a batch of production."""
+    url = f"sqlite:///{tmp_path / 'other.sqlite'}"
+    environ = s3_bucket.environment | {
+        "RETAIL_WORKSPACE": str(services.workspace.root),
+        "RETAIL_DATABASE_URL": url,
+        "RETAIL_INBOX_PREFIX": "other/",
+    }
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    with open_services(load_settings(tmp_path, environ), environ) as other:
+        other.store.put_bytes("other/real.csv", (HEADER + sale(9, "2024-03-09", 9)).encode())
+        run(other)
+        other.store.put_bytes("other/next.csv", (HEADER + sale(9, "2024-03-10", 9)).encode())
+        state = started(other)
+        assert scope(state) is None
+        [real, _] = file_rows(other)
+        assert (real.id, real.batch_id) == (1, 1), "both databases count from one"
+    put(services, "b.csv", "2024-03-06")
+    state = started(services)
+    assert scope(state) is None
+    assert not bronze_path(services.workspace.bronze, 1, 1).exists(), "real.csv's rows"
+    deliveries.restore_bronze(state, None)
+    assert bronze_path(services.workspace.bronze, 1, 1).exists()
+
+
+@pytest.mark.parametrize("change", ["verdict", "profile"])
+def test_other_rows_than_those_of_the_run_cut_short(services: Services, change: str) -> None:
+    """Risk: months that the failed run wrote keep rows that no longer count, or miss older ones."""
+    put(services, "a.csv", "2024-03-05")
+    put(services, "b.csv", "2024-03-05", "2024-03-06")
+    finished(services)
+    put(services, "a.csv", "2024-04-05", "2024-04-06")
+    assert scope(cut_short(services)) == [1, 2]
+    options = {"delimiter": ";"} if change == "verdict" else {"date_format": "%Y-%d-%m"}
+    profile = FileProfile(name="a", pattern="a.csv", **options)
+    settings = services.settings.model_copy(update={"profiles": (profile,)})
+    changed = dataclasses.replace(services, settings=settings)
+    put(services, "c.csv", "2024-03-07")
+    assert scope(started(changed)) is None
+
+
+def test_a_correction_to_the_content_of_another_file_takes_its_old_sales_out(
+    services: Services,
+) -> None:
+    """Risk: the correction is a copy, nothing is built, and the replaced sales stay published."""
+    put(services, "a.csv", "2024-03-05")
+    put(services, "b.csv", "2024-03-06")
+    finished(services)
+    put(services, "a.csv", "2024-03-06")
+    state = started(services)
+    assert [row.status for row in file_rows(services)] == ["I", "I", "D"]
+    assert build_scope.must_build(state, "0" * 64)
+    assert scope(state) == [1, 2]
+    finished(services)
+    assert [row.status for row in file_rows(services)] == ["S", "I", "D"]
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    assert counted(services) == ["2 sales_data/b.csv", "4 sales_data/a.csv"]
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first delivery", "correction"])
+def test_a_version_that_never_got_published_is_withdrawn_with_the_old_one(
+    services: Services, is_first: bool
+) -> None:
+    """Risk: a withdrawal in an unfinished batch brings the old version back, or is for good."""
+    put(services, "b.csv", "2024-03-01")
+    if not is_first:
+        put(services, "a.csv", "2024-03-05")
+    finished(services)
+    put(services, "a.csv", "2024-03-06")
+    cut_short(services)
+    retract_file(services, "a.csv", str(uuid.uuid4()))
+    assert scope(started(services)) is None, "the run cut short built what is withdrawn"
+    finished(services)
+    retraction = file_rows(services)[-1]
+    [b, a] = counted(services)
+    assert (b.partition(" ")[2], a) == ("sales_data/b.csv", f"{retraction.id} sales_data/a.csv")
+    assert retraction.rows_valid == 0
+    restore_file(services, "a.csv")
+    finished(services)
+    newest = file_rows(services)[-1]
+    assert counted(services)[-1] == f"{newest.id} sales_data/a.csv"
+    assert (newest.status, newest.rows_valid, newest.replaces_id) == ("I", 1, retraction.id)

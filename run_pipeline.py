@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import logging
 import os
@@ -100,12 +99,11 @@ def run_once(
     """One run, alone on its database; ``change`` is made first."""
     from ingestion.commands.demo import fill_first_demo
     from ingestion.database.engine import run_lock
-    from ingestion.reader.contract import read_contract
-    from ingestion.run.run_state import SALES_CONTRACT, RunState
+    from ingestion.run.run_state import RunState, read_sales_contract
     from ingestion.run.services import open_services
     from ingestion.steps import Steps
 
-    contract = read_contract(settings.project / SALES_CONTRACT)
+    contract = read_sales_contract(settings)
     with open_services(settings, os.environ) as services, run_lock(services.engine):
         if change is None:
             fill_first_demo(services)
@@ -203,16 +201,14 @@ def compact_once(
 ) -> Compaction | None:
     """One compaction, alone on its database; None where there is nothing to compact."""
     from ingestion.database.engine import run_lock
-    from ingestion.reader.contract import read_contract
-    from ingestion.run.run_state import SALES_CONTRACT, RunState
+    from ingestion.run.run_state import RunState, read_sales_contract
     from ingestion.run.services import open_services
     from ingestion.steps import Steps
 
-    contract = read_contract(settings.project / SALES_CONTRACT)
-    today = settings.business_date or dt.datetime.now(dt.UTC).date()
+    contract = read_sales_contract(settings)
     with open_services(settings, os.environ) as services, run_lock(services.engine):
         state = RunState(run_id, services, contract, Steps(console))
-        return merge_batches(state, before or f"{today:%Y-%m}")
+        return merge_batches(state, before or f"{settings.today():%Y-%m}")
 
 
 def merge_batches(state: RunState, before: str) -> Compaction | None:
@@ -549,9 +545,22 @@ def command() -> Iterator[tuple[Settings, str]]:
         _LOG.debug("the cause of the failure", exc_info=True)
         typer.echo(f"error: {mask(str(error))}", err=True)
         raise typer.Exit(error.exit_code) from None
+    except OSError as error:
+        _LOG.debug("the cause of the failure", exc_info=True)
+        typer.echo(f"error: {mask(str(_of_this_machine(error)))}", err=True)
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         typer.echo("error: stopped by hand; the next run goes on from here", err=True)
         raise typer.Exit(FAILED) from None
+
+
+def _of_this_machine(error: OSError) -> PipelineError:
+    """A failure of the disk, the network or the rights of this machine."""
+    return PipelineError(
+        f"This machine has stopped the command: {error.strerror or type(error).__name__}",
+        found=str(error.filename) if error.filename else None,
+        action="Mend that and run again; the run goes on where it stopped",
+    )
 
 
 def write_json(content: Any) -> None:

@@ -49,10 +49,9 @@ def _workspace(settings: Settings) -> str:
 
 
 def _contract(settings: Settings) -> str:
-    from ingestion.reader.contract import read_contract
-    from ingestion.run.run_state import SALES_CONTRACT
+    from ingestion.run.run_state import read_sales_contract
 
-    contract = read_contract(settings.project / SALES_CONTRACT)
+    contract = read_sales_contract(settings)
     required = [column.name for column in contract.columns if column.required]
     return f"{len(required)} mandatory columns: {', '.join(required)}"
 

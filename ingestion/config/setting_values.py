@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AnyHttpUrl, SecretStr, ValidationError, ValidationInfo
 
@@ -68,6 +69,16 @@ def check_date(value: object) -> object:
     if not is_text and (isinstance(value, datetime) or not isinstance(value, date)):
         raise ValueError("Not a date")
     return value
+
+
+def check_time_zone(name: str) -> str:
+    """Return the name of a zone of the IANA database; raise ValueError for all else."""
+    if name != "UTC":
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("No time zone of this name is known here") from error
+    return name
 
 
 def from_project(path: Path, info: ValidationInfo) -> Path:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +40,7 @@ from ingestion.config.setting_values import (
     check_date,
     check_endpoint,
     check_prefix,
+    check_time_zone,
     complete_url,
     from_project,
     open_password,
@@ -115,6 +117,9 @@ class Settings(BaseSettings):
     business_date: Annotated[date, BeforeValidator(check_date)] | None = Field(
         default=None, description="a real day as yyyy-mm-dd"
     )
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] = Field(
+        default="UTC", description="a name such as Asia/Kolkata"
+    )
     publish_reports: bool = Field(default=True, description="true or false")
     keep_publications: int = Field(
         default=10, ge=1, le=1000, description="a whole number from 1 to 1000"
@@ -145,6 +150,11 @@ class Settings(BaseSettings):
         url = make_url(self.database_url.get_secret_value())
         password = self.database_password
         return url.set(password=password.get_secret_value()) if password else url
+
+    def today(self) -> date:
+        """The day that a run takes for today: the one that is given, or the time zone's own."""
+        zone = UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+        return self.business_date or datetime.now(zone).date()
 
     def aws_credentials(self, environ: Mapping[str, str]) -> AwsCredentials | None:
         """Return the credentials for the S3 client, or None where the standard chain finds them.

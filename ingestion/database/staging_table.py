@@ -16,6 +16,7 @@ from ingestion.database.engine import ExactDecimal, define_table
 
 RETRACTION = "retracted"  # the ETag of a row that stands for the withdrawal of its file
 _LOOKUP = 500  # keys or hashes named in one statement
+_LONGEST_REASON = 8_000  # characters; MySQL's TEXT has room for 65,535 bytes
 _UPDATED = 100  # rows set by one statement; reasons may be long
 metadata = sa.MetaData()
 _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -246,7 +247,7 @@ def record_verdicts(connection: Connection, verdicts: Sequence[Verdict]) -> None
         {
             verdict.file_id: {
                 "status": verdict.status.value,
-                "reason": verdict.reason,
+                "reason": _fitting(verdict.reason),
                 "rows_read": verdict.rows_read,
                 "content_sha256": verdict.content_sha256,
                 "replaces_id": verdict.replaces_id,
@@ -255,6 +256,13 @@ def record_verdicts(connection: Connection, verdicts: Sequence[Verdict]) -> None
             for verdict in verdicts
         },
     )
+
+
+def _fitting(reason: str | None) -> str | None:
+    """The reason as the table has room for it; the report beside the file has all of it."""
+    if reason is None or len(reason) <= _LONGEST_REASON:
+        return reason
+    return reason[: _LONGEST_REASON - 1] + "…"
 
 
 def record_counts(

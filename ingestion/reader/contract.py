@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import yaml
@@ -14,6 +13,7 @@ import yaml
 from ingestion.errors import UsageError
 from ingestion.reader.headers import normalised
 
+_WHOLE_BITS = {"int": 32, "bigint": 64}
 PLAIN_TYPES = ("int", "bigint", "string", "date", "boolean")
 MAX_DECIMAL_DIGITS = 38
 COLUMN_META_KEYS = (
@@ -205,18 +205,37 @@ def _bound(
     if node is None:
         return None
     text = _text(path, node, node, f"'{key}' of column '{column}'")
-    expected = "a date as yyyy-MM-dd" if data_type == "date" else "a plain number"
     if data_type in ("string", "boolean"):
         raise _mistake(
             path, node, f"column '{column}' is a {data_type} and has '{key}'", "no bound", text
         )
-    try:
-        fits = bool(date.fromisoformat(text)) if data_type == "date" else Decimal(text).is_finite()
-    except (ValueError, InvalidOperation):
-        fits = False
-    if not fits:
+    expected = _expected_bound(data_type, text)
+    if expected is not None:
         raise _mistake(path, node, f"column '{column}': '{key}' is not usable", expected, text)
     return text
+
+
+def _expected_bound(data_type: str, text: str) -> str | None:
+    """What a bound of this type looks like; None where ``text`` is one.
+
+    Spark would make null of any other, and compare nothing with it.
+    """
+    if data_type == "date":
+        try:
+            fits = date.fromisoformat(text).isoformat() == text
+        except ValueError:
+            fits = False
+        return None if fits else "a date as yyyy-MM-dd"
+    if data_type in _WHOLE_BITS:
+        limit = 1 << (_WHOLE_BITS[data_type] - 1)
+        fits = bool(re.fullmatch(r"-?\d{1,19}", text, re.ASCII)) and -limit <= int(text) < limit
+        return None if fits else f"a whole number from {-limit} to {limit - 1}"
+    digits, scale = map(int, re.findall(r"\d+", data_type))
+    plain = re.fullmatch(r"-?(\d+)(?:\.(\d+))?", text, re.ASCII)
+    fits = plain is not None and (
+        len(plain[1].lstrip("0")) <= digits - scale and len(plain[2] or "") <= scale
+    )
+    return None if fits else f"a plain number that is a {data_type}"
 
 
 def _claim_names(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 NEAREST_SIMILARITY = 0.6
 SHOWN_CHARACTERS = 60
+MOST_COLUMNS = 10_000  # far more than any till writes; a line of numbers is no header
+_SHOWN_HEADERS = 40
+_SHOWN_DUPLICATES = 10
 IGNORED_IN_NAMES = re.compile(r"[\s_\-\u2010-\u2015\u200b\ufeff]+")
 
 
@@ -54,13 +57,16 @@ def match_header(
 ) -> HeaderMatch:
     """Match ``headers``, the texts of the header line, with the contract's columns.
 
-    A column is found by its name, then by an alias of the contract, then by one of ``aliases``
-    (a sender's header to a column). ``supplied`` are columns that a profile fills in by itself;
-    it is no reason that they are missing.
+    A column is found by its name, then by one of ``aliases`` (a sender's header to a column), who
+    knows best what is meant, then by an alias of the contract. ``supplied`` are columns that a
+    profile fills in by itself; it is no reason that they are missing.
     """
-    known = {normalised(header): column for header, column in (aliases or {}).items()}
+    if len(headers) > MOST_COLUMNS:
+        return HeaderMatch({}, {}, frozenset(), (_too_many(headers),))
+    known: dict[str, str] = {}
     for column in contract.columns:
         known |= {normalised(alias): column.name for alias in column.aliases}
+    known |= {normalised(header): column for header, column in (aliases or {}).items()}
     known |= {normalised(column.name): column.name for column in contract.columns}
 
     claims: dict[str, list[int]] = {}
@@ -94,18 +100,35 @@ def _extra_names(headers: Sequence[str], positions: Sequence[int]) -> dict[int, 
     named = [headers[position].strip() for position in positions]
     taken = Counter(name for name in named if name)
     names: dict[int, str] = {}
+    given_names: set[str] = set()
+    numbers: Counter[str] = Counter()  # the last number after each name
     for position, name in zip(positions, named, strict=True):
         wanted = name or f"column_{position + 1}"
-        given, number = wanted, 1
-        while given in names.values() or ((number > 1 or not name) and given in taken):
+        given, number = wanted, max(numbers[wanted], 1)
+        while given in given_names or ((number > 1 or not name) and given in taken):
             number += 1
             given = f"{wanted}_{number}"
+        numbers[wanted] = number
         names[position] = given
+        given_names.add(given)
     return names
 
 
+def _too_many(headers: Sequence[str]) -> Reason:
+    return Reason(
+        "too_many_columns",
+        f"too many columns: the first line has {len(headers)} values. Expected: a header of at"
+        f" most {MOST_COLUMNS} columns. Found: {', '.join(map(shown, headers[:3]))}, …. Send a CSV"
+        " file with a header and one sale a line.",
+    )
+
+
 def _duplicate(name: str, positions: Sequence[int], headers: Sequence[str]) -> Reason:
-    found = ", ".join(f"'{shown(headers[place])}' (column {place + 1})" for place in positions)
+    found = ", ".join(
+        f"'{shown(headers[place])}' (column {place + 1})" for place in positions[:_SHOWN_DUPLICATES]
+    )
+    if len(positions) > _SHOWN_DUPLICATES:
+        found += f" and {len(positions) - _SHOWN_DUPLICATES} more"
     return Reason(
         "duplicate_column",
         f"duplicate column: {len(positions)} headers stand for {name}. Expected: one."
@@ -118,9 +141,10 @@ def _missing(
 ) -> Reason:
     plural = "s" if len(missing) > 1 else ""
     known = [column.name for column in contract.columns]
+    found = ", ".join(shown(header.strip()) for header in headers[:_SHOWN_HEADERS])
     parts = [
         f"missing column{plural}: {', '.join(missing)}. Expected: {', '.join(known)}."
-        f" Found: {', '.join(shown(header.strip()) for header in headers[:40]) or 'no header'}."
+        f" Found: {found or 'no header'}."
     ]
     suggestions = []
     for name in missing:

@@ -8,13 +8,16 @@ is a fault of its own. All arithmetic is exact.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+from ingestion.errors import UsageError
+from ingestion.reader.headers import normalised
 
 if TYPE_CHECKING:
     from ingestion.config.profiles import FileProfile
@@ -64,6 +67,38 @@ class ValueRules:
         for name, (formula, scale) in self.derived.items():
             result[name] = _derive(formula, scale, result, count)
         return result, misfits
+
+
+def check_columns(profiles: Sequence[FileProfile], contract: Contract) -> None:
+    """``UsageError`` where a profile names a column that the contract does not have: its values
+    would be lost."""
+    known = {column.name for column in contract.columns}
+    mistakes = [
+        f"profile {profile.name}: {kind} for '{name}'"
+        for profile in profiles
+        for kind, names in (
+            ("an alias", profile.aliases.values()),
+            ("a constant", profile.constants),
+            ("a formula", profile.derived),
+        )
+        for name in names
+        if name not in known
+    ]
+    own_names = {normalised(name): name for name in known}
+    mistakes += [
+        f"profile {profile.name}: an alias of {column} for '{header}', the name of a column itself"
+        for profile in profiles
+        for header, column in profile.aliases.items()
+        if own_names.get(normalised(header), column) != column
+    ]
+    if mistakes:
+        raise UsageError(
+            "The file profiles do not fit the contract",
+            expected="rules for " + ", ".join(column.name for column in contract.columns),
+            found="; ".join(mistakes),
+            action=f"Correct the profiles, or declare the columns in {contract.path.name}; a column"
+            " without a rule goes to additional_column under its own name",
+        )
 
 
 def value_rules(

@@ -112,13 +112,12 @@ def build(
     unchanged: Collection[str],
 ) -> None:
     """The one dbt build. A failed model or test ends the run; the last publication stays."""
-    day = state.services.settings.business_date
     result = dbt_build.build(
         dbt,
         manifest,
         batch_ids=batch_ids,
         unchanged=unchanged,
-        business_date=None if day is None else day.isoformat(),
+        business_date=state.services.settings.today(),
         full_refresh=batch_ids is None,
         steps=state.steps,
     )

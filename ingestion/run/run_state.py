@@ -12,6 +12,7 @@ from ingestion.database.engine import in_transaction
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from ingestion.config.settings import Settings
     from ingestion.database.batches import BatchState
     from ingestion.database.staging_table import FileRow
     from ingestion.reader.contract import Contract
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SALES_CONTRACT = Path("models", "staging", "_pos__sources.yml")
 DIMENSION_CONTRACT = Path("models", "staging", "_retail__sources.yml")
+
+
+def read_sales_contract(settings: Settings) -> Contract:
+    """The contract of sales files, which the file profiles fit. Raises ``UsageError``."""
+    from ingestion.reader.contract import read_contract
+    from ingestion.reader.profile_values import check_columns
+
+    contract = read_contract(settings.project / SALES_CONTRACT)
+    if settings.profiles:
+        check_columns(settings.profiles, contract)
+    return contract
 
 
 @dataclasses.dataclass

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -106,12 +107,13 @@ def build(
     *,
     batch_ids: Sequence[int] | None,
     unchanged: Collection[str],
-    business_date: str | None,
+    business_date: date,
     full_refresh: bool,
     steps: Steps,
 ) -> BuildResult:
     """Builds and tests every model; ``batch_ids`` None means all batches.
 
+    ``business_date`` is the day that every model takes for today, however long the build takes.
     ``unchanged`` are the dimension tables that are as they were at the last build that ended well.
     ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
     cannot start; failed models and tests are returned.
@@ -119,7 +121,7 @@ def build(
     from dbt.cli.main import dbtRunner
 
     _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
-    _set(BUSINESS_DATE_VARIABLE, business_date)
+    _set(BUSINESS_DATE_VARIABLE, business_date.isoformat())
     _set(UNCHANGED_VARIABLE, ",".join(sorted(unchanged)) or None)
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds

@@ -126,8 +126,8 @@ def test_a_column_carries_all_that_the_yaml_says(tmp_path: Path) -> None:
         (
             'minimum: "0"',
             "minimum: low",
-            "line 20: column 'price': 'minimum' is not usable. Expected: a plain number."
-            f" Found: low. {MEND}",
+            "line 20: column 'price': 'minimum' is not usable. Expected: a plain number"
+            f" that is a decimal(18, 4). Found: low. {MEND}",
         ),
         (
             "written_by: pipeline",
@@ -184,3 +184,37 @@ def test_an_edit_of_the_contract_changes_what_is_read(tmp_path: Path) -> None:
 
     assert before.columns[0].aliases == ("Shop",)
     assert after.columns[0].aliases == ("Shop", "Branch")
+
+
+@pytest.mark.parametrize(
+    ("data_type", "bound", "expected"),
+    [
+        ("int", "-5", None),
+        ("int", "1e6", "a whole number from -2147483648 to 2147483647"),
+        ("int", "0.5", "a whole number from -2147483648 to 2147483647"),
+        ("int", "2147483648", "a whole number from -2147483648 to 2147483647"),
+        ("bigint", "2147483648", None),
+        ("decimal(5,2)", "-999.99", None),
+        ("decimal(5,2)", "1000", "a plain number that is a decimal(5,2)"),
+        ("decimal(5,2)", "0.125", "a plain number that is a decimal(5,2)"),
+        ("date", "2024-02-29", None),
+        ("date", "2024-02-30", "a date as yyyy-MM-dd"),
+        ("date", "20240101", "a date as yyyy-MM-dd"),
+        ("date", "2024-W01-1", "a date as yyyy-MM-dd"),
+    ],
+)
+def test_a_bound_that_spark_would_not_read_is_told(
+    tmp_path: Path, data_type: str, bound: str, expected: str | None
+) -> None:
+    """Risk: the bound is null in SQL, and a rule that somebody relies on never rejects a row."""
+    small = SMALL.replace("decimal(18, 4)", data_type).replace("maximum: 1000", "")
+    path = written(tmp_path, small.replace('minimum: "0"', f'minimum: "{bound}"'))
+    if expected is None:
+        assert read_contract(path).columns[-1].minimum == bound
+        return
+    with pytest.raises(UsageError) as caught:
+        read_contract(path)
+    assert str(caught.value) == (
+        f"{path}, line 20: column 'price': 'minimum' is not usable. Expected: {expected}."
+        f" Found: {bound}. {MEND}"
+    )

@@ -103,3 +103,28 @@ def test_extra_columns_keep_their_names_and_none_is_lost() -> None:
 
     assert match.extras == {6: "Note", 4: "column_5", 0: "note", 5: "note_2", 2: "note_3"}
     assert match.unnamed == {4}
+
+
+def test_a_sender_knows_better_than_the_contract_what_a_header_means() -> None:
+    """Risk: a sender's totals are taken for prices, because others call prices so."""
+    assert match_header(["Order Date"], CONTRACT).positions == {"sales_date": 0}
+    match = match_header(["Order Date"], CONTRACT, {"order date": "customer_id"})
+    assert match.positions == {"customer_id": 0}
+
+
+def test_a_line_of_a_million_numbers_is_told_at_once() -> None:
+    """Risk: a file that is no CSV holds up every run, or its reason is too long for the table."""
+    [reason] = match_header([str(number) for number in range(1_000_000)], CONTRACT).reasons
+    assert str(reason.message) == (
+        "too many columns: the first line has 1000000 values. Expected: a header of at most 10000"
+        " columns. Found: 0, 1, 2, …. Send a CSV file with a header and one sale a line."
+    )
+    reason, _ = match_header(["customer_id"] * 3_000, CONTRACT).reasons
+    assert "'customer_id' (column 10) and 2990 more. Send the file" in reason.message
+
+
+def test_many_columns_of_one_name_are_numbered_in_no_time() -> None:
+    """Risk: each name is looked up among all that came before it, which takes hours."""
+    names = match_header(["customer_id", *["x"] * 4_000, "x_3", *[""] * 4_000], CONTRACT).extras
+    assert len(set(names.values())) == 8_001
+    assert (names[1], names[2], names[3]) == ("x", "x_2", "x_4")

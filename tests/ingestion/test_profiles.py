@@ -10,6 +10,8 @@ import pytest
 from ingestion.config.profiles import FileProfile, constants_for, profile_for
 from ingestion.config.settings import load_settings
 from ingestion.errors import UsageError
+from ingestion.reader.contract import Contract, ContractColumn
+from ingestion.reader.profile_values import check_columns
 
 
 def mistakes(project: Path, *tables: dict[str, object]) -> list[str]:
@@ -190,3 +192,27 @@ def test_profiles_are_a_list_of_tables(tmp_path: Path, text: str, name: str, fou
         f"- {name} (pipeline.toml): Wrong value. Expected: [[profiles]] above each profile in "
         f"pipeline.toml. Found: {found}."
     ]
+
+
+def test_a_profile_names_no_column_that_sales_do_not_have() -> None:
+    """Risk: the values of a misspelt column are claimed for nothing, and are lost."""
+    columns = (ContractColumn("price", "decimal(18,4)"), ContractColumn("total_cost", "int"))
+    contract = Contract(columns, Path("models", "_pos__sources.yml"))
+    till = FileProfile(name="till", pattern="*", aliases={"Preis": "price", "PRICE": "price"})
+    check_columns([till], contract)
+    wrong = FileProfile(
+        name="shop",
+        pattern="*",
+        aliases={"Bon": "receipt", "Price": "total_cost"},
+        constants={"chanel": "web"},
+        derived={"margin": "price*quantity"},
+    )
+    with pytest.raises(UsageError) as caught:
+        check_columns([till, wrong], contract)
+    assert str(caught.value) == (
+        "The file profiles do not fit the contract. Expected: rules for price, total_cost. Found:"
+        " profile shop: an alias for 'receipt'; profile shop: a constant for 'chanel'; profile"
+        " shop: a formula for 'margin'; profile shop: an alias of total_cost for 'Price', the name"
+        " of a column itself. Correct the profiles, or declare the columns in _pos__sources.yml; a"
+        " column without a rule goes to additional_column under its own name."
+    )

@@ -525,6 +525,28 @@ def test_a_business_date_is_never_guessed(project: Path, text: str) -> None:
     assert line.endswith(f"Not a date. Expected: a real day as yyyy-mm-dd. Found: {text!r}.")
 
 
+def test_today_is_the_stores_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Risk: the morning's sales of a shop in the east are set aside as of tomorrow."""
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Clock:
+            return cls(2024, 3, 1, 23, 30, tzinfo=datetime.UTC).astimezone(tz)
+
+    monkeypatch.setattr("ingestion.config.settings.datetime", Clock)
+    assert load_settings(project, {}).today() == datetime.date(2024, 3, 1)
+    east = {"RETAIL_TIME_ZONE": "Asia/Kolkata"}
+    assert load_settings(project, east).today() == datetime.date(2024, 3, 2)
+    given = load_settings(project, east | {"RETAIL_BUSINESS_DATE": "2024-03-05"})
+    assert given.today() == datetime.date(2024, 3, 5)
+    for name in ("Asia/Kalkutta", "../zone"):
+        (line,) = mistakes(project, {"RETAIL_TIME_ZONE": name})
+        assert line == (
+            "- RETAIL_TIME_ZONE: No time zone of this name is known here. Expected: a name such"
+            f" as Asia/Kolkata. Found: {name!r}."
+        )
+
+
 def test_a_named_config_file_must_be_there(project: Path) -> None:
     """Risk: a typing error in RETAIL_CONFIG runs the pipeline on its defaults."""
     assert mistakes(project, {"RETAIL_CONFIG": "prod.toml"}) == [

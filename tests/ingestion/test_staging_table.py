@@ -201,6 +201,17 @@ def test_a_version_of_another_run_is_not_published_over(engine: Engine) -> None:
     )
 
 
+def test_a_reason_is_cut_to_what_the_table_holds(each_engine: Engine) -> None:
+    """Risk: one file with thousands of mistakes is refused by the database, and stops every run."""
+    staging_table.metadata.create_all(each_engine)
+    [row] = deliver(each_engine, 1, "a.csv")
+    verdict = Verdict(row.id, FileStatus.ERROR, "☂" * 70_000)
+    with transaction(each_engine) as connection:
+        staging_table.record_verdicts(connection, [verdict])
+        [row] = staging_table.all_rows(connection)
+    assert row.reason == "☂" * 7_999 + "…"
+
+
 def test_each_of_many_rows_gets_its_own_values(each_engine: Engine) -> None:
     """Risk: rows that are written in one statement get each other's verdicts, counts or places."""
     staging_table.metadata.create_all(each_engine)

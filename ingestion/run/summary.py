@@ -91,6 +91,7 @@ def summarise(
     zero = decimal.Decimal(0)
     valid = sum((entry.count.amount_valid for entry in mine), zero)
     quarantined = sum((entry.amount_quarantined for entry in mine), zero)
+    read = sum((entry.amount_read for entry in mine), zero)
     rows_quarantined = sum(entry.count.rows_quarantined for entry in mine)
     verdicts = [item.verdict.status for item in state.checked]
     files = {
@@ -114,7 +115,7 @@ def summarise(
         rows_read=sum(entry.count.rows_read for entry in mine),
         rows_valid=sum(entry.count.rows_valid for entry in mine),
         rows_quarantined=rows_quarantined,
-        money=Money(read=valid + quarantined, valid=valid, quarantined=quarantined),
+        money=Money(read=read, valid=valid, quarantined=quarantined),
         months=() if published is None else touched_months(published.changed),
         top_sellers=sellers,
         set_aside=[

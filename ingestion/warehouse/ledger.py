@@ -33,9 +33,10 @@ class Seller:
 
 @dataclasses.dataclass(frozen=True)
 class LedgerEntry:
-    """What the models counted of one file, with the money that is set aside."""
+    """What the models counted of one file, with the money that was read and that is set aside."""
 
     count: FileCount
+    amount_read: decimal.Decimal
     amount_quarantined: decimal.Decimal
 
 
@@ -59,6 +60,7 @@ def read_ledger(
                 amount_valid=row["amount_valid"],
                 reason=row["reason"],
             ),
+            row["amount_read"],
             row["amount_quarantined"],
         )
         for row in rows

@@ -31,7 +31,8 @@ rows_of_files as (
 
     select
         file_id,
-        count(*) as rows_read
+        count(*) as rows_read,
+        sum(total_cost) as amount_read
 
     from sales
 
@@ -60,6 +61,7 @@ counted as (
         files.replaced_by_file_id,
         files.batch_id,
         coalesce(rows_of_files.rows_read, 0) as rows_read,
+        coalesce(rows_of_files.amount_read, cast(0 as decimal(28, 2))) as amount_read,
         coalesce(rejected_rows_of_files.rows_rejected, 0) as rows_rejected
 
     from files
@@ -79,6 +81,7 @@ judged as (
         file_id,
         file_name,
         rows_read,
+        amount_read,
         rows_rejected,
         case
             when
@@ -119,6 +122,7 @@ int_files_judged as (
         judged.file_id,
         judged.file_name,
         judged.rows_read,
+        judged.amount_read,
         judged.rows_rejected,
         judged.file_reason,
         judged.batch_id

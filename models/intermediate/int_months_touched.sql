@@ -8,6 +8,8 @@
     else built_before('customers_data_mart') -%}
 {%- set seller_months = none if is_unchanged('sales_team') and is_unchanged('store')
     else built_before('sales_team_data_mart') -%}
+{%- set seller_lines = none if is_unchanged('sales_team')
+    else built_before('sales_team_sales') -%}
 {%- set product_months = none if is_unchanged('product')
     else built_before('rpt_sales_by_product_and_month') -%}
 {%- set cut_short = months_out_of_step('fct_sales', {
@@ -109,6 +111,22 @@ months_of_changed_sellers_and_stores as (
 ),
 {%- endif %}
 
+{%- if seller_lines %}
+
+-- of what the lines show of a seller, the mart has all but the manager
+months_of_changed_managers as (
+
+    select lines.sales_month
+
+    from {{ seller_lines }} as lines
+
+    left join sales_people on lines.sales_person_id = sales_people.sales_person_id
+
+    where not lines.manager_id <=> sales_people.manager_id
+
+),
+{%- endif %}
+
 {%- if product_months %}
 
 months_of_changed_products as (
@@ -147,6 +165,10 @@ unioned as (
     {%- endif %}
     {%- if seller_months %}
     select sales_month from months_of_changed_sellers_and_stores
+    union all
+    {%- endif %}
+    {%- if seller_lines %}
+    select sales_month from months_of_changed_managers
     union all
     {%- endif %}
     {%- if product_months %}

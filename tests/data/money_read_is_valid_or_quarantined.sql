@@ -8,39 +8,17 @@ ledger as (
 
     where {{ is_in_scope('batch_id') }}
 
-),
-
-sales as (
-
-    select * from {{ ref('stg_pos__sales') }}
-
-    where {{ is_in_scope('batch_id') }}
-
-),
-
-amounts_read as (
-
-    select
-        file_id,
-        sum(total_cost) as amount_read
-
-    from sales
-
-    group by file_id
-
 )
 
 select
-    ledger.file_id,
-    ledger.file_name,
-    amounts_read.amount_read,
-    ledger.amount_valid,
-    ledger.amount_quarantined
+    file_id,
+    file_name,
+    amount_read,
+    amount_valid,
+    amount_quarantined
 
 from ledger
 
-left join amounts_read on ledger.file_id = amounts_read.file_id
-
 where
-    ledger.amount_valid + ledger.amount_quarantined
-    <> coalesce(amounts_read.amount_read, 0)
+    amount_read <> amount_valid + amount_quarantined
+    or amount_read is null

@@ -199,7 +199,7 @@ def test_the_report_shows_every_layer_before_and_after() -> None:
         "bronze": Layer(33, 7_000_000, 4),
         "facts": Layer(12, 3_000_000, 4),
     }
-    moved = [LedgerEntry(FileCount(1, 3, 2, 1, Decimal("1234.50")), Decimal(0))]
+    moved = [LedgerEntry(FileCount(1, 3, 2, 1, Decimal("1234.50")), Decimal("1234.50"), Decimal(0))]
     publication = Publication(
         7, "run", utc_now(), "key", "", "", rows_total=5, amount_total=Decimal("2345.60")
     )

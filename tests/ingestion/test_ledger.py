@@ -15,7 +15,9 @@ from tests.ingestion.test_intake import row
 def entry(file_id: int, quarantined: int = 0, reason: str | None = None) -> LedgerEntry:
     """What the models counted of a file."""
     zero = decimal.Decimal(0)
-    return LedgerEntry(FileCount(file_id, 30, 30 - quarantined, quarantined, zero, reason), zero)
+    return LedgerEntry(
+        FileCount(file_id, 30, 30 - quarantined, quarantined, zero, reason), zero, zero
+    )
 
 
 def test_a_content_that_a_refused_correction_leaves_in_place_counts_once() -> None:

@@ -65,6 +65,7 @@ fct_delivered_files as (
         files.rows_read,
         coalesce(valid_totals.rows_valid, 0) as rows_valid,
         coalesce(quarantined_totals.rows_quarantined, 0) as rows_quarantined,
+        files.amount_read,
         coalesce(valid_totals.amount_valid, cast(0 as decimal(28, 2))) as amount_valid,
         coalesce(quarantined_totals.amount_quarantined, cast(0 as decimal(28, 2)))
             as amount_quarantined,

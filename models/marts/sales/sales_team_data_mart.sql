@@ -76,10 +76,14 @@ sales_team_data_mart as (
             as full_name,
         ranked.sales_month,
         ranked.total_sales,
-        -- exact decimals, rounded half up, once
+        -- exact decimals, rounded half up, once: a rate of another type would be widened,
+        -- and the product cut to six places before it is rounded
         cast(
-            round(ranked.total_sales * coalesce(incentive_rates.rate, 0), 2)
-            as decimal(28, 2)
+            round(
+                ranked.total_sales
+                * coalesce(incentive_rates.rate, cast(0 as decimal(9, 6))),
+                2
+            ) as decimal(28, 2)
         ) as incentive,
         ranked.rank_in_store,
         ranked.sales_count,

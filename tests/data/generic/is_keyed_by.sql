@@ -1,12 +1,13 @@
 {% test is_keyed_by(
-    model, columns, numbered_by=none, promises=[], condition='true', batch_column=none,
-    month_column=none
+    model, columns, numbered_by=none, promises=[], is_within_contract=false, condition='true',
+    batch_column=none, month_column=none
 ) %}
 
 {%- set keys = columns | reject('equalto', numbered_by) | list -%}
 {%- set groups = keys + (['shiftright(' ~ numbered_by ~ ', 6)'] if numbered_by else []) -%}
 {%- set checks = ["'; '"] -%}
-{%- for promise in promises -%}
+{%- set bounds = contract_bounds() if is_within_contract else [] -%}
+{%- for promise in promises + bounds -%}
     {%- do checks.append(
         'if(bool_and(coalesce(' ~ promise ~ ', false)), null, ' ~ text_literal(promise) ~ ')'
     ) -%}

@@ -44,6 +44,11 @@ class Workspace:
         """Archives of the classes that the JVM loads, one for each JVM and Spark."""
         return self.root / "classes"
 
+    @property
+    def sample_mark(self) -> Path:
+        """There as soon as the sample star began to be loaded into an empty set-up."""
+        return self.root / "sample"
+
     def create(self) -> None:
         """Makes the folder; ``PipelineError`` when it cannot be written."""
         try:

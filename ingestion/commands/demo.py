@@ -14,6 +14,8 @@ from ingestion.errors import UsageError
 from ingestion.run.run_state import DIMENSION_CONTRACT
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
     from ingestion.run.services import Services
     from ingestion.sample.spec import SampleSpec, SampleSummary
 
@@ -21,8 +23,8 @@ _LOG = logging.getLogger(__name__)
 
 
 def fill_first_demo(services: Services) -> bool:
-    """On the embedded default, where inbox and staging table are both empty: dimensions into the
-    database, sales files into the inbox. True if it did."""
+    """On the embedded default, where inbox, staging table and dimensions are all empty: dimensions
+    into the database, sales files into the inbox. True if it did."""
     import sqlalchemy as sa
 
     from ingestion.database.staging_table import files
@@ -35,12 +37,32 @@ def fill_first_demo(services: Services) -> bool:
             return False
     if next(iter(services.store.list_objects(settings.inbox_prefix)), None) is not None:
         return False
+    begun = services.workspace.sample_mark
+    if not begun.exists() and _has_dimensions(services.engine):
+        return False  # somebody's own
 
     from ingestion.sample.spec import SampleSpec
 
+    begun.touch()
     sample = load_sample(services, SampleSpec())
     _LOG.info("first run: a sample of %d files is in the inbox", len(sample.files))
     return True
+
+
+def _has_dimensions(engine: Engine) -> bool:
+    import sqlalchemy as sa
+
+    from ingestion.warehouse.dimensions import DIMENSION_TABLES
+
+    there = sa.inspect(engine)
+    names = [name for name in DIMENSION_TABLES if there.has_table(name)]
+    with transaction(engine) as connection:
+        return any(
+            connection.execute(
+                sa.select(sa.literal(1)).select_from(sa.table(name)).limit(1)
+            ).first()
+            for name in names
+        )
 
 
 def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:

@@ -24,7 +24,7 @@ from ingestion.database.engine import transaction
 from ingestion.database.staging_table import FileRow, FileStatus
 from ingestion.errors import PipelineError
 from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
-from ingestion.reader.file_content import ContentHash, decode_chunks, read_chunks
+from ingestion.reader.file_content import ContentHash, decode_chunks, encode_text, read_chunks
 from ingestion.reader.header_line import read_header_line
 from ingestion.run.intake import counting_row
 from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
@@ -66,14 +66,11 @@ def group_by_reason(services: Services) -> list[Group]:
         for code, found in rows.items()
     ]
     with transaction(services.engine) as connection:
-        files = [
-            row
-            for row in staging_table.all_rows(connection)
-            if row.status == FileStatus.ERROR and row.reason
-        ]
+        newest = {row.file_name: row for row in staging_table.all_rows(connection)}
     by_code: dict[str, list[FileRow]] = collections.defaultdict(list)
-    for file in files:
-        by_code[(file.reason or "").partition(":")[0]].append(file)
+    for file in newest.values():
+        if file.status == FileStatus.ERROR and file.reason:
+            by_code[_headline(file.reason)].append(file)
     groups += [
         Group(
             f"{code} (whole file)",
@@ -84,6 +81,11 @@ def group_by_reason(services: Services) -> list[Group]:
         for code, found in by_code.items()
     ]
     return sorted(groups, key=lambda group: (-group.rows, group.code))
+
+
+def _headline(reason: str) -> str:
+    """What a file's reason begins with, one word for one column or many."""
+    return re.split(r"[:.]", reason, maxsplit=1)[0].replace("missing columns", "missing column")
 
 
 def show_groups(groups: Sequence[Group], console: Console) -> None:
@@ -143,11 +145,10 @@ def replay(services: Services, paths: Iterable[Path]) -> list[str]:
     contents = {}
     for file_id, rows in mended.items():
         file = files.get(file_id)
-        current = None if file is None else counting_row(history[file.file_name])
-        if file is None or current is None or current.id != file_id:
+        if file is None or not _may_be_mended(file, history[file.file_name]):
             raise PipelineError(
                 f"The rows of file {file_id} cannot be replayed",
-                expected="an export of the version that counts now",
+                expected="an export of the version that counts now, or was set aside last",
                 found="no such file" if file is None else f"a newer version of {file.file_name}",
                 action="Export again and mend that",
             )
@@ -160,6 +161,14 @@ def replay(services: Services, paths: Iterable[Path]) -> list[str]:
     for key, content in contents.items():
         services.store.put_bytes(key, content, if_none_match="*")
     return list(contents)
+
+
+def _may_be_mended(file: FileRow, versions: Sequence[FileRow]) -> bool:
+    """Whether the version counts, or is the newest one, set aside for too many bad rows."""
+    current = counting_row(versions)
+    if current is not None and current.id == file.id:
+        return True
+    return versions[-1].id == file.id and file.status == FileStatus.ERROR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,18 +225,25 @@ def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
     """File id, line and columns (by position) of each row of an exported CSV."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
-        header = next(reader, [])
-        if tuple(header[: len(_FIXED)]) != _FIXED:
-            raise PipelineError(
-                f"{path} is not an export of the quarantine",
-                expected=f"a header that begins with {','.join(_FIXED)}",
-                found=",".join(header[: len(_FIXED)]) or "an empty file",
-            )
         try:
+            header = next(reader, [])
+            if tuple(header[: len(_FIXED)]) != _FIXED:
+                raise PipelineError(
+                    f"{path} is not an export of the quarantine",
+                    expected=f"a header that begins with {','.join(_FIXED)}",
+                    found=",".join(header[: len(_FIXED)]) or "an empty file",
+                )
             for values in reader:
                 if values:
                     row = dict(zip(_numbered(header), values, strict=True))
                     yield int(row["file_id"]), int(row["line_number"]), row
+        except UnicodeDecodeError as error:
+            raise PipelineError(
+                f"{path} cannot be replayed",
+                expected="text in UTF-8, as it was exported",
+                found=f"the byte {error.object[error.start]:#04x}, which stands for nothing there",
+                action="Save it as CSV in UTF-8",
+            ) from error
         except (ValueError, csv.Error) as error:
             raise PipelineError(
                 f"{path} cannot be replayed",
@@ -253,8 +269,18 @@ def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> 
                 action="Leave file_id and line_number as they were exported",
             )
         start, end = original.record(line)
-        text = text[:start] + _record(original, rows[line]) + text[end:]
-    content = text if original.encoding == "utf-8" else text.decode().encode(original.encoding)
+        record = _record(original, rows[line])
+        try:
+            encode_text(record, original.encoding)
+        except UnicodeEncodeError as error:
+            raise PipelineError(
+                f"The row of line {line} cannot be written as its sender writes",
+                expected=f"characters that the encoding {original.encoding} has",
+                found=repr(error.object[error.start : error.end]),
+                action="Write them in another way, or change the encoding of the file profile",
+            ) from error
+        text = text[:start] + record + text[end:]
+    content = encode_text(text, original.encoding)
     if not original.is_gzip:
         return content
     packed = io.BytesIO()

@@ -28,7 +28,7 @@ def load_rows(
 ) -> int:
     """Adds the rows to the table, in one transaction; returns their number.
 
-    ``batches`` gives them from the beginning at each call, with the table's columns in its order.
+    ``batches`` gives them from the beginning at each call, with the names of the table's columns.
     """
     rows = None if engine.dialect.name == "sqlite" else _load_files(engine, table, batches())
     return _insert(engine, table, batches()) if rows is None else rows
@@ -37,10 +37,10 @@ def load_rows(
 def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table]) -> int | None:
     """None where the server reads no files, or not every value exactly: with a local file it
     changes what does not fit, and only warns. An insert then tells the value's error."""
-    quoted = engine.dialect.identifier_preparer.format_table(table)
+    preparer = engine.dialect.identifier_preparer
     statement = (
-        f"load data local infile %s into table {quoted} character set utf8mb4"
-        " fields terminated by %s escaped by %s lines terminated by '\\n'"
+        f"load data local infile %s into table {preparer.format_table(table)}"
+        " character set utf8mb4 fields terminated by %s escaped by %s lines terminated by '\\n'"
     )
     rows = 0
     try:
@@ -54,7 +54,10 @@ def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table
                 for chunk in as_lines(batch).chunks:
                     file.write(_bytes_of(chunk))
                 file.flush()
-                loaded = connection.exec_driver_sql(statement, (file.name, DELIMITER, ESCAPE))
+                columns = ", ".join(map(preparer.quote, batch.column_names))
+                loaded = connection.exec_driver_sql(
+                    f"{statement} ({columns})", (file.name, DELIMITER, ESCAPE)
+                )
                 warnings = connection.exec_driver_sql("select @@warning_count").scalar()
                 if warnings or loaded.rowcount != batch.num_rows:
                     connection.rollback()

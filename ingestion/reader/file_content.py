@@ -124,6 +124,17 @@ def decode_chunks(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
             yield text.encode("utf-8", "surrogatepass")
 
 
+def encode_text(text: bytes, encoding: str) -> bytes:
+    """Undo ``decode_chunks``, but for the byte order mark: wrong bytes are what they were.
+
+    Raises UnicodeEncodeError where ``encoding`` does not have a character.
+    """
+    if is_utf8(encoding):
+        return text
+    codecs.register_error("retail_unescape", _unescape_bytes)
+    return text.decode("utf-8", "surrogatepass").encode(encoding, "retail_unescape")
+
+
 def shown_text(record: bytes, encoding: str) -> str:
     r"""Return a record's text; a byte that is wrong in ``encoding`` shows as \xNN."""
     if is_utf8(encoding):
@@ -139,6 +150,15 @@ def _escape_bytes(error: UnicodeError) -> tuple[str, int]:
         raise error
     wrong = error.object[error.start : error.end]
     return "".join(chr(ESCAPED_BYTES + byte) for byte in wrong), error.end
+
+
+def _unescape_bytes(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    codes = [ord(letter) - ESCAPED_BYTES for letter in error.object[error.start : error.end]]
+    if not all(0 <= code <= 0xFF for code in codes):
+        raise error
+    return bytes(codes), error.end
 
 
 def _with_end(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:

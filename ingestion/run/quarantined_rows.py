@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction, transaction
+from ingestion.database.staging_table import FileStatus
 from ingestion.reader.file_check import SHOWN_BAD_ROWS
 from ingestion.reader.masking import masked
 from ingestion.reader.verdicts import BadRow
+from ingestion.run.intake import counting_row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+    from ingestion.database.staging_table import FileRow
     from ingestion.reader.contract import Contract
     from ingestion.run.services import Services
 
@@ -36,7 +41,10 @@ class QuarantinedRow:
 def read_rows(
     services: Services, reason: str | None = None, key: str | None = None
 ) -> list[QuarantinedRow]:
-    """The rows set aside in the current publication, for one reason code or of one file."""
+    """The rows set aside in the current publication, for one reason code or of one file.
+
+    Without those of a file set aside whole of which a newer version counts.
+    """
     if not sa.inspect(services.engine).has_table(TABLE):
         return []
     table = sa.table(
@@ -60,7 +68,21 @@ def read_rows(
             )
             for row in connection.execute(query)
         ]
-    return [row for row in found if reason is None or reason in row.codes]
+        versions = staging_table.rows_by_key(connection, (row.file_name for row in found))
+    corrected = {row.id for rows in versions.values() for row in _corrected(rows)}
+    return [
+        row
+        for row in found
+        if row.file_id not in corrected and (reason is None or reason in row.codes)
+    ]
+
+
+def _corrected(versions: Sequence[FileRow]) -> list[FileRow]:
+    """Of the rows of one key, those that were set aside before a version that counts came."""
+    current = counting_row(versions)
+    if current is None:
+        return []
+    return [row for row in versions if row.status == FileStatus.ERROR and row.id < current.id]
 
 
 def first_bad_rows(engine: Engine, contract: Contract, file_id: int) -> list[BadRow]:

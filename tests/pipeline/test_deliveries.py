@@ -134,6 +134,11 @@ def test_a_corrected_file_replaces_the_old_version_in_every_month(pipeline: Pipe
     assert {row.file_location for row in pipeline.files()} == {
         pipeline.store.location(key) for key in kept
     }
+    pipeline.put("a.csv", HEADER + MAIDA)  # what b.csv says already
+    summary = pipeline.run()
+    assert (list(summary.months), summary.files["duplicate"]) == (["2024-03"], 1)
+    assert pipeline.totals() == {(16, "2024-03"): Decimal("140.00")}
+    assert [row.status for row in pipeline.files()] == ["S", "I", "S", "D"]
 
 
 def test_a_late_file_recomputes_its_month_and_no_other(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -162,7 +167,7 @@ def test_a_late_file_recomputes_its_month_and_no_other(pipeline: Pipeline, tmp_p
 
 
 def test_a_changed_customer_takes_its_months_along_even_past_a_run_that_failed(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Risk: a run takes a dimension for unchanged, and old months show a name that is gone."""
 
@@ -193,6 +198,14 @@ def test_a_changed_customer_takes_its_months_along_even_past_a_run_that_failed(
     assert list(pipeline.run().months) == ["2024-07"]
     assert unchanged() == {"customer", "product", "sales_team"}
     assert names() == shown | {("2024-07", "Dhanu Roy")}
+
+    with transaction(pipeline.engine) as connection:
+        connection.execute(sa.text("update sales_team set manager_id = 9 where id = 6"))
+    pipeline.put("august.csv", HEADER + JUNE.replace("2024-06", "2024-08"))
+    assert list(pipeline.run().months) == ["2024-04", "2024-08"]
+    lines = pipeline.s3_table("sales_team_sales", tmp_path)
+    managers = {(row["sales_person_id"], row["manager_id"]) for row in lines}
+    assert managers == {(4, 10), (6, 9)}
 
 
 def refuse(*_: Any) -> None:

@@ -90,7 +90,7 @@ def test_a_file_set_aside_is_read_again_under_a_new_profile(pipeline: Pipeline) 
 
 
 def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
-    pipeline: Pipeline,
+    pipeline: Pipeline, tmp_path: Path
 ) -> None:
     """Risk: a broken correction counts half, or takes the good version out of the marts."""
     pipeline.put("a.csv", HEADER + GOOD)
@@ -106,3 +106,46 @@ def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
     assert reasons["reasons"][0]["code"] == "file_too_bad"
     assert len(reasons["first_bad_rows"]) == 10
     assert "sales_date" in reasons["first_bad_rows"][0]["reason"]
+
+    found = services(pipeline)
+    [group] = [group for group in quarantine.group_by_reason(found) if not group.rows]
+    assert (group.code, group.files) == ("file_too_bad (whole file)", ("sales_data/a.csv",))
+    [path] = quarantine.export_rows(found, read_rows(found, "invalid_sales_date"), tmp_path)
+    for line in range(12, 32):
+        mend(path, str(line), sales_date="2024-03-05")
+    summary = pipeline.run(change=lambda services, _: quarantine.replay(services, [path]))
+    assert summary.exit_code == 0
+    assert pipeline.totals() == {(2, "2024-03"): Decimal("3120.00")}
+    assert quarantine.group_by_reason(found) == []
+
+
+def test_rows_are_mended_in_the_encoding_of_their_sender(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Risk: another row's wrong byte, or a letter too many, ends the mending in a stack trace."""
+    pipeline.use_profiles('[[profiles]]\nname = "eu"\npattern = "*"\nencoding = "cp1252"\n')
+    wrong_byte = GOOD.replace("besan", "bes\x81an").encode("latin-1")
+    rows = (HEADER + GOOD).encode() + wrong_byte + BAD_DATE.encode("cp1252")
+    pipeline.put("a.csv", rows)
+    pipeline.run()
+    found = services(pipeline)
+    [path] = quarantine.export_rows(found, read_rows(found, "invalid_sales_date"), tmp_path)
+    mend(path, "4", sales_date="2024-03-05", product_name="Łódź")
+    with pytest.raises(PipelineError) as raised:
+        quarantine.replay(found, [path])
+    assert str(raised.value) == (
+        "The row of line 4 cannot be written as its sender writes. Expected: characters that the"
+        " encoding cp1252 has. Found: 'Ł'. Write them in another way, or change the encoding of the"
+        " file profile."
+    )
+    mend(path, "4", product_name="Café")
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    with pytest.raises(
+        PipelineError, match=r"Found: the byte 0xe9, which stands for nothing there\."
+    ):
+        quarantine.replay(found, [path])
+    path.write_text(path.read_text(encoding="cp1252"), encoding="utf-8")
+    quarantine.replay(found, [path])
+    assert pipeline.store.get_bytes("sales_data/a.csv") == (
+        rows.replace(b'"maida, fine",05/03/2024', "Café,2024-03-05".encode("cp1252"))
+    )

@@ -7,6 +7,8 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -28,7 +30,9 @@ from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.run.services import open_store
 from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
+from ingestion.warehouse.class_archive import archive_file
 from ingestion.warehouse.dimensions import load_dimensions
+from ingestion.warehouse.spark import WorkSize
 from tests.services import Bucket
 
 # for property tests whose examples are runs: the same few each time
@@ -154,6 +158,57 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+# A start of Spark as a run makes it, for work of this size; prints rows that Spark has read.
+START = """
+import os, sys
+from pathlib import Path
+from ingestion.run import mart_steps
+from ingestion.config.settings import load_settings
+from ingestion.warehouse.spark import WorkSize
+settings = load_settings(Path.cwd())
+dbt = mart_steps.dbt_project(settings)
+session = mart_steps.start_spark(dbt, settings.workspace, WorkSize(sys.argv[1]))
+print(session.sql("select 40 + 2 as answer").collect())
+"""
+
+
+def start_spark(workspace: Path, size: WorkSize, java_options: str) -> str:
+    """What a process prints that starts Spark there; its JVM has ended, since it holds the pipe."""
+    done = subprocess.run(
+        [sys.executable, "-c", START, size],
+        env={
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "RETAIL_WORKSPACE": str(workspace),
+            "RETAIL_SPARK_JAVA_OPTIONS": java_options,
+        },
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def recorded_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A workspace, with a blank in its name, in which the start of Spark has been recorded."""
+    workspace = tmp_path_factory.mktemp("work space")
+    archive = archive_file(workspace, os.environ)
+    archive.parent.mkdir()
+    start_spark(workspace, WorkSize.SMALL, f'"-XX:ArchiveClassesAtExit={archive}"')
+    assert archive.is_file()
+    yield workspace
+    archive.unlink()  # it is large
+
+
+def share_classes(recorded: Path, workspace: Path) -> None:
+    """Spark starts as fast in ``workspace`` as in the one where its start has been recorded."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(recorded / "classes", workspace / "classes", copy_function=os.link)
+
+
 @pytest.fixture(scope="session")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace that the one Spark session of the test run is bound to."""
@@ -185,6 +240,8 @@ def environ(
     empty_warehouse(warehouse)
     variables = {
         **s3_bucket.environment,
+        # one session makes many small runs here: after a dozen, the full compiler has paid
+        "RETAIL_SPARK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=4",
         "RETAIL_WORKSPACE": str(warehouse),
         "DBT_PROFILES_DIR": str(warehouse / "profiles"),
     }

@@ -18,7 +18,7 @@ from ingestion.database.engine import connect
 from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.warehouse.dimensions import load_dimensions
 from ingestion.warehouse.warehouse_state import list_hash, read_state
-from tests.pipeline.conftest import HEADER, PROJECT, write_dimensions
+from tests.pipeline.conftest import HEADER, PROJECT, share_classes, write_dimensions
 from tests.services import Bucket
 
 pytestmark = pytest.mark.slow
@@ -57,8 +57,9 @@ AFTER_THE_DATABASE = [
 class Shop:
     """A bucket, a database and a workspace, and real processes that work on them."""
 
-    def __init__(self, bucket: Bucket, url: str, folder: Path) -> None:
+    def __init__(self, bucket: Bucket, url: str, folder: Path, recorded_classes: Path) -> None:
         self.bucket = bucket
+        share_classes(recorded_classes, folder / "workspace")
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.environ = {
             **kept,
@@ -168,7 +169,9 @@ def correct(shop: Shop) -> None:
 
 @pytest.fixture(scope="module")
 def clean_pictures(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    recorded_classes: Path,
 ) -> list[object]:
     """What two clean runs leave: after the delivery, and after the correction."""
     endpoint = request.getfixturevalue("s3_endpoint")
@@ -176,7 +179,7 @@ def clean_pictures(
     from tests.services import new_bucket
 
     with new_bucket(endpoint) as bucket, server.new_database() as url:
-        shop = Shop(bucket, url, tmp_path_factory.mktemp("clean"))
+        shop = Shop(bucket, url, tmp_path_factory.mktemp("clean"), recorded_classes)
         pictures = []
         for change in (deliver, correct):
             change(shop)
@@ -200,10 +203,14 @@ def without_names(shop: Shop) -> object:
 
 
 def test_killed_at_every_point_and_run_once_more(
-    clean_pictures: list[object], s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
+    clean_pictures: list[object],
+    recorded_classes: Path,
+    s3_bucket: Bucket,
+    mariadb_url: str,
+    tmp_path: Path,
 ) -> None:
     """Risk: a crash loses a file, counts it twice, or needs a hand to go on."""
-    shop = Shop(s3_bucket, mariadb_url, tmp_path)
+    shop = Shop(s3_bucket, mariadb_url, tmp_path, recorded_classes)
     deliver(shop)
     for point in BEFORE_SPARK:
         shop.crash(point)
@@ -219,10 +226,10 @@ def test_killed_at_every_point_and_run_once_more(
 
 
 def test_a_compaction_killed_at_its_turning_points(
-    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
+    recorded_classes: Path, s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
 ) -> None:
     """Risk: merged rows are there twice, or neither old nor new, and the next correction shows."""
-    shop = Shop(s3_bucket, mariadb_url, tmp_path)
+    shop = Shop(s3_bucket, mariadb_url, tmp_path, recorded_classes)
     deliver(shop)
     shop.run()
     correct(shop)
@@ -257,12 +264,14 @@ def test_a_compaction_killed_at_its_turning_points(
 
 
 def test_another_workspace_publishes_in_between(
-    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
+    recorded_classes: Path, s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
 ) -> None:
     """Risk: two machines take turns, and each publishes a month without the other's sales."""
-    shop = Shop(s3_bucket, mariadb_url, tmp_path)
+    shop = Shop(s3_bucket, mariadb_url, tmp_path, recorded_classes)
     for day, folder in (("05", "one"), ("06", "other"), ("07", "one")):
         shop.environ["RETAIL_WORKSPACE"] = str(tmp_path / folder)
+        if not (tmp_path / folder).exists():
+            share_classes(recorded_classes, tmp_path / folder)
         content = HEADER + MARCH.replace("-05", f"-{day}")
         shop.bucket.put(f"sales_data/{day}.csv", content.encode())
         shop.run()

@@ -105,18 +105,15 @@ def run_once(
 
     contract = read_sales_contract(settings)
     with open_services(settings, os.environ) as services, run_lock(services.engine):
-        if change is None:
-            fill_first_demo(services)
-        else:
-            change(services, run_id)
-        return execute(RunState(run_id, services, contract, Steps(console), full_refresh))
+        state = RunState(run_id, services, contract, Steps(console), full_refresh)
+        return execute(state, change or (lambda services, _: fill_first_demo(services)))
 
 
-def execute(state: RunState) -> RunSummary:
+def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSummary:
     """The steps in their order; what an earlier run left unfinished comes first."""
     from ingestion.publication.publish import finish_pointer
+    from ingestion.run import bronze, history
     from ingestion.run import delivery_steps as deliveries
-    from ingestion.run import history
     from ingestion.run.summary import summarise
     from ingestion.warehouse.warehouse_state import logic_hash
 
@@ -125,6 +122,7 @@ def execute(state: RunState) -> RunSummary:
     with step("recover"):
         finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
+    change(services, state.run_id)
     if deliveries.take_files(state):
         with step("check files"):
             deliveries.check_files(state)
@@ -149,17 +147,16 @@ def execute(state: RunState) -> RunSummary:
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
         batch_ids = build_scope.batches_to_build(state, dbt, logic)
-        deliveries.restore_bronze(state, batch_ids)
+        bronze.restore(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     unchanged = build_scope.unchanged_dimensions(state)
-    build_scope.note_begun(state, logic, is_whole=batch_ids is not None)
-    with step("models and tests"):
-        marts.build(state, dbt, models, session, batch_ids, unchanged)
-    with step("audit"):
-        entries = marts.audit(state, dbt, session, batch_ids)
-    with step("publish"):
-        published = marts.publish_marts(state, dbt, session, logic, entries)
-    build_scope.note_published(state, logic)
+    with build_scope.changing_tables(state, logic, is_whole=batch_ids is not None):
+        with step("models and tests"):
+            marts.build(state, dbt, models, session, batch_ids, unchanged)
+        with step("audit"):
+            entries = marts.audit(state, dbt, session, batch_ids)
+        with step("publish"):
+            published = marts.publish_marts(state, dbt, session, logic, entries)
     with step("archive"):
         deliveries.archive_batch(state)
         history.remove_old(services, services.settings.keep_publications)
@@ -244,7 +241,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
     with step("Spark"):
         session = marts.start_spark(dbt, services.workspace.root, size)
     with step("facts"):
-        moved = compaction.merge_facts(state, dbt, session, logic, merges)
+        moved = compaction.merge_facts(state, dbt, session, merges)
     with step("settle"):
         compaction.record(state, merges)
         marts.register_raw_tables(state, session, marts.dimension_contracts(services.settings))

@@ -46,7 +46,7 @@ class Workspace:
 
     @property
     def sample_mark(self) -> Path:
-        """There as soon as the sample star began to be loaded into an empty set-up."""
+        """There while the sample star is loaded into an empty set-up."""
         return self.root / "sample"
 
     def create(self) -> None:

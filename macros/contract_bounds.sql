@@ -1,6 +1,12 @@
-{% macro contract_bounds() %}
+{% macro contract_bounds(relation) %}
     {%- set bounds = [] -%}
-    {%- for column in contract_columns() -%}
+    {%- set there = [] -%}
+    {%- if execute -%}
+        {%- for column in adapter.get_columns_in_relation(relation) -%}
+            {%- do there.append(column.name) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- for column in contract_columns() if column.name in there -%}
         {%- for bound, sign in [('minimum', '>='), ('maximum', '<=')]
             if column[bound] is not none -%}
             {%- set limit = "cast('" ~ column[bound] ~ "' as " ~ column.data_type ~ ')' -%}

@@ -29,8 +29,8 @@ from ingestion.publication import publish
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
 from ingestion.reader.contract import read_contract
+from ingestion.run import bronze, history
 from ingestion.run import delivery_steps as deliveries
-from ingestion.run import history
 from ingestion.run.run_state import SALES_CONTRACT, RunState
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
@@ -83,7 +83,7 @@ def run(services: Services) -> RunState:
 def build_and_publish(state: RunState) -> None:
     """The marts of all files that count."""
     services = state.services
-    deliveries.restore_bronze(state, None)
+    bronze.restore(state, None)
     rows = state.in_transaction(staging_table.all_rows)
     counted = staging_table.counted_ids(rows)
     sales = {row.id: read_sales(services, row) for row in rows if row.id in counted}

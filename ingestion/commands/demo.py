@@ -45,6 +45,7 @@ def fill_first_demo(services: Services) -> bool:
 
     begun.touch()
     sample = load_sample(services, SampleSpec())
+    begun.unlink()
     _LOG.info("first run: a sample of %d files is in the inbox", len(sample.files))
     return True
 

@@ -24,7 +24,14 @@ from ingestion.database.engine import transaction
 from ingestion.database.staging_table import FileRow, FileStatus
 from ingestion.errors import PipelineError
 from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
-from ingestion.reader.file_content import ContentHash, decode_chunks, encode_text, read_chunks
+from ingestion.reader.file_content import (
+    GZIP_MAGIC,
+    ContentHash,
+    decode_chunks,
+    encode_text,
+    read_chunks,
+    shown_text,
+)
 from ingestion.reader.header_line import read_header_line
 from ingestion.run.intake import counting_row
 from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
@@ -37,7 +44,6 @@ if TYPE_CHECKING:
 
 _FIXED = ("file_id", "file_name", "line_number", "reasons", "record")
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +207,7 @@ def _read_original(path: Path, profile: FileProfile | None) -> _Original:
     encoding = profile.encoding if profile else "utf-8"
     dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
     with path.open("rb") as file:
-        is_gzip = file.read(2) == _GZIP_MAGIC
+        is_gzip = file.read(2) == GZIP_MAGIC
     text = b"".join(decode_chunks(read_chunks(path, ContentHash()), encoding))
     header = read_header_line(iter([text]), dialect, encoding, profile.skip_lines if profile else 0)
     starts = (0, *(match.end() for match in _LINE_BREAK.finditer(text)))
@@ -218,7 +224,7 @@ def _exported(original: _Original, row: QuarantinedRow) -> list[str]:
             return [*fixed, "", *(value.decode("utf-8") for value in values)]
     except UnicodeDecodeError:
         pass
-    return [*fixed, record.decode("utf-8", "backslashreplace"), *[""] * len(original.header)]
+    return [*fixed, shown_text(record, original.encoding), *[""] * len(original.header)]
 
 
 def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:

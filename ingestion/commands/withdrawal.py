@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ingestion.run.services import Services
 
 
+_NEVER_PUBLISHED = "retracted before it was published"
+
+
 def retract_file(services: Services, key: str, run_id: str) -> None:
     """Plans the withdrawal of the version that counts under ``key``; the run does the rest.
 
@@ -39,7 +42,7 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
         delivery = Delivery(key, f"{RETRACTION}:{key}", RETRACTION, None, 0)
         waiting = [row for row in rows if row.batch_id == batch_id]
         published = counting_row([row for row in rows if row.batch_id != batch_id])
-        staging_table.supersede(connection, waiting, "retracted before it was published")
+        staging_table.supersede(connection, waiting, _NEVER_PUBLISHED)
         staging_table.add_deliveries(connection, [delivery], batch_id=batch_id, run_id=run_id)
         newest = staging_table.rows_of_batch(connection, batch_id)[-1]
         verdict = Verdict(
@@ -65,11 +68,11 @@ def restore_file(services: Services, key: str) -> None:
         )
     versions = [row for row in rows if row.id < current.id and row.etag != RETRACTION]
     withdrawn = [
-        row
-        for row in versions
-        if row.id == current.replaces_id or row.status == FileStatus.SUPERSEDED
+        row for row in versions if row.id == current.replaces_id or row.reason == _NEVER_PUBLISHED
     ]
-    send_again(services, withdrawn[-1])
+    store = services.store
+    there = [row for row in withdrawn if store.head(store.key_at(row.file_location)) is not None]
+    send_again(services, (there or withdrawn)[-1])
 
 
 def read_again(services: Services, key: str) -> None:

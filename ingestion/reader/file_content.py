@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31
 BYTE_ORDER_MARK = "\ufeff"
 ESCAPED_BYTES = 0xDC00
+_ESCAPED = re.compile("([\udc00-\udcff]+)")
 
 
 @dataclass
@@ -131,8 +133,12 @@ def encode_text(text: bytes, encoding: str) -> bytes:
     """
     if is_utf8(encoding):
         return text
-    codecs.register_error("retail_unescape", _unescape_bytes)
-    return text.decode("utf-8", "surrogatepass").encode(encoding, "retail_unescape")
+    encode = codecs.getincrementalencoder(encoding)().encode
+    parts = _ESCAPED.split(text.decode("utf-8", "surrogatepass"))  # right and wrong in turn
+    return b"".join(
+        bytes(ord(letter) - ESCAPED_BYTES for letter in part) if place % 2 else encode(part)
+        for place, part in enumerate(parts)
+    )
 
 
 def shown_text(record: bytes, encoding: str) -> str:
@@ -150,15 +156,6 @@ def _escape_bytes(error: UnicodeError) -> tuple[str, int]:
         raise error
     wrong = error.object[error.start : error.end]
     return "".join(chr(ESCAPED_BYTES + byte) for byte in wrong), error.end
-
-
-def _unescape_bytes(error: UnicodeError) -> tuple[bytes, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    codes = [ord(letter) - ESCAPED_BYTES for letter in error.object[error.start : error.end]]
-    if not all(0 <= code <= 0xFF for code in codes):
-        raise error
-    return bytes(codes), error.end
 
 
 def _with_end(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:

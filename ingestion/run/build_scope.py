@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 
 from ingestion.config.profiles import profile_for
 from ingestion.database import batches, staging_table
+from ingestion.database.staging_table import FileStatus
+from ingestion.errors import PipelineError
 from ingestion.publication.publications import built_publication, current_publication
 from ingestion.run.run_state import RunState
 from ingestion.warehouse import fact_tables, warehouse_state
 from ingestion.warehouse.dbt_build import DbtProject, last_manifest
+from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.spark import WorkSize
 from ingestion.warehouse.warehouse_state import WarehouseState
 
@@ -79,17 +84,38 @@ def _may_increment(state: RunState, logic: str) -> bool:
         return False
     if is_as_published(state, logic):
         return True
-    workspace = state.services.workspace
-    known = warehouse_state.read_state(workspace.root)
+    known = warehouse_state.read_state(state.services.workspace.root)
     published = state.in_transaction(built_publication)
-    if known is None or published is None or known.files:
-        return False
-    if not warehouse_state.can_increment(known, logic, workspace.warehouse):
+    if known is None or published is None or known.files or known.logic_hash != logic:
         return False
     if known.run_id == published.run_id:  # it was ended after it had published
         return True
-    is_base = known.publication == published.manifest_sha256
-    return is_base and known.verdicts.items() <= _verdicts(state).items()
+    is_base = known.is_whole and known.publication == published.manifest_sha256
+    return is_base and _is_as_left(state, known) and _leads_on(state, known.verdicts)
+
+
+def _is_as_left(state: RunState, known: WarehouseState) -> bool:
+    """Whether nobody has changed the tables since a run failed; of one that was killed, it has left
+    no mark."""
+    return known.left in ("", warehouse_state.list_hash(state.services.workspace.warehouse))
+
+
+def _leads_on(state: RunState, before: Mapping[int, str]) -> bool:
+    """Whether what a run cut short has written is written again, or taken out, by this one: its
+    files are read as they were and have the same verdicts, or newer versions of the same batch
+    stand in their place, while their own months are still known from bronze."""
+    now, bronze = _verdicts(state), state.services.workspace.bronze
+    rows = {row.id: row for row in state.batch_rows()}
+    for file_id, verdict in before.items():
+        if now.get(file_id) == verdict:
+            continue
+        row = rows.get(file_id)
+        if row is None or row.status != FileStatus.SUPERSEDED:
+            return False
+        is_read_alike = now[file_id].partition(" ")[0] == verdict.partition(" ")[0]
+        if not is_read_alike or not bronze_path(bronze, row.batch_id, row.id).exists():
+            return False
+    return True
 
 
 def is_as_published(state: RunState, logic: str) -> bool:
@@ -99,28 +125,43 @@ def is_as_published(state: RunState, logic: str) -> bool:
     published = state.in_transaction(built_publication)
     return (
         known is not None
-        and known.files != ""
         and published is not None
         and known.publication == published.manifest_sha256
-        and warehouse_state.can_increment(known, logic, workspace.warehouse)
+        and warehouse_state.is_as_built(known, logic, workspace.warehouse)
     )
 
 
 def _verdicts(state: RunState) -> dict[int, str]:
-    """Everything that decides which rows the files of the batch bring or replace, by file."""
+    """How each file of the batch is read, and what is made of it: everything that decides which
+    rows it brings or replaces."""
     settings = state.services.settings
     found = {}
     for row in state.batch_rows():
         relative = row.file_name.removeprefix(settings.inbox_prefix)
         profile = profile_for(relative, settings.profiles)
-        decisive = (row.status, row.content_sha256, row.replaces_id, profile)
-        found[row.id] = hashlib.sha256(repr(decisive).encode()).hexdigest()
+        reading = repr((row.content_sha256, profile, state.contract.columns))
+        digest = hashlib.sha256(reading.encode()).hexdigest()
+        found[row.id] = f"{digest} {row.status} {row.replaces_id}"
     return found
 
 
+@contextlib.contextmanager
+def changing_tables(state: RunState, logic: str, *, is_whole: bool) -> Iterator[None]:
+    """The block changes the tables up to their publication; the workspace knows how that ends.
+
+    ``is_whole`` is false where all of them are made anew.
+    """
+    note_begun(state, logic, is_whole=is_whole)
+    try:
+        yield
+    except PipelineError:
+        note_failed(state)
+        raise
+    note_published(state, logic)
+
+
 def note_begun(state: RunState, logic: str, *, is_whole: bool) -> None:
-    """Notes in the workspace that the run is about to change the tables; ``is_whole`` is false
-    where it makes all of them anew."""
+    """Notes in the workspace that the run is about to change the tables."""
     published = state.in_transaction(built_publication)
     begun = WarehouseState(
         logic,
@@ -131,6 +172,15 @@ def note_begun(state: RunState, logic: str, *, is_whole: bool) -> None:
         verdicts=_verdicts(state),
     )
     warehouse_state.write_state(state.services.workspace.root, begun)
+
+
+def note_failed(state: RunState) -> None:
+    """Notes in the workspace how a run that failed leaves the tables."""
+    workspace = state.services.workspace
+    known = warehouse_state.read_state(workspace.root)
+    if known is not None and known.run_id == state.run_id and known.files == "":
+        left = warehouse_state.list_hash(workspace.warehouse)
+        warehouse_state.write_state(workspace.root, dataclasses.replace(known, left=left))
 
 
 def note_published(state: RunState, logic: str) -> None:

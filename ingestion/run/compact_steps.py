@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from ingestion.database import batches, staging_table
 from ingestion.errors import PipelineError
 from ingestion.publication.mart_files import published_models
-from ingestion.run import build_scope, compaction, intake
-from ingestion.run import delivery_steps as deliveries
+from ingestion.run import bronze, build_scope, compaction, intake
 from ingestion.run.compaction import Merge
 from ingestion.run.compaction_report import Layer, measured
 from ingestion.run.run_state import RunState
@@ -24,7 +23,6 @@ from ingestion.warehouse import fact_tables, ledger, warehouse_state
 from ingestion.warehouse.dbt_build import DbtProject, last_manifest, read_manifest
 from ingestion.warehouse.fact_tables import FactTable
 from ingestion.warehouse.raw_tables import batch_folders
-from ingestion.warehouse.warehouse_state import WarehouseState
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -100,8 +98,9 @@ def measure(state: RunState, dbt: DbtProject) -> dict[str, Layer]:
 def merge_bronze(state: RunState, merges: Sequence[Merge]) -> None:
     """Writes the new batches' bronze beside the old; what is missing is read again before."""
     workspace = state.services.workspace
-    deliveries.restore_bronze(state, [old_id for merge in merges for old_id in merge.old_ids])
+    bronze.restore(state, [old_id for merge in merges for old_id in merge.old_ids])
     intake.clean_downloads(workspace.downloads, keep=())
+    bronze.mark_unfinished(state, [merge.batch_id for merge in merges])
     advance = state.steps.progress(
         sum(len(part) for merge in merges for part in merge.parts), "files"
     )
@@ -110,7 +109,7 @@ def merge_bronze(state: RunState, merges: Sequence[Merge]) -> None:
 
 
 def merge_facts(
-    state: RunState, dbt: DbtProject, session: SparkSession, logic: str, merges: Sequence[Merge]
+    state: RunState, dbt: DbtProject, session: SparkSession, merges: Sequence[Merge]
 ) -> list[LedgerEntry]:
     """Copies the facts into the new batches' partitions, and holds them against the old ones.
 
@@ -121,7 +120,8 @@ def merge_facts(
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     merging = _merging(merges)
     others = warehouse_state.list_hash(workspace.warehouse, _folders(tables))
-    known = warehouse_state.read_state(workspace.root) or WarehouseState(logic, others, True)
+    known = warehouse_state.read_state(workspace.root)
+    assert known is not None, "plan() has seen it"
     begun = dataclasses.replace(known, files=others, merging=merging)
     warehouse_state.write_state(workspace.root, begun)
     for table in tables:
@@ -177,6 +177,7 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
     for table in tables:
         fact_tables.drop_batches(session, table, unnamed)
     compaction.remove_unknown_bronze(workspace.bronze, batch_ids)
+    bronze.unmark(state)
     files = warehouse_state.list_hash(workspace.warehouse)
     settled = dataclasses.replace(known, files=files, merging={})
     warehouse_state.write_state(workspace.root, settled)

@@ -6,21 +6,17 @@ What reads files is imported where it is used: a run that finds nothing does not
 from __future__ import annotations
 
 import concurrent.futures
-import functools
 import logging
 import os
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ingestion.database import batches, staging_table
 from ingestion.database.batches import BatchState
 from ingestion.database.staging_table import Delivery, FileRow, FileStatus
-from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
-from ingestion.run import archive, intake
+from ingestion.run import archive, bronze, intake
 from ingestion.run.run_state import RunState
-from ingestion.warehouse.raw_tables import bronze_path, merged_files
 from ingestion.warehouse.spark import find_java
 
 if TYPE_CHECKING:
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
 
     from ingestion.database.batches import Batch
     from ingestion.reader.verdicts import FileReport
-    from ingestion.run.checking import Checker
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,6 +58,7 @@ def take_files(state: RunState) -> bool:
             settings.download_threads,
             state.steps.progress(sum(info.size for info in (*wanted, *lost)), "bytes"),
         )
+        _fetch_copies(state, pending)
         new = [item for item in taken if item.key in named]
         repeats = intake.already_loaded(new, history)
         _absorb_repeats(state, repeats)
@@ -78,6 +74,20 @@ def take_files(state: RunState) -> bool:
     planned.sort(key=lambda delivery: delivery.key)
     state.batch_id = state.in_transaction(lambda connection: _plan(connection, planned, state))
     return True
+
+
+def _fetch_copies(state: RunState, pending: Sequence[FileRow]) -> None:
+    """Brings the copies of other files that the unfinished batch holds to this machine: of what
+    they repeat, another version may be in the batch by now."""
+    store, downloads = state.services.store, state.services.workspace.downloads
+    for row in pending:
+        path = local_path(downloads, row.file_name, row.etag)
+        if row.status != FileStatus.DUPLICATE or path.exists():
+            continue
+        info = store.head(store.key_at(row.file_location))
+        if info is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store.download(info, path)
 
 
 def _unfinished(connection: Connection) -> tuple[Batch | None, list[FileRow]]:
@@ -127,7 +137,7 @@ def check_files(state: RunState) -> None:
     """Gives every planned file its verdict; accepted files become bronze Parquet."""
     from ingestion.run import checking
 
-    claim_bronze(state)
+    bronze.claim(state)
     rows = state.batch_rows()
     planned = [row for row in rows if _is_to_check(state, row)]
     withdrawn = {row.replaces_id for row in rows if row.etag == staging_table.RETRACTION}
@@ -140,8 +150,9 @@ def check_files(state: RunState) -> None:
         )
         return {content: row for content, row in found.items() if row.id not in withdrawn}
 
-    checker = _checker(state)
+    checker = bronze.checker(state)
     if state.batch_id is not None:
+        bronze.mark_unfinished(state, [state.batch_id])
         wanted = [row for row in rows if row.status in (FileStatus.ACTIVE, FileStatus.SUPERSEDED)]
         checking.remove_strays(checker.bronze, state.batch_id, wanted)
     state.checked = checking.check_batch(
@@ -167,73 +178,6 @@ def _is_to_check(state: RunState, row: FileRow) -> bool:
     return row.status == FileStatus.ACTIVE
 
 
-def _checker(state: RunState) -> Checker:
-    from ingestion.run.checking import Checker
-
-    settings, workspace = state.services.settings, state.services.workspace
-    return Checker(
-        state.contract,
-        settings.profiles,
-        settings.inbox_prefix,
-        workspace.downloads,
-        workspace.bronze,
-    )
-
-
-def claim_bronze(state: RunState) -> None:
-    """Removes the bronze of another database, which has other files under the same numbers.
-
-    What is missing then is read again from the archive.
-    """
-    bronze = state.services.workspace.bronze
-    mark = bronze / "database"
-    first_run = state.in_transaction(staging_table.first_run)
-    if first_run is None:
-        return
-    if mark.exists() and mark.read_text() != first_run:
-        _LOG.warning("the workspace was filled from another database; bronze is read again")
-        shutil.rmtree(bronze / "sales", ignore_errors=True)
-    bronze.mkdir(parents=True, exist_ok=True)
-    mark.write_text(first_run)
-
-
-def restore_bronze(state: RunState, batch_ids: Sequence[int] | None) -> None:
-    """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
-
-    Of the given batches; None means of all. Raises ``PipelineError`` where the archived object is
-    gone or has other content.
-    """
-    claim_bronze(state)
-    rows = state.in_transaction(staging_table.all_rows)
-    bronze = state.services.workspace.bronze
-    merged = functools.cache(lambda batch_id: merged_files(bronze, batch_id))
-    for row in rows:
-        if not staging_table.is_in_bronze(row):
-            continue
-        if batch_ids is not None and row.batch_id not in batch_ids:
-            continue
-        is_there = bronze_path(bronze, row.batch_id, row.id).exists()
-        if not is_there and not any(row.id in ids for ids in merged(row.batch_id)):
-            _LOG.info("bronze of %s is missing; its archived object is read again", row.file_name)
-            _read_archived(state, row)
-
-
-def _read_archived(state: RunState, row: FileRow) -> None:
-    store = state.services.store
-    path = local_path(state.services.workspace.downloads, row.file_name, row.etag)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    info = store.head(store.key_at(row.file_location))
-    sha256 = None if info is None else store.download(info, path)
-    report = _checker(state).check(row) if sha256 == row.sha256 else None
-    if report is None or report.rows_read != row.rows_read:
-        raise PipelineError(
-            f"The rows of {row.file_name} (id {row.id}) cannot be restored",
-            expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
-            found="no object there" if info is None else "another content, or another contract",
-            action="Bring the object back, or retract the file",
-        )
-
-
 def set_files_aside(state: RunState) -> None:
     """Moves what does not count: refused files to the error prefix, copies to processed."""
     _move_out(state, [row for row in state.batch_rows() if not staging_table.is_accepted(row)])
@@ -245,6 +189,7 @@ def archive_batch(state: RunState) -> None:
         return
     _move_out(state, state.batch_rows())
     state.move_to(BatchState.ARCHIVED)
+    bronze.unmark(state)
     intake.clean_downloads(state.services.workspace.downloads, keep=())
 
 
@@ -292,7 +237,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
 def _report_again(state: RunState, row: FileRow) -> FileReport:
     from ingestion.run.quarantined_rows import first_bad_rows
 
-    checker = _checker(state)
+    checker = bronze.checker(state)
     if row.rows_quarantined is None:  # the check set it aside, the models have not seen it
         return checker.report_again(row)
     bad_rows = first_bad_rows(state.services.engine, state.contract, row.id)

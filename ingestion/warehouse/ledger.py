@@ -86,12 +86,23 @@ def check_ledger(entries: Sequence[LedgerEntry], accepted: Sequence[FileRow]) ->
 
 
 def check_contents_once(entries: Sequence[LedgerEntry], rows: Sequence[FileRow]) -> None:
-    """No content counts under two names; else ``PipelineError``.
+    """No content counts under two names, and none that is to count under none; else
+    ``PipelineError``.
 
     That can only be where the models refuse a correction, so that the version stays which a file
-    under another name was to replace.
+    under another name was to replace; or a file of which a correction is a copy.
     """
     refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
+    names = {row.id: row.file_name for row in rows}
+    for row in rows:
+        if row.duplicate_of_id in refused and row.replaces_id is not None:
+            first = names[row.duplicate_of_id]
+            raise PipelineError(
+                f"The sales of {row.file_name} would be lost; nothing is published",
+                expected="a correction that can be trusted",
+                found=f"a copy of {first}, which has too many bad rows",
+                action=f"Send {row.file_name} mended, and run again",
+            )
     staying = {row.replaces_id: row for row in rows if row.id in refused}
     contents: dict[str | None, FileRow] = {
         row.content_sha256: staying[row.id]

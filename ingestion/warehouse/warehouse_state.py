@@ -29,7 +29,7 @@ class WarehouseState:
 
     ``publication`` is the hash of the manifest that was published from these tables, of the one
     before while the run ``run_id`` is changing them; ``verdicts`` are then those on the files of
-    its batch, by id.
+    its batch, by id, and ``left`` is the hash of the file list if it has failed.
     """
 
     logic_hash: str
@@ -40,6 +40,7 @@ class WarehouseState:
     publication: str = ""
     run_id: str = ""
     verdicts: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    left: str = ""
 
 
 def logic_hash(project: Path, contract: Contract) -> str:
@@ -83,11 +84,8 @@ def list_hash(warehouse: Path, without: Collection[Path] = ()) -> str:
     return digest.hexdigest()
 
 
-def can_increment(state: WarehouseState | None, logic: str, warehouse: Path) -> bool:
-    """Whether a run may add to the warehouse instead of building it anew.
-
-    An increment that was cut short (``files`` is '') may go on: what it changed is changed again.
-    """
-    if state is None or state.logic_hash != logic or not state.is_whole or state.merging:
+def is_as_built(state: WarehouseState, logic: str, warehouse: Path) -> bool:
+    """Whether the tables are whole, as this logic built them, and nobody has changed them since."""
+    if state.logic_hash != logic or not state.is_whole or state.merging:
         return False
-    return state.files in ("", list_hash(warehouse))
+    return state.files == list_hash(warehouse)

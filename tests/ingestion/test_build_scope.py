@@ -14,7 +14,8 @@ from ingestion.config.profiles import FileProfile
 from ingestion.config.settings import load_settings
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, all_rows, counted_ids
-from ingestion.run import build_scope
+from ingestion.errors import PipelineError
+from ingestion.run import bronze, build_scope
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
@@ -140,11 +141,11 @@ def test_a_workspace_of_another_database_is_built_anew(
     state = started(services)
     assert scope(state) is None
     assert not bronze_path(services.workspace.bronze, 1, 1).exists(), "real.csv's rows"
-    deliveries.restore_bronze(state, None)
+    bronze.restore(state, None)
     assert bronze_path(services.workspace.bronze, 1, 1).exists()
 
 
-@pytest.mark.parametrize("change", ["verdict", "profile"])
+@pytest.mark.parametrize("change", ["verdict", "profile", "alias"])
 def test_other_rows_than_those_of_the_run_cut_short(services: Services, change: str) -> None:
     """Risk: months that the failed run wrote keep rows that no longer count, or miss older ones."""
     put(services, "a.csv", "2024-03-05")
@@ -153,11 +154,89 @@ def test_other_rows_than_those_of_the_run_cut_short(services: Services, change: 
     put(services, "a.csv", "2024-04-05", "2024-04-06")
     assert scope(cut_short(services)) == [1, 2]
     options = {"delimiter": ";"} if change == "verdict" else {"date_format": "%Y-%d-%m"}
-    profile = FileProfile(name="a", pattern="a.csv", **options)
-    settings = services.settings.model_copy(update={"profiles": (profile,)})
-    changed = dataclasses.replace(services, settings=settings)
+    profiles = () if change == "alias" else (FileProfile(name="a", pattern="a.csv", **options),)
+    settings = services.settings.model_copy(update={"profiles": profiles})
     put(services, "c.csv", "2024-03-07")
-    assert scope(started(changed)) is None
+    state = started(dataclasses.replace(services, settings=settings))
+    if change == "alias":
+        first, *others = CONTRACT.columns
+        columns = (dataclasses.replace(first, aliases=("Kunde",)), *others)
+        state.contract = dataclasses.replace(CONTRACT, columns=columns)
+    assert scope(state) is None
+
+
+def test_a_newer_version_in_the_place_of_one_cut_short_costs_no_rebuild(services: Services) -> None:
+    """Risk: a sender's correction of the file that broke a test pays for the whole history."""
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    put(services, "a.csv", "2024-04-05")
+    assert scope(cut_short(services)) == [1, 2]
+    put(services, "a.csv", "2024-05-05")
+    state = started(services)
+    assert [row.status for row in file_rows(services)] == ["I", "S", "A"]
+    assert scope(state) == [1, 2]
+    assert bronze_path(services.workspace.bronze, 2, 2).exists(), "April is made anew, too"
+    bronze_path(services.workspace.bronze, 2, 2).unlink()
+    assert scope(state) is None
+
+
+def test_tables_that_were_tried_out_after_a_failed_run_are_built_anew(services: Services) -> None:
+    """Risk: after a failed test an analyst builds another model, and that gets published."""
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    put(services, "b.csv", "2024-03-06")
+    state = started(services)
+    with (
+        pytest.raises(PipelineError, match="a test failed"),
+        build_scope.changing_tables(state, LOGIC, is_whole=True),
+    ):
+        raise PipelineError("a test failed")
+    assert scope(started(services)) == [2]
+    (services.workspace.warehouse / "trial.parquet").write_text("rows")
+    assert scope(started(services)) is None
+
+
+def test_a_rebuild_that_got_published_is_not_made_twice(services: Services) -> None:
+    """Risk: a kill right behind the publication makes the next file pay for all of them."""
+    put(services, "a.csv", "2024-03-05")
+    state = started(services)
+    build_scope.note_begun(state, LOGIC, is_whole=False)
+    build_and_publish(state)
+    deliveries.archive_batch(state)
+    put(services, "b.csv", "2024-03-06")
+    assert scope(started(services)) == [2]
+
+
+def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
+    services: Services, tmp_path: Path
+) -> None:
+    """Risk: rows of a file that the other machine refused, or read in another way, come back."""
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    put(services, "x.csv", "2024-03-06")
+    cut_short(services)
+    mine = bronze_path(services.workspace.bronze, 2, 2)
+    assert mine.exists()
+    run(elsewhere(services, tmp_path / "other"))
+    bronze.restore(RunState("run", services, CONTRACT, Steps(None)), [])
+    assert not mine.exists()
+    bronze.restore(RunState("run", services, CONTRACT, Steps(None)), None)
+    assert mine.exists()
+
+
+def test_a_copy_counts_when_what_it_repeats_no_longer_does(
+    services: Services, tmp_path: Path
+) -> None:
+    """Risk: on another machine the copy stays one, though nothing has its content any more."""
+    put(services, "b.csv", "2024-03-01")
+    finished(services)
+    put(services, "a.csv", "2024-03-05")
+    put(services, "b.csv", "2024-03-05")
+    cut_short(services)
+    assert [row.status for row in file_rows(services)] == ["I", "A", "D"]
+    put(services, "a.csv", "2024-03-06")
+    run(elsewhere(services, tmp_path / "other"))
+    assert [row.status for row in file_rows(services)] == ["S", "E", "I", "I"]
 
 
 def test_a_correction_to_the_content_of_another_file_takes_its_old_sales_out(
@@ -179,6 +258,33 @@ def test_a_correction_to_the_content_of_another_file_takes_its_old_sales_out(
     assert counted(services) == ["2 sales_data/b.csv", "4 sales_data/a.csv"]
 
 
+def test_a_withdrawal_comes_behind_what_was_published_but_not_archived(
+    services: Services,
+) -> None:
+    """Risk: after a kill in the archive step a file cannot be withdrawn, and nobody knows why."""
+    put(services, "a.csv", "2024-03-05")
+    state = started(services)
+    build_and_publish(state)
+    deliveries.archive_last_batch(RunState("next", services, CONTRACT, Steps(None)))
+    retract_file(services, "a.csv", str(uuid.uuid4()))
+    finished(services)
+    assert [row.status for row in file_rows(services)] == ["S", "I"]
+
+
+def test_what_was_superseded_before_it_counted_is_not_restored(services: Services) -> None:
+    """Risk: the withdrawn sales come back as a version that never counted."""
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    put(services, "a.csv", "2024-04-05")
+    cut_short(services)
+    put(services, "a.csv", "2024-05-05")
+    finished(services)
+    retract_file(services, "a.csv", str(uuid.uuid4()))
+    finished(services)
+    restore_file(services, "a.csv")
+    assert b"2024-05-05" in services.store.get_bytes("sales_data/a.csv")
+
+
 @pytest.mark.parametrize("is_first", [True, False], ids=["first delivery", "correction"])
 def test_a_version_that_never_got_published_is_withdrawn_with_the_old_one(
     services: Services, is_first: bool
@@ -191,7 +297,7 @@ def test_a_version_that_never_got_published_is_withdrawn_with_the_old_one(
     put(services, "a.csv", "2024-03-06")
     cut_short(services)
     retract_file(services, "a.csv", str(uuid.uuid4()))
-    assert scope(started(services)) is None, "the run cut short built what is withdrawn"
+    assert scope(started(services)) == ([2] if is_first else [1, 2])
     finished(services)
     retraction = file_rows(services)[-1]
     [b, a] = counted(services)

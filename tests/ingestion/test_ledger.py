@@ -56,3 +56,20 @@ def test_files_that_are_judged_anew_are_named_up_to_five() -> None:
     told = changed_verdicts(entries, rows)
     assert told[0] == ("the rules have changed since in/2.csv was published: rows set aside 0 -> 1")
     assert (len(told), told[-1]) == (6, "the same is true of 1 more file")
+
+
+def test_a_correction_that_is_a_copy_of_a_refused_file_is_not_published() -> None:
+    """Risk: the sales it replaces are taken out, and its own are nowhere."""
+    rows = [
+        row(1, "in/b.csv", status="I"),
+        row(2, "in/a.csv"),
+        row(3, "in/b.csv", status="D", replaces_id=1, duplicate_of_id=2),
+    ]
+    check_contents_once([entry(2)], rows)
+    with pytest.raises(PipelineError) as raised:
+        check_contents_once([entry(2, 20, "file_too_bad: 20 of 30 rows are rejected")], rows)
+    assert str(raised.value) == (
+        "The sales of in/b.csv would be lost; nothing is published. Expected: a correction that can"
+        " be trusted. Found: a copy of in/a.csv, which has too many bad rows. Send in/b.csv mended,"
+        " and run again."
+    )

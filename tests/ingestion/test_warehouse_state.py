@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingestion.reader.contract import Contract, ContractColumn
 from ingestion.warehouse.warehouse_state import (
     WarehouseState,
-    can_increment,
+    is_as_built,
     list_hash,
     logic_hash,
     read_state,
@@ -28,32 +30,28 @@ def warehouse(tmp_path: Path) -> Path:
 def test_a_clean_warehouse_may_grow(warehouse: Path, tmp_path: Path) -> None:
     """Risk: every daily run pays for the whole history."""
     assert read_state(tmp_path) is None
-    write_state(tmp_path, WarehouseState("logic", list_hash(warehouse), True))
-    assert can_increment(read_state(tmp_path), "logic", warehouse)
-
-
-def test_a_table_that_somebody_else_built_is_not_published(warehouse: Path, tmp_path: Path) -> None:
-    """Risk: an analyst's trial build reaches the published marts with the next daily file."""
-    write_state(tmp_path, WarehouseState("logic", list_hash(warehouse), True))
-    (warehouse / "fct_sales" / "part-1.parquet").rename(warehouse / "fct_sales" / "part-2.parquet")
-    assert not can_increment(read_state(tmp_path), "logic", warehouse)
+    built = WarehouseState("logic", list_hash(warehouse), True, {"store": "1"}, verdicts={7: "a"})
+    write_state(tmp_path, built)
+    assert read_state(tmp_path) == built
+    assert is_as_built(built, "logic", warehouse)
 
 
 @pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        (None, False),
-        (WarehouseState("other", "", True), False),
-        (WarehouseState("logic", "", False), False),
-        (WarehouseState("logic", "", True), True),
-    ],
-    ids=["unknown", "other logic", "rebuild cut short", "increment cut short"],
+    "change",
+    [{"logic_hash": "other"}, {"is_whole": False}, {"files": ""}, {"merging": {3: [1, 2]}}],
+    ids=["other logic", "rebuild cut short", "increment cut short", "compaction cut short"],
 )
-def test_what_a_crash_left_decides(
-    warehouse: Path, state: WarehouseState | None, expected: bool
-) -> None:
+def test_tables_on_their_way_are_not_as_built(warehouse: Path, change: dict[str, Any]) -> None:
     """Risk: after a rebuild that was cut short, half of the history is missing for good."""
-    assert can_increment(state, "logic", warehouse) is expected
+    built = WarehouseState("logic", list_hash(warehouse), True)
+    assert not is_as_built(dataclasses.replace(built, **change), "logic", warehouse)
+
+
+def test_a_table_that_somebody_else_built_is_not_published(warehouse: Path) -> None:
+    """Risk: an analyst's trial build reaches the published marts with the next daily file."""
+    built = WarehouseState("logic", list_hash(warehouse), True)
+    (warehouse / "fct_sales" / "part-1.parquet").rename(warehouse / "fct_sales" / "part-2.parquet")
+    assert not is_as_built(built, "logic", warehouse)
 
 
 def test_logic_changes_with_sql_seeds_and_the_contract(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
 {%- set keys = columns | reject('equalto', numbered_by) | list -%}
 {%- set groups = keys + (['shiftright(' ~ numbered_by ~ ', 6)'] if numbered_by else []) -%}
 {%- set checks = ["'; '"] -%}
-{%- set bounds = contract_bounds() if is_within_contract else [] -%}
+{%- set bounds = contract_bounds(model) if is_within_contract else [] -%}
 {%- for promise in promises + bounds -%}
     {%- do checks.append(
         'if(bool_and(coalesce(' ~ promise ~ ', false)), null, ' ~ text_literal(promise) ~ ')'

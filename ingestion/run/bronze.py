@@ -1,0 +1,115 @@
+"""The rows of accepted files in this workspace: whose they are, and how they come back."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.database import staging_table
+from ingestion.database.staging_table import FileRow
+from ingestion.errors import PipelineError
+from ingestion.local_paths import local_path
+from ingestion.run.run_state import RunState
+from ingestion.warehouse import warehouse_state
+from ingestion.warehouse.raw_tables import batch_folder, bronze_path, merged_files
+
+if TYPE_CHECKING:
+    from ingestion.run.checking import Checker
+
+_LOG = logging.getLogger(__name__)
+_DATABASE = "database"  # a file with the very first run of the database that bronze belongs to
+_UNFINISHED = "unfinished"  # a file with the batches that are being written
+
+
+def claim(state: RunState) -> None:
+    """Removes the bronze that may not be what the database means: that of another database, which
+    has other files under the same numbers, and that of a batch which this workspace began and
+    another finished. What is missing then is read again from the archive.
+    """
+    bronze = state.services.workspace.bronze
+    mark = bronze / _DATABASE
+    first_run = state.in_transaction(staging_table.first_run)
+    if first_run is None:
+        return
+    if mark.exists() and mark.read_text() != first_run:
+        _LOG.warning("the workspace was filled from another database; bronze is read again")
+        shutil.rmtree(bronze / "sales", ignore_errors=True)
+    bronze.mkdir(parents=True, exist_ok=True)
+    mark.write_text(first_run)
+    known = warehouse_state.read_state(state.services.workspace.root)
+    merging = () if known is None else known.merging  # the compaction that wrote them settles that
+    for batch_id in _marked(bronze):
+        if batch_id != state.batch_id and batch_id not in merging:
+            shutil.rmtree(batch_folder(bronze, batch_id), ignore_errors=True)
+
+
+def mark_unfinished(state: RunState, batch_ids: Sequence[int]) -> None:
+    """Notes that the bronze of these batches is being written, until they are finished."""
+    path = state.services.workspace.bronze / _UNFINISHED
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(map(str, batch_ids)))
+
+
+def unmark(state: RunState) -> None:
+    """Notes that the bronze that was being written is as the database means it."""
+    (state.services.workspace.bronze / _UNFINISHED).unlink(missing_ok=True)
+
+
+def _marked(bronze: Path) -> list[int]:
+    path = bronze / _UNFINISHED
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
+    """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
+
+    Of the given batches; None means of all. Raises ``PipelineError`` where the archived object is
+    gone or has other content.
+    """
+    claim(state)
+    rows = state.in_transaction(staging_table.all_rows)
+    bronze = state.services.workspace.bronze
+    merged = functools.cache(lambda batch_id: merged_files(bronze, batch_id))
+    for row in rows:
+        if not staging_table.is_in_bronze(row):
+            continue
+        if batch_ids is not None and row.batch_id not in batch_ids:
+            continue
+        is_there = bronze_path(bronze, row.batch_id, row.id).exists()
+        if not is_there and not any(row.id in ids for ids in merged(row.batch_id)):
+            _LOG.info("bronze of %s is missing; its archived object is read again", row.file_name)
+            _read_archived(state, row)
+
+
+def _read_archived(state: RunState, row: FileRow) -> None:
+    store = state.services.store
+    path = local_path(state.services.workspace.downloads, row.file_name, row.etag)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    info = store.head(store.key_at(row.file_location))
+    sha256 = None if info is None else store.download(info, path)
+    report = checker(state).check(row) if sha256 == row.sha256 else None
+    if report is None or report.rows_read != row.rows_read:
+        raise PipelineError(
+            f"The rows of {row.file_name} (id {row.id}) cannot be restored",
+            expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
+            found="no object there" if info is None else "another content, or another contract",
+            action="Bring the object back, or retract the file",
+        )
+
+
+def checker(state: RunState) -> Checker:
+    """What checks a file of this run."""
+    from ingestion.run.checking import Checker
+
+    settings, workspace = state.services.settings, state.services.workspace
+    return Checker(
+        state.contract,
+        settings.profiles,
+        settings.inbox_prefix,
+        workspace.downloads,
+        workspace.bronze,
+    )

@@ -133,6 +133,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     from ingestion.run import mart_steps as marts
 
     if not build_scope.must_build(state, logic):
+        bronze.unmark(state, [state.batch_id])
         deliveries.archive_batch(state)
         state.warnings += history.rollback_notices(services)
         return summarise(state)
@@ -157,6 +158,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
             entries = marts.audit(state, dbt, session, batch_ids)
         with step("publish"):
             published = marts.publish_marts(state, dbt, session, logic, entries)
+    bronze.unmark(state, [state.batch_id])
     with step("archive"):
         deliveries.archive_batch(state)
         history.remove_old(services, services.settings.keep_publications)

@@ -75,6 +75,7 @@ def run(services: Services) -> RunState:
             deliveries.set_files_aside(state)
             if any(staging_table.changes_what_counts(row) for row in state.batch_rows()):
                 build_and_publish(state)
+            bronze.unmark(state, [state.batch_id])
         deliveries.archive_batch(state)
         history.remove_old(services, keep=2)
     return state

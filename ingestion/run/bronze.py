@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,21 +42,33 @@ def claim(state: RunState) -> None:
     mark.write_text(first_run)
     known = warehouse_state.read_state(state.services.workspace.root)
     merging = () if known is None else known.merging  # the compaction that wrote them settles that
-    for batch_id in _marked(bronze):
-        if batch_id != state.batch_id and batch_id not in merging:
-            shutil.rmtree(batch_folder(bronze, batch_id), ignore_errors=True)
+    strange = [
+        batch_id
+        for batch_id in _marked(bronze)
+        if batch_id != state.batch_id and batch_id not in merging
+    ]
+    for batch_id in strange:
+        shutil.rmtree(batch_folder(bronze, batch_id), ignore_errors=True)
+    unmark(state, strange)
 
 
 def mark_unfinished(state: RunState, batch_ids: Sequence[int]) -> None:
-    """Notes that the bronze of these batches is being written, until they are finished."""
-    path = state.services.workspace.bronze / _UNFINISHED
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(map(str, batch_ids)))
+    """Notes that this workspace writes the bronze of these batches, until it has finished them."""
+    _mark(state.services.workspace.bronze, batch_ids)
 
 
-def unmark(state: RunState) -> None:
-    """Notes that the bronze that was being written is as the database means it."""
-    (state.services.workspace.bronze / _UNFINISHED).unlink(missing_ok=True)
+def unmark(state: RunState, batch_ids: Collection[int | None]) -> None:
+    """Notes that the bronze of these batches is what the database means, or is gone."""
+    bronze = state.services.workspace.bronze
+    marked = _marked(bronze)
+    staying = [batch_id for batch_id in marked if batch_id not in batch_ids]
+    if staying != marked:
+        _mark(bronze, staying)
+
+
+def _mark(bronze: Path, batch_ids: Sequence[int]) -> None:
+    bronze.mkdir(parents=True, exist_ok=True)
+    (bronze / _UNFINISHED).write_text("\n".join(map(str, batch_ids)))
 
 
 def _marked(bronze: Path) -> list[int]:

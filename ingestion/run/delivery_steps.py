@@ -189,7 +189,6 @@ def archive_batch(state: RunState) -> None:
         return
     _move_out(state, state.batch_rows())
     state.move_to(BatchState.ARCHIVED)
-    bronze.unmark(state)
     intake.clean_downloads(state.services.workspace.downloads, keep=())
 
 

@@ -207,8 +207,9 @@ def test_a_rebuild_that_got_published_is_not_made_twice(services: Services) -> N
     assert scope(started(services)) == [2]
 
 
+@pytest.mark.parametrize("is_archived", [True, False], ids=["archived", "published"])
 def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
-    services: Services, tmp_path: Path
+    services: Services, tmp_path: Path, is_archived: bool
 ) -> None:
     """Risk: rows of a file that the other machine refused, or read in another way, come back."""
     put(services, "a.csv", "2024-03-05")
@@ -216,12 +217,20 @@ def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
     put(services, "x.csv", "2024-03-06")
     cut_short(services)
     mine = bronze_path(services.workspace.bronze, 2, 2)
-    assert mine.exists()
-    run(elsewhere(services, tmp_path / "other"))
-    bronze.restore(RunState("run", services, CONTRACT, Steps(None)), [])
+    mine.write_bytes(b"as I read it")
+    other = elsewhere(services, tmp_path / "other")
+    if is_archived:
+        run(other)
+    else:
+        build_and_publish(started(other))
+    state = RunState("run", services, CONTRACT, Steps(None))
+    deliveries.archive_last_batch(state)
+    bronze.restore(state, [])
     assert not mine.exists()
-    bronze.restore(RunState("run", services, CONTRACT, Steps(None)), None)
-    assert mine.exists()
+    bronze.restore(state, None)
+    assert mine.read_bytes() == bronze_path(other.workspace.bronze, 2, 2).read_bytes()
+    bronze.restore(state, [])
+    assert mine.exists(), "it is this workspace's own from now on"
 
 
 def test_a_copy_counts_when_what_it_repeats_no_longer_does(

@@ -83,6 +83,8 @@ def test_an_empty_inbox_changes_nothing(pipeline: Pipeline) -> None:
     pipeline.put("a.csv", HEADER + MARCH)
     pipeline.run()
     before = pipeline.keys("")
+    unfinished = pipeline.settings.workspace / "bronze" / "unfinished"
+    assert unfinished.read_text() == "", "the next run would read the batch again"
     assert pipeline.run().version is None
     assert pipeline.keys("") == before
     assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}

@@ -1,12 +1,15 @@
 {% macro touched_months() %}
     {%- set query = 'select sales_month from ' ~ ref('int_months_touched') ~ ' order by sales_month' -%}
-    {#- some twenty nodes ask, and `graph` is what the nodes of one dbt call have in common -#}
-    {%- if execute and 'touched_months' not in graph -%}
-        {%- set months = [] -%}
-        {%- for row in run_query(query).rows -%}
-            {%- do months.append(row[0]) -%}
-        {%- endfor -%}
-        {%- do graph.update({'touched_months': months}) -%}
+    {%- set months = [] -%}
+    {%- if execute -%}
+        {#- some twenty nodes ask, and `graph` is what the nodes of one dbt call have in common -#}
+        {%- if 'touched_months' not in graph -%}
+            {%- for row in run_query(query).rows -%}
+                {%- do months.append(row[0]) -%}
+            {%- endfor -%}
+            {%- do graph.update({'touched_months': months}) -%}
+        {%- endif -%}
+        {%- do return(graph['touched_months']) -%}
     {%- endif -%}
-    {{ return(graph.get('touched_months', [])) }}
+    {{ return(months) }}
 {% endmacro %}

@@ -76,8 +76,8 @@ sales_team_data_mart as (
             as full_name,
         ranked.sales_month,
         ranked.total_sales,
-        -- exact decimals, rounded half up, once: a rate of another type would be widened,
-        -- and the product cut to six places before it is rounded
+        -- exact decimals, rounded half up, once: a rate of another type would be
+        -- widened, and the product cut to six places before it is rounded
         cast(
             round(
                 ranked.total_sales

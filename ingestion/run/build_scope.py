@@ -134,12 +134,12 @@ def is_as_published(state: RunState, logic: str) -> bool:
 def _verdicts(state: RunState) -> dict[int, str]:
     """How each file of the batch is read, and what is made of it: everything that decides which
     rows it brings or replaces."""
-    settings = state.services.settings
+    settings, columns = state.services.settings, repr(state.contract.columns)
     found = {}
     for row in state.batch_rows():
         relative = row.file_name.removeprefix(settings.inbox_prefix)
         profile = profile_for(relative, settings.profiles)
-        reading = repr((row.content_sha256, profile, state.contract.columns))
+        reading = f"{row.content_sha256} {profile!r} {columns}"
         digest = hashlib.sha256(reading.encode()).hexdigest()
         found[row.id] = f"{digest} {row.status} {row.replaces_id}"
     return found

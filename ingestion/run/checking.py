@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from ingestion.config.profiles import FileProfile, profile_for
 from ingestion.database.staging_table import FileRow, FileStatus, Verdict
 from ingestion.local_paths import local_path
@@ -159,7 +161,9 @@ def _reports(
 
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     with concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="check") as pool:
-        return list(pool.map(check, rows))
+        checked = list(pool.map(check, rows))
+    pa.default_memory_pool().release_unused()  # the JVM and the publication are still to come
+    return checked
 
 
 def _decide(

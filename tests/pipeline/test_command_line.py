@@ -108,6 +108,16 @@ def test_a_missing_bucket_is_one_sentence(environ: dict[str, str]) -> None:
     assert_refused(pipeline("run", environ=environ), 1, "no-such-bucket")
 
 
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Risk: a full disk or a wrong path ends in a stack trace, past the mask of secrets."""
+    (tmp_path / "taken").write_text("a file")
+    folder = str(tmp_path / "taken" / "export")
+    result = pipeline("quarantine", "export", folder, environ=environ)
+    assert_refused(result, 1, "This machine has stopped the command: Not a directory", folder)
+
+
 def test_an_s3_server_that_is_down_is_told_within_seconds(environ: dict[str, str]) -> None:
     """Risk: minutes of retries before a wrong address is told."""
     environ["RETAIL_S3_ENDPOINT_URL"] = "http://127.0.0.1:9"

@@ -1,0 +1,35 @@
+"""The sample of a first run comes into an empty set-up, and into no other."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import sqlalchemy as sa
+
+from ingestion.commands.demo import fill_first_demo
+from ingestion.database.engine import transaction
+from ingestion.run.run_state import DIMENSION_CONTRACT
+from ingestion.run.services import Services
+from ingestion.warehouse.dimensions import load_dimensions
+from tests.conftest import PROJECT
+from tests.pipeline.conftest import write_dimensions
+
+
+def test_the_sample_does_not_overwrite_somebodys_own_dimensions(services: Services) -> None:
+    """Risk: the first run gives the customers that a user has just loaded other names."""
+    embedded = {"uses_embedded_s3": True, "project": PROJECT}
+    settings = services.settings.model_copy(update=embedded)
+    services = dataclasses.replace(services, settings=settings)
+    folder = write_dimensions(services.workspace.root / "dimensions")
+    load_dimensions(services.engine, folder, PROJECT / DIMENSION_CONTRACT)
+    assert not fill_first_demo(services)
+    assert list(services.store.list_objects("sales_data/")) == []
+
+    services.workspace.sample_mark.touch()  # a kill while the sample was loaded
+    assert fill_first_demo(services)
+    assert not services.workspace.sample_mark.exists()
+    assert len(list(services.store.list_objects("sales_data/"))) == 9
+    with transaction(services.engine) as connection:
+        customers = connection.execute(sa.text("select count(*) from customer")).scalar()
+    assert customers == 200
+    assert not fill_first_demo(services), "the inbox is full"

@@ -31,7 +31,7 @@ _GONE = (
 
 @dataclasses.dataclass(frozen=True)
 class CheckedFile:
-    """A file's row, its verdict, and the reader's report (None where only the name was read)."""
+    """A file's row, its verdict, and the reader's report."""
 
     row: FileRow
     verdict: Verdict

@@ -87,7 +87,8 @@ def _fetch_copies(state: RunState, pending: Sequence[FileRow]) -> None:
         info = store.head(store.key_at(row.file_location))
         if info is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            store.download(info, path)
+            if store.download(info, path) != row.sha256:  # a newer version is at its key
+                path.unlink()
 
 
 def _unfinished(connection: Connection) -> tuple[Batch | None, list[FileRow]]:

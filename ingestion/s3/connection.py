@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -72,19 +71,24 @@ def connect(
 
 def _check_reachable(url: str) -> None:
     """Raises PipelineError if nothing listens at ``url``, after three tries in about a second."""
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+    from tenacity.retry import retry_if_not_exception_type
+    from tenacity.wait import wait_chain, wait_fixed
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
         return
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    for delay in (0.3, 0.7, None):
-        try:
-            socket.create_connection((host, port), timeout=5).close()
-        except TimeoutError as error:
-            raise unreachable(url, "no answer within 5 seconds") from error
-        except OSError as error:
-            if delay is None:
-                raise unreachable(url, error.strerror or type(error).__name__) from error
-            time.sleep(delay)
-        else:
-            return
+    tries = Retrying(
+        stop=stop_after_attempt(3),
+        wait=wait_chain(wait_fixed(0.3), wait_fixed(0.7)),
+        retry=retry_if_exception_type(OSError) & retry_if_not_exception_type(TimeoutError),
+        reraise=True,
+    )
+    try:
+        tries(socket.create_connection, (host, port), timeout=5).close()
+    except TimeoutError as error:
+        raise unreachable(url, "no answer within 5 seconds") from error
+    except OSError as error:
+        raise unreachable(url, error.strerror or type(error).__name__) from error

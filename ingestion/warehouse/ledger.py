@@ -94,13 +94,13 @@ def check_contents_once(entries: Sequence[LedgerEntry], rows: Sequence[FileRow])
     """
     refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
     names = {row.id: row.file_name for row in rows}
+    published = {row.id for row in rows if row.status == FileStatus.INACTIVE}
     for row in rows:
-        if row.duplicate_of_id in refused and row.replaces_id is not None:
-            first = names[row.duplicate_of_id]
+        if row.duplicate_of_id in refused and row.replaces_id in published:
             raise PipelineError(
                 f"The sales of {row.file_name} would be lost; nothing is published",
                 expected="a correction that can be trusted",
-                found=f"a copy of {first}, which has too many bad rows",
+                found=f"a copy of {names[row.duplicate_of_id]}, which has too many bad rows",
                 action=f"Send {row.file_name} mended, and run again",
             )
     staying = {row.replaces_id: row for row in rows if row.id in refused}

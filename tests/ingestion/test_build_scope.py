@@ -248,6 +248,22 @@ def test_a_copy_counts_when_what_it_repeats_no_longer_does(
     assert [row.status for row in file_rows(services)] == ["S", "E", "I", "I"]
 
 
+def test_a_newer_object_is_not_read_in_the_place_of_a_copy(
+    services: Services, tmp_path: Path
+) -> None:
+    """Risk: a broken file under the copy's key makes the copy one that was set aside."""
+    put(services, "b.csv", "2024-03-01")
+    finished(services)
+    put(services, "a.csv", "2024-03-05")
+    put(services, "b.csv", "2024-03-05")
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None))
+    assert deliveries.take_files(state)
+    deliveries.check_files(state)  # and ended before the copy was moved
+    services.store.put_bytes("sales_data/b.csv", b"no,header\n1,2\n")
+    run(elsewhere(services, tmp_path / "other"))
+    assert [row.status for row in file_rows(services)] == ["S", "I", "D", "E"]
+
+
 def test_a_correction_to_the_content_of_another_file_takes_its_old_sales_out(
     services: Services,
 ) -> None:

@@ -65,9 +65,12 @@ def test_a_correction_that_is_a_copy_of_a_refused_file_is_not_published() -> Non
         row(2, "in/a.csv"),
         row(3, "in/b.csv", status="D", replaces_id=1, duplicate_of_id=2),
     ]
+    refused = [entry(2, 20, "file_too_bad: 20 of 30 rows are rejected")]
     check_contents_once([entry(2)], rows)
+    # taken out long ago: a rule that changes afterwards must not stop every run
+    check_contents_once(refused, [row(1, "in/b.csv", status="S"), *rows[1:]])
     with pytest.raises(PipelineError) as raised:
-        check_contents_once([entry(2, 20, "file_too_bad: 20 of 30 rows are rejected")], rows)
+        check_contents_once(refused, rows)
     assert str(raised.value) == (
         "The sales of in/b.csv would be lost; nothing is published. Expected: a correction that can"
         " be trusted. Found: a copy of in/a.csv, which has too many bad rows. Send in/b.csv mended,"

@@ -11,7 +11,11 @@
         and (
             instr({{ value }}, '.') = 0
             or char_length({{ value }}) - instr({{ value }}, '.') <= {{ scale }}
-            or length(rtrim('0', substring_index({{ value }}, '.', -1))) <= {{ scale }}
+            or (
+                -- more decimals, of zeros, are none; but 15.000 may be fifteen thousand
+                length(rtrim('0', substring_index({{ value }}, '.', -1))) <= {{ scale }}
+                and char_length({{ value }}) - instr({{ value }}, '.') <> 3
+            )
         )
     )
 {%- endmacro %}

@@ -153,8 +153,12 @@ class Settings(BaseSettings):
 
     def today(self) -> date:
         """The day that a run takes for today: the one that is given, or the time zone's own."""
+        return self.day_of(datetime.now(UTC).replace(tzinfo=None))
+
+    def day_of(self, moment: datetime) -> date:
+        """The stores' day of a moment in UTC; the business date, where one is given."""
         zone = UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
-        return self.business_date or datetime.now(zone).date()
+        return self.business_date or moment.replace(tzinfo=UTC).astimezone(zone).date()
 
     def aws_credentials(self, environ: Mapping[str, str]) -> AwsCredentials | None:
         """Return the credentials for the S3 client, or None where the standard chain finds them.

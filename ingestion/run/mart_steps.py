@@ -95,7 +95,7 @@ def register_raw_tables(
     bronze = state.services.workspace.bronze
     rows = state.in_transaction(staging_table.all_rows)
     known = set(state.in_transaction(batches.finished_batch_ids))
-    raw_tables.write_files(bronze, rows)
+    raw_tables.write_files(bronze, rows, state.services.settings.day_of)
     if state.batch_id is not None:
         known.add(state.batch_id)
     raw_tables.register(
@@ -117,7 +117,6 @@ def build(
         manifest,
         batch_ids=batch_ids,
         unchanged=unchanged,
-        business_date=state.services.settings.today(),
         full_refresh=batch_ids is None,
         steps=state.steps,
     )

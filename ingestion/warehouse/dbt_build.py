@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from ingestion.steps import Steps
 
 BATCHES_VARIABLE = "RETAIL_BATCH_IDS"
-BUSINESS_DATE_VARIABLE = "RETAIL_BUSINESS_DATE"
+_FAILED = ("error", "fail", "runtime error", "partial success")
 UNCHANGED_VARIABLE = "RETAIL_UNCHANGED_DIMENSIONS"
 _SHOWN_ROWS = 5
 
@@ -64,19 +63,15 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class BuildResult:
-    """What one ``dbt build`` did."""
+    """What one ``dbt build`` did; ``is_built`` where every model and seed was built."""
 
+    is_built: bool
     models: int
     tests: int
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
     model_seconds: float
     test_seconds: float
-
-    @property
-    def is_built(self) -> bool:
-        """Whether every model, seed and snapshot was built."""
-        return not any(failure.kind not in ("test", "unit test") for failure in self.failures)
 
 
 def parse(dbt: DbtProject) -> Manifest:
@@ -107,13 +102,11 @@ def build(
     *,
     batch_ids: Sequence[int] | None,
     unchanged: Collection[str],
-    business_date: date,
     full_refresh: bool,
     steps: Steps,
 ) -> BuildResult:
     """Builds and tests every model; ``batch_ids`` None means all batches.
 
-    ``business_date`` is the day that every model takes for today, however long the build takes.
     ``unchanged`` are the dimension tables that are as they were at the last build that ended well.
     ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
     cannot start; failed models and tests are returned.
@@ -121,7 +114,6 @@ def build(
     from dbt.cli.main import dbtRunner
 
     _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
-    _set(BUSINESS_DATE_VARIABLE, business_date.isoformat())
     _set(UNCHANGED_VARIABLE, ",".join(sorted(unchanged)) or None)
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds
@@ -171,7 +163,7 @@ def _follow(steps: Steps) -> Callable[[Any], None]:
 
 
 def _summed(results: Sequence[Any]) -> BuildResult:
-    failures, warnings = [], []
+    failures, warnings, is_built = [], [], True
     seconds = {True: 0.0, False: 0.0}
     counts = {True: 0, False: 0}
     for result in results:
@@ -180,12 +172,14 @@ def _summed(results: Sequence[Any]) -> BuildResult:
         counts[is_test] += 1
         seconds[is_test] += result.execution_time
         status = str(result.status)
-        if status in ("error", "fail", "runtime error", "partial success"):
+        is_built &= is_test or status not in (*_FAILED, "skipped")
+        if status in _FAILED:
             failures.append(Failure(result.node.name, kind, (result.message or status).strip()))
         elif status == "warn":
             words = result.node.name.replace("_", " ")
             warnings.append(f"the test '{words}' found {result.failures} rows")
     return BuildResult(
+        is_built=is_built,
         models=counts[False],
         tests=counts[True],
         failures=tuple(failures),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,16 +27,12 @@ _SALES_TAIL = (
 _FILES = (
     ("file_id", "bigint"),
     ("file_name", "string"),
-    ("file_location", "string"),
     ("status", "string"),
-    ("etag", "string"),
-    ("sha256", "string"),
-    ("size_bytes", "bigint"),
+    ("delivered_on", "date"),
     ("batch_id", "int"),
     ("rows_read", "bigint"),
     ("is_counted", "boolean"),
     ("replaced_by_file_id", "bigint"),
-    ("created_date", "timestamp"),
 )
 
 
@@ -71,12 +68,20 @@ def batch_folders(bronze: Path) -> dict[int, Path]:
     }
 
 
-def write_files(bronze: Path, rows: Iterable[FileRow]) -> None:
-    """Writes the staging table's rows as the content of ``raw.files``, replacing it whole."""
+def write_files(
+    bronze: Path, rows: Iterable[FileRow], day_of: Callable[[dt.datetime], dt.date]
+) -> None:
+    """Writes the staging table's rows as the content of ``raw.files``, replacing it whole.
+
+    ``day_of`` gives the stores' day of a moment in UTC.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    versions = [_version(row, replaced_by) for row, replaced_by in replacements(rows)]
+    versions = [
+        {**_version(row, replaced_by), "delivered_on": day_of(row.created_date)}
+        for row, replaced_by in replacements(rows)
+    ]
     columns = {name: [version[name] for version in versions] for name, _ in _FILES}
     table = pa.table(columns, schema=pa.schema([(n, _arrow_type(t)) for n, t in _FILES]))
     folder = bronze / "files"
@@ -105,7 +110,7 @@ def _arrow_type(name: str) -> pa.DataType:
         "int": pa.int32(),
         "string": pa.string(),
         "boolean": pa.bool_(),
-        "timestamp": pa.timestamp("us", tz="UTC"),
+        "date": pa.date32(),
     }
     return types[name]
 

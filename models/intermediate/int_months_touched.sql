@@ -85,6 +85,7 @@ months_of_changed_customers as (
         <=> {{ or_unknown('customers.address', 'customers.customer_id') }}
         and marts.phone_number
         <=> {{ or_unknown('customers.phone_number', 'customers.customer_id') }}
+        and marts.is_known_customer = coalesce(customers.is_known, false)
     )
 
 ),
@@ -106,6 +107,8 @@ months_of_changed_sellers_and_stores as (
         marts.full_name <=> {{ or_unknown('sales_people.full_name', 'sales_people.sales_person_id') }}
         and marts.store_address <=> {{ or_unknown('stores.address', 'stores.store_id') }}
         and marts.store_manager_name <=> {{ or_unknown('stores.manager_name', 'stores.store_id') }}
+        and marts.is_known_sales_person = coalesce(sales_people.is_known, false)
+        and marts.is_known_store = coalesce(stores.is_known, false)
     )
 
 ),

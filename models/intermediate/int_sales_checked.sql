@@ -3,7 +3,7 @@
     range. `when` is the fault, `words` an SQL text; a `reject` sets the row aside, a `warn`
     only marks it. -#}
 {%- set days_allowed = var('future_days_allowed') -%}
-{%- set last_day = 'date_add(' ~ business_date() ~ ', ' ~ days_allowed ~ ')' -%}
+{%- set last_day = 'date_add(files.delivered_on, ' ~ days_allowed ~ ')' -%}
 {%- set rules = contract_rules() + [
     {
         'code': 'future_sales_date',
@@ -52,7 +52,9 @@ stores as (
 -- files that count, and files that were read and set aside whole
 files_to_check as (
 
-    select file_id
+    select
+        file_id,
+        delivered_on
 
     from files
 
@@ -70,11 +72,13 @@ int_sales_checked as (
                 then sales.row_fault_detail
             else concat_ws(': ', sales.row_fault, sales.row_fault_detail)
         end as reject_reasons,
-        {{ row_reasons(rules, 'warn') }} as warn_reasons
+        {{ row_reasons(rules, 'warn') }} as warn_reasons,
+        -- whether there is a reason; its words are made for few rows
+        sales.row_fault is not null or {{ is_against(rules, 'reject') }} as is_rejected
 
     from sales
 
-    inner join files_to_check on sales.file_id = files_to_check.file_id
+    inner join files_to_check as files on sales.file_id = files.file_id
 
     left join stores on sales.store_id = stores.store_id
 

@@ -18,7 +18,7 @@ int_sales_rejected as (
 
     from sales
 
-    where reject_reasons <> ''
+    where is_rejected
 
 )
 

@@ -20,10 +20,16 @@ rpt_sales_by_seller_and_month as (
             partition by sales_month
             order by total_sales desc
         ) as rank_overall,
+        -- operands of 20 digits leave the quotient 18 places, so it is rounded once
         cast(
-            total_sales
-            / nullif(sum(total_sales) over (partition by store_id, sales_month), 0)
-            as decimal(9, 4)
+            cast(total_sales as decimal(20, 2))
+            / nullif(
+                cast(
+                    sum(total_sales) over (partition by store_id, sales_month)
+                    as decimal(20, 2)
+                ),
+                0
+            ) as decimal(9, 4)
         ) as share_of_store,
         sales_count
 

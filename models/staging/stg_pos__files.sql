@@ -11,15 +11,11 @@ stg_pos__files as (
     select
         file_id,
         file_name,
-        file_location,
         status,
-        etag,
-        sha256,
-        size_bytes,
+        delivered_on,
         rows_read,
         is_counted,
         replaced_by_file_id,
-        created_date as created_at,
         batch_id
 
     from source

@@ -4,7 +4,6 @@
     materialized='incremental',
     incremental_strategy='insert_overwrite',
     partition_by=['batch_id'],
-    on_schema_change='fail',
     pre_hook='{{ drop_batches_in_scope() }}'
 ) }}
 
@@ -47,7 +46,7 @@ distrusted_sales as (
 
     inner join files_set_aside on checked_sales.file_id = files_set_aside.file_id
 
-    where checked_sales.reject_reasons = ''
+    where not checked_sales.is_rejected
 
 ),
 

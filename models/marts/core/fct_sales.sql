@@ -38,14 +38,9 @@ fct_sales as (
     select /*+ rebalance(sales_month, batch_id) */
         sales.file_id,
         sales.line_number,
-        sales.customer_id,
-        sales.store_id,
-        sales.sales_person_id,
-        sales.product_name,
-        sales.sales_date,
-        sales.price,
-        sales.quantity,
-        sales.total_cost,
+        {%- for column in contract_columns() %}
+        sales.{{ column.name }},
+        {%- endfor %}
         nullif(sales.warn_reasons, '') as warn_reasons,
         sales.additional_column,
         {{ month_of('sales.sales_date') }} as sales_month,
@@ -55,7 +50,7 @@ fct_sales as (
 
     inner join trusted_files on sales.file_id = trusted_files.file_id
 
-    where sales.reject_reasons = ''
+    where not sales.is_rejected
 
 )
 

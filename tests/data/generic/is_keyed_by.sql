@@ -1,6 +1,6 @@
 {% test is_keyed_by(
-    model, columns, numbered_by=none, promises=[], is_within_contract=false, condition='true',
-    batch_column=none, month_column=none
+    model, columns, numbered_by=none, promises=[], is_within_contract=false, batch_column=none,
+    month_column=none
 ) %}
 
 {%- set keys = columns | reject('equalto', numbered_by) | list -%}
@@ -33,7 +33,7 @@ keys as (
 
     from {{ model }}
 
-    where {{ is_audited(batch_column, month_column) }} and {{ condition }}
+    where {{ is_audited(batch_column, month_column) }}
 
     group by {{ groups | join(', ') }}
 

@@ -1,5 +1,5 @@
--- If this warns, sales count for a customer, seller or store that the database does not
--- know yet.
+-- If this warns, sales count for a customer, seller, store or product that the database
+-- does not know yet.
 {{ config(severity='warn') }}
 
 with
@@ -8,7 +8,7 @@ months as (
 
     select
         'customer' as dimension,
-        customer_id as member_id,
+        cast(customer_id as string) as member,
         sales_count,
         total_sales
     from {{ ref('customers_data_mart') }}
@@ -18,7 +18,7 @@ months as (
 
     select
         'seller' as dimension,
-        sales_person_id as member_id,
+        cast(sales_person_id as string) as member,
         sales_count,
         total_sales
     from {{ ref('sales_team_data_mart') }}
@@ -28,17 +28,27 @@ months as (
 
     select
         'store' as dimension,
-        store_id as member_id,
+        cast(store_id as string) as member,
         sales_count,
         total_sales
     from {{ ref('sales_team_data_mart') }}
     where not is_known_store and {{ is_in_touched_month('sales_month') }}
 
+    union all
+
+    select
+        'product' as dimension,
+        product_name as member,
+        sales_count,
+        total_sales
+    from {{ ref('rpt_sales_by_product_and_month') }}
+    where product_key = -1 and {{ is_in_touched_month('sales_month') }}
+
 )
 
 select
     dimension,
-    member_id,
+    member,
     sum(sales_count) as sales_count,
     sum(total_sales) as total_sales
 
@@ -46,4 +56,4 @@ from months
 
 group by
     dimension,
-    member_id
+    member

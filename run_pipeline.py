@@ -98,14 +98,17 @@ def run_once(
 ) -> RunSummary:
     """One run, alone on its database; ``change`` is made first."""
     from ingestion.commands.demo import fill_first_demo
-    from ingestion.database.engine import run_lock
+    from ingestion.database.run_lock import run_lock
     from ingestion.run.run_state import RunState, read_sales_contract
     from ingestion.run.services import open_services
     from ingestion.steps import Steps
 
     contract = read_sales_contract(settings)
-    with open_services(settings, os.environ) as services, run_lock(services.engine):
-        state = RunState(run_id, services, contract, Steps(console), full_refresh)
+    with (
+        open_services(settings, os.environ) as services,
+        run_lock(services.engine) as still_alone,
+    ):
+        state = RunState(run_id, services, contract, Steps(console), still_alone, full_refresh)
         return execute(state, change or (lambda services, _: fill_first_demo(services)))
 
 
@@ -199,14 +202,17 @@ def compact_once(
     settings: Settings, run_id: str, before: str | None, console: Console | None
 ) -> Compaction | None:
     """One compaction, alone on its database; None where there is nothing to compact."""
-    from ingestion.database.engine import run_lock
+    from ingestion.database.run_lock import run_lock
     from ingestion.run.run_state import RunState, read_sales_contract
     from ingestion.run.services import open_services
     from ingestion.steps import Steps
 
     contract = read_sales_contract(settings)
-    with open_services(settings, os.environ) as services, run_lock(services.engine):
-        state = RunState(run_id, services, contract, Steps(console))
+    with (
+        open_services(settings, os.environ) as services,
+        run_lock(services.engine) as still_alone,
+    ):
+        state = RunState(run_id, services, contract, Steps(console), still_alone)
         return merge_batches(state, before or f"{settings.today():%Y-%m}")
 
 
@@ -287,16 +293,16 @@ def rollback(
     ] = None,
 ) -> None:
     """Show an older version again, in the database and on S3, in one step."""
-    from ingestion.database.engine import run_lock
+    from ingestion.database.run_lock import run_lock
     from ingestion.run.history import roll_back
     from ingestion.run.services import open_services
 
     with (
         command() as (settings, run_id),
         open_services(settings, os.environ) as services,
-        run_lock(services.engine),
+        run_lock(services.engine) as still_alone,
     ):
-        shown = roll_back(services, version, run_id)
+        shown = roll_back(services, version, run_id, still_alone)
         typer.echo(
             f"Version {shown.version} shows version {shown.rolled_back_to} again: "
             f"{shown.rows_total:,} sales, {shown.amount_total:,.2f}"
@@ -324,7 +330,7 @@ def load_dimensions(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the four CSV files.")],
 ) -> None:
     """Load customer, product, store and sales_team CSV files into the database, by key."""
-    from ingestion.database.engine import run_lock
+    from ingestion.database.run_lock import run_lock
     from ingestion.run.run_state import DIMENSION_CONTRACT
     from ingestion.run.services import open_database
     from ingestion.warehouse.dimensions import load_dimensions as load

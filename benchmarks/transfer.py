@@ -171,7 +171,7 @@ def measure_load(url: str, folder: Path, rows: int, repeat: int) -> None:
             host=target.host,
             port=target.port or 3306,
             user=target.username,
-            password=str(target.password),
+            password=str(target.password).encode(),  # as text it would be sent in Latin-1
             database=target.database,
             charset="utf8mb4",
             local_infile=True,

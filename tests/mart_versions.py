@@ -49,7 +49,7 @@ def load(
     versions = list(versions)
     with translated_errors(engine):
         ensure_live_tables(engine, [new for _, new in versions])
-        loaded = [load_beside(engine, old, new, local_path) for old, new in versions]
+        loaded = [load_beside(engine, old, new, local_path, "0123abcd") for old, new in versions]
     return [change for change in loaded if change is not None]
 
 

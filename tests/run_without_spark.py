@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection
 import run_pipeline
 from ingestion.database import batches, staging_table
 from ingestion.database.batches import BatchState
-from ingestion.database.engine import run_lock
+from ingestion.database.run_lock import run_lock
 from ingestion.database.staging_table import FileCount, FileRow
 from ingestion.publication import publish
 from ingestion.publication.manifest import MartTable
@@ -66,8 +66,8 @@ def sale(customer: int, day: str, cost: int) -> str:
 
 def run(services: Services) -> RunState:
     """One run, from the lock to the archive."""
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None))
-    with run_lock(services.engine):
+    with run_lock(services.engine) as still_alone:
+        state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), still_alone)
         publish.finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
         if deliveries.take_files(state):
@@ -100,7 +100,7 @@ def build_and_publish(state: RunState) -> None:
         assert state.batch_id is not None
         batches.move_batch(connection, state.batch_id, BatchState.PUBLISHED, state.run_id)
 
-    def scan(version: int, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
+    def scan(version: str, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
         lines = [line for found in sales.values() for line in found]
         return build(services, lines, version, before)
 
@@ -112,6 +112,7 @@ def build_and_publish(state: RunState) -> None:
         run_id=state.run_id,
         logic_hash="0" * 64,
         finish=finish,
+        still_alone=state.still_alone,
         threads=services.settings.download_threads,
         progress=lambda files: state.steps.progress(files, "objects"),
     )
@@ -138,7 +139,7 @@ def read_sales(services: Services, row: FileRow) -> list[Line]:
 
 
 def build(
-    services: Services, lines: list[Line], version: int, before: Mapping[str, MartTable]
+    services: Services, lines: list[Line], version: str, before: Mapping[str, MartTable]
 ) -> dict[str, ScannedTable]:
     """Both marts as Parquet; a month that has not changed keeps its file, as with Spark."""
     totals: dict[tuple[str, int], decimal.Decimal] = collections.defaultdict(decimal.Decimal)
@@ -155,7 +156,7 @@ def build(
     for model in (TOTALS, LINES):
         folder = services.workspace.warehouse / model.name
         partitions = write(folder, model, tables[model.name])
-        prefix = f"{services.prefixes.marts[model.s3]}{model.name}/v{version:06d}/"
+        prefix = f"{services.prefixes.marts[model.s3]}{model.name}/{version}/"
         scanned[model.name] = scan_files(
             model, folder, ("sales_month",), partitions, prefix, before.get(model.name)
         )

@@ -27,7 +27,7 @@ from ingestion.s3.embedded_s3 import ensure_running, status, stop
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PASSWORD = "r@w/f#i&s%h:2!"  # every character that a careless URL would trip over
+PASSWORD = "r@w/f#i&s%h:2!ü€"  # what a careless URL or driver would trip over
 PIPELINE_GRANTS = "select, insert, update, delete, create, alter, drop, index"
 _SECONDS_TO_START = 30
 

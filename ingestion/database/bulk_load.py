@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import itertools
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -17,6 +19,7 @@ from ingestion.database.errors import error_number
 from ingestion.database.row_text import DELIMITER, ESCAPE, as_lines
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 BATCH_ROWS = 50_000
 _ROWS_AT_ONCE = 1_000  # in an insert; the driver cuts its statements to what the server takes
 # Source: the error lists of MySQL (1148, 3948), its client (2068) and MariaDB (4166).
@@ -45,18 +48,14 @@ def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table
     rows = 0
     try:
         with (
-            tempfile.NamedTemporaryFile("w+b") as file,
+            tempfile.NamedTemporaryFile("w+b") as one,
+            tempfile.NamedTemporaryFile("w+b") as other,
             local_file_engine(engine).begin() as connection,
         ):
-            for batch in batches:
-                file.seek(0)
-                file.truncate()
-                for chunk in as_lines(batch).chunks:
-                    file.write(_bytes_of(chunk))
-                file.flush()
+            for batch, path in _ahead(_written(batches, (one, other))):
                 columns = ", ".join(map(preparer.quote, batch.column_names))
                 loaded = connection.exec_driver_sql(
-                    f"{statement} ({columns})", (file.name, DELIMITER, ESCAPE)
+                    f"{statement} ({columns})", (path, DELIMITER, ESCAPE)
                 )
                 warnings = connection.exec_driver_sql("select @@warning_count").scalar()
                 if warnings or loaded.rowcount != batch.num_rows:
@@ -69,6 +68,28 @@ def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table
         _LOG.debug("the database reads no local files: rows are inserted")
         return None
     return rows
+
+
+def _written(
+    batches: Iterator[pa.Table], files: Sequence[IO[bytes]]
+) -> Iterator[tuple[pa.Table, str]]:
+    """Each batch with the path of the file that holds its rows, one of ``files`` after another."""
+    for batch, file in zip(batches, itertools.cycle(files), strict=False):
+        file.seek(0)
+        file.truncate()
+        for chunk in as_lines(batch).chunks:
+            file.write(_bytes_of(chunk))
+        file.flush()
+        yield batch, file.name
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, of which the next is made on another thread while one is used."""
+    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def _bytes_of(lines: pa.StringArray) -> memoryview:

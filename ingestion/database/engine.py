@@ -1,10 +1,9 @@
-"""One engine to SQLite or MySQL/MariaDB: exact types, pooling, clear errors, and the run lock."""
+"""One engine to SQLite or MySQL/MariaDB: exact types, pooling, clear errors."""
 
 from __future__ import annotations
 
 import contextlib
 import decimal
-import itertools
 import logging
 import re
 import sqlite3
@@ -17,16 +16,13 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ingestion.database.errors import database_error, is_transient
-from ingestion.errors import BusyError, PipelineError
+from ingestion.errors import PipelineError
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 10
 _BUSY_SECONDS = 30
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds; each is stretched up to twofold
-_SECONDS_TO_FREE = 5  # until the server frees the lock of a connection that broke
-_IDLE_SECONDS = 2_000_000  # 23 days, the most that a server on Windows takes
 _MYSQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"  # whatever the server's own mode is
-_MYSQL_ARGUMENTS = {"connect_timeout": _CONNECT_SECONDS, "sql_mode": _MYSQL_MODE}
 T = TypeVar("T")
 _KEY_TEXT_LENGTH = 191
 _LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
@@ -128,7 +124,7 @@ def connect(url: URL, pool_size: int = 5) -> Engine:
             pool_recycle=1800,
             pool_reset_on_return=None,  # each transaction has ended by then
             isolation_level="READ COMMITTED",
-            connect_args=_MYSQL_ARGUMENTS,
+            connect_args=_mysql_arguments(url),
         )
 
     def ask() -> None:
@@ -143,8 +139,19 @@ def local_file_engine(engine: Engine) -> Engine:
     """The same MySQL database by connections that may send the server a local file, and are closed
     after use: the server names the file it wants, so no other work should run on them."""
     return sa.create_engine(
-        engine.url, poolclass=sa.NullPool, connect_args={**_MYSQL_ARGUMENTS, "local_infile": True}
+        engine.url,
+        poolclass=sa.NullPool,
+        connect_args={**_mysql_arguments(engine.url), "local_infile": True},
     )
+
+
+def _mysql_arguments(url: URL) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"sql_mode": _MYSQL_MODE}
+    if "connect_timeout" not in url.query:
+        arguments["connect_timeout"] = _CONNECT_SECONDS
+    if url.password:  # as text, the driver would send it in Latin-1
+        arguments["password"] = url.password.encode()
+    return arguments
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -205,61 +212,3 @@ def repeated(engine: Engine, work: Callable[[], T], pauses: Sequence[float] = _P
     )
     with translated_errors(engine):
         return tries(work)
-
-
-@contextlib.contextmanager
-def run_lock(engine: Engine) -> Iterator[None]:
-    """Holds the one lock of this database; ``BusyError`` at once when another run has it.
-
-    MySQL: ``GET_LOCK`` on a connection of its own. SQLite: an exclusive transaction on a file
-    beside the database. Both free themselves when the process dies. MySQL's also goes with its
-    connection: whoever works on without it is stopped by ``move_batch`` and ``is_recorded``.
-    """
-    busy = BusyError(
-        "Another run is at work on this database",
-        action="Wait until it has ended; nothing was changed",
-    )
-    if engine.dialect.name == "sqlite":
-        yield from _sqlite_lock(engine, busy)
-    else:
-        yield from _mysql_lock(engine, busy)
-
-
-def _sqlite_lock(engine: Engine, busy: BusyError) -> Iterator[None]:
-    holder = sqlite3.connect(f"{engine.url.database}.lock", timeout=0, isolation_level=None)
-    try:
-        try:
-            holder.execute("begin exclusive")
-        except sqlite3.OperationalError as error:
-            raise busy from error
-        yield
-    finally:
-        holder.close()
-
-
-def _mysql_lock(engine: Engine, busy: BusyError) -> Iterator[None]:
-    name = sa.func.concat("retail_mart:", sa.func.left(sa.func.sha1(sa.func.database()), 32))
-    waits = itertools.chain([0], itertools.repeat(_SECONDS_TO_FREE))
-
-    def take() -> Connection | None:
-        holder = engine.connect()
-        try:
-            holder.exec_driver_sql(f"set session wait_timeout = {_IDLE_SECONDS}")
-            if holder.execute(sa.select(sa.func.get_lock(name, next(waits)))).scalar() == 1:
-                return holder
-        except BaseException:
-            holder.invalidate()
-            raise
-        holder.close()
-        return None
-
-    holder = repeated(engine, take)
-    if holder is None:
-        raise busy
-    try:
-        yield
-    finally:
-        with contextlib.suppress(SQLAlchemyError):  # at once; a closed connection frees it later
-            holder.execute(sa.select(sa.func.release_lock(name)))
-        holder.invalidate()
-        holder.close()

@@ -86,13 +86,19 @@ def describe(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
+def is_in_the_way(error: sqlite3.Error) -> bool:
+    """Whether another connection to the SQLite file holds what this one wants."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)  # some errors have none
+    return (code & 0xFF) in _SQLITE_IN_THE_WAY
+
+
 def _is_lost(error: DBAPIError) -> bool:
     return error.connection_invalidated or error_number(error) in _LOST
 
 
 def _is_in_the_way(error: DBAPIError) -> bool:
-    if isinstance(error.orig, sqlite3.OperationalError):
-        return (error.orig.sqlite_errorcode & 0xFF) in _SQLITE_IN_THE_WAY
+    if isinstance(error.orig, sqlite3.Error):
+        return is_in_the_way(error.orig)
     return error_number(error) in _IN_THE_WAY
 
 

@@ -101,13 +101,17 @@ def from_json(content: bytes) -> Manifest:
 
 def changed_partitions(old: MartTable | None, new: MartTable) -> tuple[str, ...]:
     """The partitions whose files differ, those that only one side has included."""
-    before = {} if old is None else old.by_partition()
-    after = new.by_partition()
+    before, after = ({} if table is None else _keys(table) for table in (old, new))
     if before and old is not None and old.partition_columns != new.partition_columns:
         return ("",)  # the whole table
     return tuple(
         sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     )
+
+
+def _keys(table: MartTable) -> dict[str, set[str]]:
+    """The objects of each partition; they are never changed, so their keys tell their content."""
+    return {name: {file.key for file in files} for name, files in table.by_partition().items()}
 
 
 def touched_months(changed: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+S3_PLACES = ("customer", "sales", "reports", "quarantine")
+
+
 @dataclasses.dataclass(frozen=True)
 class PublishedModel:
     """A model whose YAML says ``meta.publish``.
 
     ``columns`` are (name, type) in published order, ``key`` the primary key in the database,
-    ``s3`` the mart prefix it goes to (``customer``, ``sales``, ``reports``), ``database`` whether
-    it becomes a table there.
+    ``s3`` the mart prefix it goes to, one of `S3_PLACES`, ``database`` whether it becomes a table
+    there.
     """
 
     name: str
@@ -41,6 +44,7 @@ def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[Pu
         publish = node.get("config", {}).get("meta", {}).get("publish")
         if node["resource_type"] != "model" or not publish:
             continue
+        _check_publish(node, publish)
         if publish["s3"] == "reports" and not with_reports:
             continue
         columns = tuple((name, column["data_type"]) for name, column in node["columns"].items())
@@ -52,10 +56,33 @@ def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[Pu
                 columns=columns,
                 key=tuple(publish.get("key", ())),
                 s3=publish["s3"],
-                database=bool(publish["database"]),
+                database=publish["database"],
             )
         )
     return sorted(found, key=lambda model: model.name)
+
+
+def _check_publish(node: Mapping[str, Any], publish: Any) -> None:
+    """``PipelineError`` where what the model's YAML says of its publication cannot be done."""
+    options = publish if isinstance(publish, dict) else {}
+    key, columns = options.get("key", []), node["columns"]
+    mistakes = []
+    if options.get("s3") not in S3_PLACES:
+        mistakes.append(f"s3: {options.get('s3')!r}, expected {', '.join(S3_PLACES)}")
+    if not isinstance(options.get("database"), bool):
+        mistakes.append(f"database: {options.get('database')!r}, expected true or false")
+    if not isinstance(key, list) or not set(key) <= columns.keys():
+        mistakes.append(f"key: {key!r}, expected a list of columns that the YAML declares")
+    mistakes += [f"no data_type for {name}" for name in columns if not columns[name]["data_type"]]
+    if node["config"]["materialized"] == "view":
+        mistakes.append("materialized: view, expected a table")
+    if mistakes:
+        raise PipelineError(
+            f"The model {node['name']} cannot be published",
+            expected="under meta.publish s3, database and perhaps key, and a type of each column",
+            found="; ".join(mistakes),
+            action=f"Mend {node['patch_path'] or node['original_file_path']}",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,12 +100,15 @@ class ScannedTable:
 
 
 def scan_table(
-    spark: SparkSession, model: PublishedModel, prefix: str, version: int, last: MartTable | None
+    spark: SparkSession, model: PublishedModel, prefix: str, version: str, last: MartTable | None
 ) -> ScannedTable:
-    """The model's table as it stands in the warehouse; see :func:`scan_files`."""
+    """The model's table as it stands in the warehouse; its new files go to the folder ``version``.
+
+    See :func:`scan_files`.
+    """
     folder, partition_columns, partitions = _layout(spark, model)
     return scan_files(
-        model, folder, partition_columns, partitions, f"{prefix}{model.name}/v{version:06d}/", last
+        model, folder, partition_columns, partitions, f"{prefix}{model.name}/{version}/", last
     )
 
 
@@ -111,7 +141,8 @@ def scan_files(
         file = known.get(relative)
         if file is None or file.size != path.stat().st_size:
             new = _described(path, relative, f"{key_prefix}{relative}")
-            file = rewritten.pop((new.partition, new.sha256), new)
+            same = rewritten.pop((new.partition, new.sha256), None)
+            file = new if same is None else dataclasses.replace(same, path=relative)
         if file.rows:
             files.append(file)
             local[file.key] = path

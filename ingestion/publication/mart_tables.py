@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ingestion.database.engine import column_type, define_table
+from ingestion.database.engine import ExactDecimal, column_type, define_table
 from ingestion.errors import PipelineError
 from ingestion.publication.manifest import MartFile, MartTable, changed_partitions
 
@@ -50,10 +51,24 @@ def live_table(mart: MartTable, metadata: sa.MetaData, suffix: str = "") -> sa.T
             nullable=name not in mart.key,
         )
         for name, data_type in mart.columns
-        if suffix != _GONE_SUFFIX or name in mart.key
     ]
     keys = [sa.PrimaryKeyConstraint(*mart.key)] if mart.key else []
     return define_table(metadata, mart.name + suffix, *columns, *keys)
+
+
+def _key_table(mart: MartTable, metadata: sa.MetaData, suffix: str) -> sa.Table[Any]:
+    of_key = tuple((name, data_type) for name, data_type in mart.columns if name in mart.key)
+    return live_table(dataclasses.replace(mart, columns=of_key), metadata, suffix)
+
+
+def _drop_leftovers(engine: Engine, name: str) -> None:
+    """Removes what runs that were cut short have loaded beside this table."""
+    beside = re.compile(rf"{re.escape(name)}({_LOAD_SUFFIX}|{_GONE_SUFFIX})(_[0-9a-f]{{8}})?")
+    metadata = sa.MetaData()
+    for found in sa.inspect(engine).get_table_names():
+        if beside.fullmatch(found):
+            sa.Table(found, metadata)
+    metadata.drop_all(engine, checkfirst=False)
 
 
 def ensure_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
@@ -63,15 +78,28 @@ def ensure_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
     metadata.create_all(engine)
     inspector = sa.inspect(engine)
     for table in tables:
-        found = {column["name"] for column in inspector.get_columns(table.name)}
-        missing = [column.name for column in table.columns if column.name not in found]
-        if missing:
+        found = {column["name"]: column["type"] for column in inspector.get_columns(table.name)}
+        missing = [f"no {column.name}" for column in table.columns if column.name not in found]
+        narrow = [
+            f"{column.name} as {found[column.name]}, narrower than {column.type}"
+            for column in table.columns
+            if column.name in found and not _holds(found[column.name], column.type)
+        ]
+        if missing or narrow:
             raise PipelineError(
                 f"The table {table.name} in the database does not fit its model",
                 expected=f"the columns {', '.join(column.name for column in table.columns)}",
-                found=f"no {', '.join(missing)}",
-                action="Add the columns (alter table), or drop the table to have it made anew",
+                found=", ".join([*missing, *narrow]),
+                action="Mend the columns (alter table), or drop the table to have it made anew",
             )
+
+
+def _holds(found: sa.types.TypeEngine[Any], wanted: sa.types.TypeEngine[Any]) -> bool:
+    """Whether no decimal is rounded in the column: MySQL would do so without an error."""
+    if not isinstance(wanted, ExactDecimal) or not isinstance(found, sa.Numeric):
+        return True
+    precision, scale = found.precision or 0, found.scale or 0
+    return scale >= wanted.scale and precision - scale >= wanted.precision - wanted.scale
 
 
 def load_beside(
@@ -79,19 +107,21 @@ def load_beside(
     old: MartTable | None,
     new: MartTable,
     local_path: Callable[[MartFile], Path],
+    tag: str,
 ) -> LoadedChange | None:
     """Loads what turns the live table from ``old``, published last, into ``new``; None if nothing.
 
     Of a changed partition only the rows that differ are sent, unless it is too large to compare.
     The whole table is sent where ``old`` has another shape or the live table not its number of
     rows (somebody has dropped or emptied it). What an interrupted run left beside it is gone.
+    ``tag`` tells the tables of this run from those of another.
     """
     from ingestion.database.bulk_load import load_rows
 
     metadata = sa.MetaData()
-    rows = live_table(new, metadata, _LOAD_SUFFIX)
-    gone = live_table(new, metadata, _GONE_SUFFIX) if new.key else None
-    metadata.drop_all(engine)
+    rows = live_table(new, metadata, f"{_LOAD_SUFFIX}_{tag}")
+    gone = _key_table(new, metadata, f"{_GONE_SUFFIX}_{tag}") if new.key else None
+    _drop_leftovers(engine, new.name)
     if old is None or not _is_comparable(engine, old, new):
         changes = [_PartitionChange("", (), new.files)]
         emptied: tuple[str, ...] = ("",)

@@ -80,20 +80,23 @@ def forget_publications(connection: Connection, versions: Sequence[int]) -> None
     )
 
 
-def is_recorded(connection: Connection, version: int, run_id: str) -> bool:
-    """Whether this run has published this version already.
+def is_recorded(connection: Connection, version: int, run_id: str, base: int) -> bool:
+    """Whether this run has published this version, which it made on top of ``base``, already.
 
-    Raises ``PipelineError`` where another run has: this one has lost the run lock.
+    Raises ``PipelineError`` where another run has published: this one has lost the run lock.
     """
-    query = sa.select(publications.c.run_id).where(publications.c.version == version)
-    publisher = connection.execute(query).scalar()
-    if publisher not in (None, run_id):
+    newest = current_publication(connection)
+    if (0 if newest is None else newest.version) == base:
+        return False
+    if newest is None or (newest.version, newest.run_id) != (version, run_id):
         raise PipelineError(
-            f"Version {version} was published by another run meanwhile",
-            found=f"run {publisher}",
+            f"Version {version} cannot be published on top of version {base}",
+            found="no version"
+            if newest is None
+            else f"version {newest.version}, published by run {newest.run_id} meanwhile",
             action="Run again; the run goes on where it stopped",
         )
-    return publisher is not None
+    return True
 
 
 def add_publication(connection: Connection, publication: Publication) -> None:
@@ -106,6 +109,12 @@ def record_pointer(connection: Connection, version: int) -> None:
     connection.execute(
         publications.update().where(publications.c.version == version).values(pointer_written=True)
     )
+
+
+def given_up_manifests(connection: Connection) -> set[str]:
+    """The keys of the manifests of versions that are not kept."""
+    query = sa.select(publications.c.manifest_key).where(~publications.c.is_kept)
+    return set(connection.execute(query).scalars())
 
 
 def new_version(connection: Connection) -> int:

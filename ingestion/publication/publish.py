@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from ingestion.database.engine import in_transaction, repeated
+from ingestion.database.run_lock import StillAlone
 from ingestion.database.staging_table import FileStatus, files, utc_now
 from ingestion.publication import mart_tables, publications
 from ingestion.publication.manifest import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 POINTER = "current.json"
-Scan: TypeAlias = Callable[[int, Mapping[str, MartTable]], Mapping[str, ScannedTable]]
+Scan: TypeAlias = Callable[[str, Mapping[str, MartTable]], Mapping[str, ScannedTable]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +51,28 @@ class Prefixes:
     marts: Mapping[str, str]
     publications: str
 
-    def manifest_key(self, version: int) -> str:
+    @property
+    def manifests(self) -> str:
+        """Where the manifests of all versions lie."""
+        return f"{self.publications}manifests/"
+
+    def manifest_key(self, version: int, run_id: str) -> str:
         """The key of a version's manifest."""
-        return f"{self.publications}manifests/v{version:06d}.json"
+        return f"{self.manifests}{version_name(version, run_id)}.json"
 
     @property
     def pointer_key(self) -> str:
         """The key of the one object that names the current version."""
         return f"{self.publications}{POINTER}"
+
+
+def version_name(version: int, run_id: str) -> str:
+    """The folder of a version's objects; a run that lost its lock writes over no other's."""
+    return f"{_number(version)}{run_id[:8]}"
+
+
+def _number(version: int) -> str:
+    return f"v{version:06d}-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,21 +101,28 @@ def publish(
     run_id: str,
     logic_hash: str,
     finish: Callable[[Connection], None],
+    still_alone: StillAlone,
     threads: int,
     progress: Callable[[int], Callable[[int], None]],
 ) -> Published:
     """Publishes a new version. ``finish`` runs in the transaction that makes it visible, and again
     where that is repeated.
 
-    ``scan`` gives the built tables by name, for a version's number and the tables published last.
+    ``scan`` gives the built tables by name, for a version and the tables published last.
+    ``still_alone`` is what the run lock gave.
     ``progress`` is called with the number of objects to upload; what it returns is called with 1
     after each of them, from several threads.
     """
     current = in_transaction(engine, publications.current_publication)
     version = in_transaction(engine, publications.new_version)
+    name = version_name(version, run_id)
     last = read_current(store, current)
     before = {} if last is None else last.tables
-    scanned = scan(version, before)
+    scanned = scan(name, before)
+    base = 0 if current is None else current.version
+    still_alone()
+    in_transaction(engine, lambda found: publications.is_recorded(found, version, run_id, base))
+    _remove_leftovers(store, prefixes, version, list(scanned.values()))
     uploaded = _upload(store, list(scanned.values()), threads, progress)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
@@ -113,7 +135,7 @@ def publish(
             version=version,
             run_id=run_id,
             published_at=moment,
-            manifest_key=prefixes.manifest_key(version),
+            manifest_key=prefixes.manifest_key(version, run_id),
             manifest_sha256="",
             logic_hash=logic_hash,
             rows_total=rows,
@@ -121,7 +143,7 @@ def publish(
         )
 
     local = {key: path for item in scanned.values() for key, path in item.local.items()}
-    rows_loaded = show_version(store, engine, prefixes, last, manifest, local, record)
+    rows_loaded = show_version(store, engine, prefixes, last, manifest, local, record, still_alone)
     return Published(
         version=version,
         changed={
@@ -142,6 +164,7 @@ def show_version(
     manifest: Manifest,
     local: Mapping[str, Path],
     record: Callable[[Connection], Publication],
+    still_alone: StillAlone,
 ) -> int:
     """Makes ``manifest`` the version that readers see, in the database and then on S3.
 
@@ -150,17 +173,23 @@ def show_version(
     filled in here). Returns the rows loaded into the database.
     """
     content = manifest.to_json()
-    store.put_bytes(prefixes.manifest_key(manifest.version), content)
+    store.put_bytes(prefixes.manifest_key(manifest.version, manifest.run_id), content)
     before = {} if last is None else last.tables
     marts = [table for table in manifest.tables.values() if table.in_database]
     repeated(engine, lambda: mart_tables.ensure_live_tables(engine, marts))
+    still_alone()
     with tempfile.TemporaryDirectory() as folder:
         copies = MartCopies(store, Path(folder), local)
-        loaded = [_load_beside(engine, before.get(mart.name), mart, copies) for mart in marts]
+        loaded = [
+            _load_beside(engine, before.get(mart.name), mart, copies, manifest.run_id[:8])
+            for mart in marts
+        ]
+    still_alone()
     changes = [change for change in loaded if change is not None]
 
     def swap(connection: Connection) -> None:
-        if publications.is_recorded(connection, manifest.version, manifest.run_id):
+        base = 0 if last is None else last.version
+        if publications.is_recorded(connection, manifest.version, manifest.run_id, base):
             return  # done already; only the answer to the commit was lost
         for change in changes:
             mart_tables.swap_in(connection, change)
@@ -171,16 +200,20 @@ def show_version(
         )
 
     in_transaction(engine, swap)
-    repeated(engine, lambda: mart_tables.drop_loaded(engine, changes))
-    finish_pointer(store, engine, prefixes)  # last: should it fail, the next run does it
+    try:
+        finish_pointer(store, engine, prefixes)  # should it fail, the next run does it
+    finally:
+        repeated(engine, lambda: mart_tables.drop_loaded(engine, changes))
     return sum(change.row_count for change in changes)
 
 
 def _load_beside(
-    engine: Engine, old: MartTable | None, new: MartTable, copies: MartCopies
+    engine: Engine, old: MartTable | None, new: MartTable, copies: MartCopies, tag: str
 ) -> mart_tables.LoadedChange | None:
     def load(before: MartTable | None) -> mart_tables.LoadedChange | None:
-        return repeated(engine, lambda: mart_tables.load_beside(engine, before, new, copies.path))
+        return repeated(
+            engine, lambda: mart_tables.load_beside(engine, before, new, copies.path, tag)
+        )
 
     try:
         return load(old)
@@ -189,11 +222,14 @@ def _load_beside(
         return load(None)
 
 
-def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bool:
-    """Makes the pointer name the version that the database shows; true if it had to move."""
+def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> None:
+    """Makes the pointer name the version that the database shows.
+
+    It is looked at each time: somebody may have deleted it, or brought an older database back.
+    """
     current = in_transaction(engine, publications.current_publication)
-    if current is None or current.pointer_written:
-        return False
+    if current is None:
+        return
     content = json.dumps(
         {
             "version": current.version,
@@ -203,12 +239,27 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> bo
         indent=1,
     ).encode()
     there = store.head(prefixes.pointer_key)
-    if there is None:
-        store.put_bytes(prefixes.pointer_key, content, if_none_match="*")
-    elif store.get_bytes(prefixes.pointer_key) != content:
-        store.put_bytes(prefixes.pointer_key, content, if_match=there.etag)
-    in_transaction(engine, lambda found: publications.record_pointer(found, current.version))
-    return True
+    if there is None or store.get_bytes(prefixes.pointer_key) != content:
+        if there is None:
+            store.put_bytes(prefixes.pointer_key, content, if_none_match="*")
+        else:
+            store.put_bytes(prefixes.pointer_key, content, if_match=there.etag)
+        if current.pointer_written:
+            _LOG.warning("the pointer on S3 named another version than %d", current.version)
+    if not current.pointer_written:
+        in_transaction(engine, lambda found: publications.record_pointer(found, current.version))
+
+
+def _remove_leftovers(
+    store: ObjectStore, prefixes: Prefixes, version: int, scanned: Sequence[ScannedTable]
+) -> None:
+    """Removes what a run that was cut short has left under the number of this version."""
+    number = _number(version)
+    folders = [item.key_prefix.rpartition(number)[0] for item in scanned]
+    for folder in (*folders, prefixes.manifests):
+        for leftover in store.list_objects(f"{folder}{number}"):
+            _LOG.info("removing %s, left by an interrupted run", leftover.key)
+            store.delete(leftover.key)
 
 
 def _upload(
@@ -217,13 +268,8 @@ def _upload(
     threads: int,
     progress: Callable[[int], Callable[[int], None]],
 ) -> dict[str, int]:
-    """Uploads the new files; what an interrupted run left in this version's folders goes first."""
+    """Uploads the new files; returns the bytes of each, by key."""
     fresh = {key: path for item in scanned for key, path in item.fresh_files().items()}
-    for item in scanned:
-        for leftover in store.list_objects(item.key_prefix):
-            if leftover.key not in fresh:
-                _LOG.info("removing %s, left by an interrupted run", leftover.key)
-                store.delete(leftover.key)
     advance = progress(len(fresh))
 
     def put(key: str, path: Path) -> None:

@@ -23,6 +23,7 @@ COLUMN_META_KEYS = (
     "maximum",
     "key",
     "personal",
+    "judges_sales",
     "written_by",
 )
 
@@ -40,6 +41,7 @@ class ContractColumn:
     description: str = ""
     key: bool = False
     personal: bool = False
+    judges_sales: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def _read_column(path: Path, node: yaml.Node) -> ContractColumn | None:
         description=description.value.strip() if isinstance(description, yaml.ScalarNode) else "",
         key=_flag(path, meta, "key", name),
         personal=_flag(path, meta, "personal", name),
+        judges_sales=_flag(path, meta, "judges_sales", name),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.database.staging_table import FileRow, FileStatus
@@ -46,18 +47,20 @@ def move_all(
     store: ObjectStore,
     rows: Sequence[FileRow],
     target: Callable[[FileRow], str],
+    local: Callable[[FileRow], Path],
     threads: int,
     progress: Callable[[int], None],
 ) -> dict[int, str]:
     """Moves each row's object out of the inbox and returns the rows' new locations.
 
     An object that an interrupted run has moved already is found at its target. One that a sender
-    replaced meanwhile stays: its new version is taken by the next run. ``progress`` is called with
-    1 after each object, from several threads.
+    replaced meanwhile stays: its new version is taken by the next run, and of the old one the
+    ``local`` copy is archived, if it is there. ``progress`` is called with 1 after each object,
+    from several threads.
     """
 
     def move(row: FileRow) -> str | None:
-        location = _move(store, row, target(row))
+        location = _move(store, row, target(row), local(row))
         progress(1)
         return location
 
@@ -66,7 +69,8 @@ def move_all(
         return {row.id: location for row, location in zip(rows, moved, strict=True) if location}
 
 
-def _move(store: ObjectStore, row: FileRow, target: str) -> str | None:
+def _move(store: ObjectStore, row: FileRow, target: str, local: Path) -> str | None:
+    from ingestion.s3.keys import fitting_key, unique_key
     from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
 
     info = ObjectInfo(row.file_name, row.etag, row.size_bytes)
@@ -74,8 +78,13 @@ def _move(store: ObjectStore, row: FileRow, target: str) -> str | None:
         return store.location(store.move(info, target, row.sha256))
     except (ObjectChanged, ObjectGone):
         there = store.head(target)
-        same = there is not None and (there.etag, there.size) == (row.etag, row.size_bytes)
-        return store.location(target) if same else None
+        if there is not None and (there.etag, there.size) == (row.etag, row.size_bytes):
+            return store.location(target)
+        if row.sha256 is None or not local.exists():
+            return None
+        key = unique_key(fitting_key(target), row.sha256)
+        store.put_file(key, local)
+        return store.location(key)
 
 
 def put_reasons(

@@ -39,7 +39,7 @@ def claim(state: RunState) -> None:
         _LOG.warning("the workspace was filled from another database; bronze is read again")
         shutil.rmtree(bronze / "sales", ignore_errors=True)
     bronze.mkdir(parents=True, exist_ok=True)
-    mark.write_text(first_run)
+    _write(mark, first_run)
     known = warehouse_state.read_state(state.services.workspace.root)
     merging = () if known is None else known.merging  # the compaction that wrote them settles that
     strange = [
@@ -68,7 +68,15 @@ def unmark(state: RunState, batch_ids: Collection[int | None]) -> None:
 
 def _mark(bronze: Path, batch_ids: Sequence[int]) -> None:
     bronze.mkdir(parents=True, exist_ok=True)
-    (bronze / _UNFINISHED).write_text("\n".join(map(str, batch_ids)))
+    _write(bronze / _UNFINISHED, "\n".join(map(str, batch_ids)))
+
+
+def _write(mark: Path, text: str) -> None:
+    """A reader never meets half of it, and what is right already stays untouched."""
+    if not mark.exists() or mark.read_text() != text:
+        fresh = mark.with_name(f".{mark.name}")
+        fresh.write_text(text)
+        fresh.replace(mark)
 
 
 def _marked(bronze: Path) -> list[int]:

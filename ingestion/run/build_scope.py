@@ -13,8 +13,8 @@ from ingestion.database import batches, staging_table
 from ingestion.database.staging_table import FileStatus
 from ingestion.errors import PipelineError
 from ingestion.publication.publications import built_publication, current_publication
-from ingestion.run.run_state import RunState
-from ingestion.warehouse import fact_tables, warehouse_state
+from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
+from ingestion.warehouse import dimensions, fact_tables, warehouse_state
 from ingestion.warehouse.dbt_build import DbtProject, last_manifest
 from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.spark import WorkSize
@@ -82,15 +82,19 @@ def _may_increment(state: RunState, logic: str) -> bool:
     this run leads."""
     if state.full_refresh or state.batch_id is None:
         return False
+    known = warehouse_state.read_state(state.services.workspace.root)
+    if known is None or known.judged_by != judging_values(state):
+        return False
     if is_as_published(state, logic):
         return True
-    known = warehouse_state.read_state(state.services.workspace.root)
     published = state.in_transaction(built_publication)
-    if known is None or published is None or known.files or known.logic_hash != logic:
+    if published is None or known.files or known.logic_hash != logic:
         return False
     if known.run_id == published.run_id:  # it was ended after it had published
         return True
     is_base = known.is_whole and known.publication == published.manifest_sha256
+    if known.begun_with != dimension_versions(state):  # lines may show what was loaded by mistake
+        return False
     return is_base and _is_as_left(state, known) and _leads_on(state, known.verdicts)
 
 
@@ -170,6 +174,8 @@ def note_begun(state: RunState, logic: str, *, is_whole: bool) -> None:
         publication="" if published is None else published.manifest_sha256,
         run_id=state.run_id,
         verdicts=_verdicts(state),
+        begun_with=dimension_versions(state),
+        judged_by=judging_values(state),
     )
     warehouse_state.write_state(state.services.workspace.root, begun)
 
@@ -194,6 +200,7 @@ def note_published(state: RunState, logic: str) -> None:
         dimensions=dimension_versions(state),
         publication="" if published is None else published.manifest_sha256,
         run_id=state.run_id,
+        judged_by=judging_values(state),
     )
     warehouse_state.write_state(workspace.root, built)
 
@@ -211,6 +218,14 @@ def dimension_versions(state: RunState) -> dict[str, str]:
     """Each dimension table's content as it was exported, by the name of its file."""
     folder = state.services.workspace.bronze / "dimensions"
     return {path.parent.name: path.stem for path in folder.glob("*/*.parquet")}
+
+
+def judging_values(state: RunState) -> str:
+    """A hash of the values of dimensions that decide which sales count: all batches are to be
+    judged by the same ones."""
+    services = state.services
+    folder = services.workspace.bronze / "dimensions"
+    return dimensions.judging_values(services.settings.project / DIMENSION_CONTRACT, folder)
 
 
 def unchanged_dimensions(state: RunState) -> list[str]:

@@ -58,10 +58,14 @@ def take_files(state: RunState) -> bool:
             settings.download_threads,
             state.steps.progress(sum(info.size for info in (*wanted, *lost)), "bytes"),
         )
-        _fetch_copies(state, pending)
         new = [item for item in taken if item.key in named]
         repeats = intake.already_loaded(new, history)
         _absorb_repeats(state, repeats)
+        if unfinished is not None:
+            moved = state.in_transaction(
+                lambda found: staging_table.rows_of_batch(found, unfinished.batch_id)
+            )
+            _fetch_moved(state, moved)
     repeated = {delivery.key for delivery, _ in repeats}
     planned = [item for item in new if item.key not in repeated]
     planned += [
@@ -76,13 +80,19 @@ def take_files(state: RunState) -> bool:
     return True
 
 
-def _fetch_copies(state: RunState, pending: Sequence[FileRow]) -> None:
-    """Brings the copies of other files that the unfinished batch holds to this machine: of what
-    they repeat, another version may be in the batch by now."""
+def _fetch_moved(state: RunState, pending: Sequence[FileRow]) -> None:
+    """Brings files of the unfinished batch to this machine whose objects have left the inbox.
+
+    So have copies of other files (of what they repeat, another version may be in the batch by
+    now), and a file that its sender sent twice before it was checked.
+    """
     store, downloads = state.services.store, state.services.workspace.downloads
     for row in pending:
         path = local_path(downloads, row.file_name, row.etag)
-        if row.status != FileStatus.DUPLICATE or path.exists():
+        has_moved = row.file_location != store.location(row.file_name)
+        is_active = row.status == FileStatus.ACTIVE and row.etag != staging_table.RETRACTION
+        is_wanted = row.status == FileStatus.DUPLICATE or (is_active and has_moved)
+        if not is_wanted or path.exists():
             continue
         info = store.head(store.key_at(row.file_location))
         if info is not None:
@@ -109,29 +119,36 @@ def _is_csv_name(state: RunState, key: str) -> bool:
 
 
 def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]) -> None:
-    """Moves objects that repeat a loaded one to where it lies, and notes that on its row."""
-    from ingestion.s3.object_store import ObjectInfo
+    """Moves objects that repeat a loaded one to where it lies, and notes that on its row.
+
+    One that is replaced or removed meanwhile is left to the next run.
+    """
+    from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
 
     if not repeats:
         return
     store = state.services.store
 
-    def move(repeat: tuple[Delivery, FileRow]) -> str:
+    def move(repeat: tuple[Delivery, FileRow]) -> str | None:
         delivery, row = repeat
         info = ObjectInfo(delivery.key, delivery.etag, delivery.size_bytes)
-        return store.location(store.move(info, _target_key(state, row), delivery.sha256))
+        try:
+            return store.location(store.move(info, _target_key(state, row), delivery.sha256))
+        except (ObjectChanged, ObjectGone):
+            return None
 
     with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
-        moved = list(pool.map(move, repeats))
-    rows = [row for _, row in repeats]
-    locations = {row.id: location for row, location in zip(rows, moved, strict=True)}
+        moved = list(zip(repeats, pool.map(move, repeats), strict=True))
+    state.changed_while_read += [item.key for (item, _), location in moved if location is None]
+    rows = [row for (_, row), location in moved if location is not None]
+    locations = {row.id: location for (_, row), location in moved if location is not None}
 
     def record(connection: Connection) -> None:
         staging_table.record_locations(connection, locations)
         staging_table.add_note(connection, rows, "already loaded: sent again, counted once")
 
     state.in_transaction(record)
-    state.repeated = len(repeats)
+    state.repeated = len(rows)
 
 
 def check_files(state: RunState) -> None:
@@ -214,9 +231,19 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         store,
         waiting,
         lambda row: _target_key(state, row),
+        lambda row: local_path(state.services.workspace.downloads, row.file_name, row.etag),
         settings.download_threads,
         state.steps.progress(len(waiting), "objects"),
     )
+    lost = [row for row in waiting if row.id not in locations]
+    for row in lost:
+        if row.status == FileStatus.ERROR and all(row.id != told.id for told, _ in state.set_aside):
+            state.set_aside.append((row, f"replaced or removed by its sender: {row.file_location}"))
+        elif row.status == FileStatus.INACTIVE:
+            state.warnings.append(
+                f"{row.file_name} counts, but its sender has replaced or removed the object, and "
+                "there is no copy left: it cannot be read again"
+            )
     refused = [row for row in waiting if row.status == FileStatus.ERROR and row.id in locations]
     archive.put_reasons(
         store,

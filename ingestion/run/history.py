@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy.engine import Connection
 
+    from ingestion.database.run_lock import StillAlone
     from ingestion.run.services import Services
 
 _LOG = logging.getLogger(__name__)
@@ -27,7 +28,9 @@ def list_publications(services: Services) -> list[Publication]:
     return in_transaction(services.engine, publications.kept_publications)
 
 
-def roll_back(services: Services, version: int | None, run_id: str) -> Publication:
+def roll_back(
+    services: Services, version: int | None, run_id: str, still_alone: StillAlone
+) -> Publication:
     """Shows an older version again, in the database and on S3, as a new version of its own.
 
     Without ``version``, the one before the current. Files keep their status: the next run that has
@@ -38,6 +41,7 @@ def roll_back(services: Services, version: int | None, run_id: str) -> Publicati
     store, prefixes = services.store, services.prefixes
     current = kept[-1]
     last, old = manifest_of(services, current), manifest_of(services, target)
+    _check_complete(services, target, old)
     moment = utc_now()
     manifest = Manifest(current.version + 1, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", old.tables)
     shown = dataclasses.replace(
@@ -45,7 +49,7 @@ def roll_back(services: Services, version: int | None, run_id: str) -> Publicati
         version=manifest.version,
         run_id=run_id,
         published_at=moment,
-        manifest_key=prefixes.manifest_key(manifest.version),
+        manifest_key=prefixes.manifest_key(manifest.version, run_id),
         logic_hash=current.logic_hash,
         pointer_written=False,
         rolled_back_to=target.rolled_back_to or target.version,
@@ -54,8 +58,26 @@ def roll_back(services: Services, version: int | None, run_id: str) -> Publicati
     def record(_: Connection) -> Publication:
         return shown
 
-    publish.show_version(store, services.engine, prefixes, last, manifest, {}, record)
+    publish.show_version(store, services.engine, prefixes, last, manifest, {}, record, still_alone)
     return shown
+
+
+def _check_complete(services: Services, item: Publication, manifest: Manifest) -> None:
+    """``PipelineError`` where S3 lacks an object of this version."""
+    there = {
+        (info.key, info.size)
+        for prefix in services.prefixes.marts.values()
+        for info in services.store.list_objects(prefix)
+    }
+    files = [file for table in manifest.tables.values() for file in table.files]
+    missing = [file.key for file in files if (file.key, file.size) not in there]
+    if missing:
+        raise PipelineError(
+            f"Version {item.version} cannot be shown again",
+            expected=f"its {len(files)} objects on S3",
+            found=f"{len(missing)} are missing or changed, such as {missing[0]}",
+            action="Bring them back, or choose another version",
+        )
 
 
 def manifest_of(services: Services, item: Publication) -> Manifest:
@@ -92,34 +114,33 @@ def rollback_notices(services: Services) -> list[str]:
 def remove_old(services: Services, keep: int) -> int:
     """Removes the objects that only versions older than the last ``keep`` need.
 
-    Returns how many objects went. The current version always stays. A crash in the middle leaves
-    objects that the next call removes.
+    Returns how many objects went. The current version always stays. A version is given up first,
+    and its manifest goes last: as long as that is there, a call that was cut short is finished by
+    the next one.
     """
     kept = list_publications(services)
-    old, staying = kept[:-keep], kept[-keep:]
-    if not old:
-        return 0
+    old, staying = [item.version for item in kept[:-keep]], kept[-keep:]
+    if old:
+        in_transaction(services.engine, lambda found: publications.forget_publications(found, old))
     store = services.store
-    needed = {key for item in staying for key in _objects(services, item)}
+    not_kept = in_transaction(services.engine, publications.given_up_manifests)
+    there = [info.key for info in store.list_objects(services.prefixes.manifests)]
+    given_up = [key for key in there if key in not_kept]
+    if not given_up:
+        return 0
+    needed = {key for item in staying for key in _objects(services, item.manifest_key)}
     removed = 0
-    for item in old:
-        for key in _objects(services, item) - needed:
+    for manifest_key in given_up:
+        for key in _objects(services, manifest_key) - needed:
             store.delete(key)
             removed += 1
-        store.delete(item.manifest_key)
-    versions = [item.version for item in old]
-    in_transaction(services.engine, lambda found: publications.forget_publications(found, versions))
-    _LOG.info("versions up to %d are gone, with %d objects", old[-1].version, removed)
+        store.delete(manifest_key)
+    _LOG.info("%d older versions are gone, with %d objects", len(given_up), removed)
     return removed
 
 
-def _objects(services: Services, item: Publication) -> set[str]:
-    from ingestion.s3.object_store import ObjectGone
-
-    try:
-        manifest = manifest_of(services, item)
-    except ObjectGone:  # removed by a call that was cut short
-        return set()
+def _objects(services: Services, manifest_key: str) -> set[str]:
+    manifest = from_json(services.store.get_bytes(manifest_key))
     return {file.key for table in manifest.tables.values() for file in table.files}
 
 

@@ -171,7 +171,7 @@ def publish_marts(
     services = state.services
     models = published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports)
 
-    def scan(version: int, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
+    def scan(version: str, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
         return {
             model.name: scan_table(
                 session,
@@ -197,6 +197,7 @@ def publish_marts(
         run_id=state.run_id,
         logic_hash=logic,
         finish=finish,
+        still_alone=state.still_alone,
         threads=services.settings.download_threads,
         progress=lambda files: state.steps.progress(files, "objects"),
     )

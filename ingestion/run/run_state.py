@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ingestion.config.settings import Settings
     from ingestion.database.batches import BatchState
+    from ingestion.database.run_lock import StillAlone
     from ingestion.database.staging_table import FileRow
     from ingestion.reader.contract import Contract
     from ingestion.run.checking import CheckedFile
@@ -38,17 +39,21 @@ def read_sales_contract(settings: Settings) -> Contract:
 
 @dataclasses.dataclass
 class RunState:
-    """One run. ``batch_id`` is None until a batch is open, and where only the logic changed."""
+    """One run. ``batch_id`` is None until a batch is open, and where only the logic changed.
+
+    ``still_alone`` is what the run lock gave.
+    """
 
     run_id: str
     services: Services
     contract: Contract
     steps: Steps
+    still_alone: StillAlone
     full_refresh: bool = False
     batch_id: int | None = None
     checked: Sequence[CheckedFile] = ()
     repeated: int = 0
-    changed_while_read: Sequence[str] = ()
+    changed_while_read: list[str] = dataclasses.field(default_factory=list)
     set_aside: list[tuple[FileRow, str]] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
 

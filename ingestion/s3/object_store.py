@@ -234,16 +234,21 @@ class ObjectStore:
 
     def _copy_in_parts(self, info: ObjectInfo, key: str) -> None:
         from boto3.s3.transfer import TransferConfig
+        from s3transfer.exceptions import S3CopyFailedError
 
-        self.client.copy(
-            {"Bucket": self.bucket, "Key": info.key},
-            self.bucket,
-            key,
-            ExtraArgs={"CopySourceIfMatch": f'"{info.etag}"'},
-            Config=TransferConfig(
-                multipart_threshold=1, multipart_chunksize=_COPY_PART_SIZE, max_concurrency=4
-            ),
+        config = TransferConfig(
+            multipart_threshold=1, multipart_chunksize=_COPY_PART_SIZE, max_concurrency=4
         )
+        try:
+            self.client.copy(
+                {"Bucket": self.bucket, "Key": info.key},
+                self.bucket,
+                key,
+                ExtraArgs={"CopySourceIfMatch": f'"{info.etag}"'},
+                Config=config,
+            )
+        except S3CopyFailedError as error:  # a part found another version
+            raise self._changed(info.key) from error
 
     def _is_copy(self, there: ObjectInfo, info: ObjectInfo, sha256: str | None) -> bool:
         """Whether ``there`` has the content of ``info``.

@@ -96,6 +96,22 @@ def export_dimensions(engine: Engine, contract_file: Path, destination: Path) ->
     return in_transaction(engine, export)
 
 
+def judging_values(contract_file: Path, destination: Path) -> str:
+    """A hash of the columns that the contract marks with ``judges_sales``, of every table that was
+    exported to ``destination``, with their keys."""
+    import pyarrow.parquet as pq
+
+    digest = hashlib.sha256()
+    for table in DIMENSION_TABLES:
+        for path in (destination / table).glob("*.parquet"):
+            contract = read_contract(contract_file, table)
+            judging = [column.name for column in contract.columns if column.judges_sales]
+            if judging:
+                rows = pq.read_table(path, columns=[key_column(contract).name, *judging])
+                digest.update(f"{table} {rows.to_pylist()}".encode())
+    return digest.hexdigest()
+
+
 def _read_contracts(contract_file: Path) -> dict[str, Contract]:
     contracts = {table: read_contract(contract_file, table) for table in DIMENSION_TABLES}
     for table, contract in contracts.items():

@@ -15,7 +15,7 @@ from pathlib import Path
 from ingestion.reader.contract import Contract
 
 _FILE = "warehouse.json"
-_LOGIC = ("models/**/*.sql", "macros/**/*.sql", "seeds/**/*.csv", "dbt_project.yml")
+_LOGIC = ("models/**/*.sql", "macros/**/*.sql", "seeds/**/*", "dbt_project.yml")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,10 @@ class WarehouseState:
 
     ``publication`` is the hash of the manifest that was published from these tables, of the one
     before while the run ``run_id`` is changing them; ``verdicts`` are then those on the files of
-    its batch, by id, and ``left`` is the hash of the file list if it has failed.
+    its batch, by id, ``begun_with`` the versions of the dimension tables that it writes, and
+    ``left`` is the hash of the file list if it has failed.
+
+    ``judged_by`` tells those values of dimensions that decide which sales count.
     """
 
     logic_hash: str
@@ -40,19 +43,21 @@ class WarehouseState:
     publication: str = ""
     run_id: str = ""
     verdicts: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    begun_with: Mapping[str, str] = dataclasses.field(default_factory=dict)
     left: str = ""
+    judged_by: str = ""
 
 
 def logic_hash(project: Path, contract: Contract) -> str:
     """The hash of everything that decides what the models compute: SQL, seeds, contract."""
     digest = hashlib.sha256()
     for pattern in _LOGIC:
-        for path in sorted(project.glob(pattern)):
+        for path in sorted(path for path in project.glob(pattern) if path.is_file()):
             digest.update(path.relative_to(project).as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     for column in contract.columns:
         rules = (column.name, column.data_type, column.required, column.minimum, column.maximum)
-        digest.update(repr(rules).encode())
+        digest.update(repr((*rules, column.personal)).encode())
     return digest.hexdigest()
 
 

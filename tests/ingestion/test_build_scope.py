@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import io
 import json
 import uuid
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from boto3.s3.transfer import TransferConfig
 
 from ingestion.commands.withdrawal import restore_file, retract_file
 from ingestion.config.profiles import FileProfile
 from ingestion.config.settings import load_settings
-from ingestion.database.engine import in_transaction
+from ingestion.database.engine import in_transaction, transaction
 from ingestion.database.staging_table import FileRow, all_rows, counted_ids
 from ingestion.errors import PipelineError
 from ingestion.run import bronze, build_scope
 from ingestion.run import delivery_steps as deliveries
+from ingestion.run import mart_steps as marts
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
+from ingestion.s3.object_store import ObjectChanged
 from ingestion.steps import Steps
 from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.raw_tables import bronze_path
@@ -38,7 +44,7 @@ def put(services: Services, key: str, *days: str) -> None:
 
 def started(services: Services) -> RunState:
     """A run whose files are checked."""
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None))
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
     if deliveries.take_files(state):
         deliveries.check_files(state)
         deliveries.set_files_aside(state)
@@ -223,7 +229,7 @@ def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
         run(other)
     else:
         build_and_publish(started(other))
-    state = RunState("run", services, CONTRACT, Steps(None))
+    state = RunState("run", services, CONTRACT, Steps(None), lambda: None)
     deliveries.archive_last_batch(state)
     bronze.restore(state, [])
     assert not mine.exists()
@@ -256,7 +262,7 @@ def test_a_newer_object_is_not_read_in_the_place_of_a_copy(
     finished(services)
     put(services, "a.csv", "2024-03-05")
     put(services, "b.csv", "2024-03-05")
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None))
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
     assert deliveries.take_files(state)
     deliveries.check_files(state)  # and ended before the copy was moved
     services.store.put_bytes("sales_data/b.csv", b"no,header\n1,2\n")
@@ -290,7 +296,7 @@ def test_a_withdrawal_comes_behind_what_was_published_but_not_archived(
     put(services, "a.csv", "2024-03-05")
     state = started(services)
     build_and_publish(state)
-    deliveries.archive_last_batch(RunState("next", services, CONTRACT, Steps(None)))
+    deliveries.archive_last_batch(RunState("next", services, CONTRACT, Steps(None), lambda: None))
     retract_file(services, "a.csv", str(uuid.uuid4()))
     finished(services)
     assert [row.status for row in file_rows(services)] == ["S", "I"]
@@ -333,3 +339,109 @@ def test_a_version_that_never_got_published_is_withdrawn_with_the_old_one(
     newest = file_rows(services)[-1]
     assert counted(services)[-1] == f"{newest.id} sales_data/a.csv"
     assert (newest.status, newest.rows_valid, newest.replaces_id) == ("I", 1, retraction.id)
+
+
+def test_a_file_sent_again_before_it_was_checked_counts(services: Services, tmp_path: Path) -> None:
+    """Risk: the same bytes with another ETag take the object away, and the sales are lost."""
+    put(services, "a.csv", "2024-03-05")
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
+    assert deliveries.take_files(state)  # and ended
+    content = services.store.get_bytes("sales_data/a.csv")
+    services.store.client.upload_fileobj(
+        io.BytesIO(content),
+        services.store.bucket,
+        "sales_data/a.csv",
+        Config=TransferConfig(multipart_threshold=1),
+    )
+    run(elsewhere(services, tmp_path / "other"))
+    [row] = file_rows(services)
+    assert (row.status, row.rows_valid) == ("I", 1)
+    assert services.store.get_bytes(services.store.key_at(row.file_location)) == content
+
+
+@pytest.mark.parametrize("is_replaced", [True, False], ids=["replaced", "deleted"])
+def test_a_file_that_leaves_the_inbox_while_it_is_published_is_archived_all_the_same(
+    services: Services, tmp_path: Path, is_replaced: bool
+) -> None:
+    """Risk: sales count of which no copy is left, and a new machine cannot build them."""
+    put(services, "a.csv", "2024-03-05")
+    content = services.store.get_bytes("sales_data/a.csv")
+    state = started(services)
+    build_and_publish(state)
+    if is_replaced:
+        services.store.put_bytes("sales_data/a.csv", b"no,header\n1,2\n")
+    else:
+        services.store.delete("sales_data/a.csv")
+    deliveries.archive_batch(state)
+    [row] = file_rows(services)
+    assert services.store.get_bytes(services.store.key_at(row.file_location)) == content
+    assert (services.store.head("sales_data/a.csv") is not None) == is_replaced
+    other = elsewhere(services, tmp_path / "other")
+    bronze.restore(RunState("next", other, CONTRACT, Steps(None), lambda: None), None)
+    assert bronze_path(other.workspace.bronze, 1, 1).exists()
+
+
+def test_a_repeat_that_is_replaced_while_it_is_moved_is_left_to_the_next_run(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: one sender's bad moment ends the run of all, with an alarm."""
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    put(services, "a.csv", "2024-03-05")
+    put(services, "b.csv", "2024-03-06")
+
+    def move(*_: object) -> str:
+        raise ObjectChanged("replaced meanwhile")
+
+    monkeypatch.setattr(type(services.store), "move", move)
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
+    assert deliveries.take_files(state)
+    assert (state.changed_while_read, state.repeated) == (["sales_data/a.csv"], 0)
+    assert [row.file_name for row in state.batch_rows()] == ["sales_data/b.csv"]
+
+
+@pytest.fixture
+def with_dimensions(services: Services) -> Services:
+    """The project's own dimensions, of one store."""
+    settings = services.settings.model_copy(update={"project": PROJECT})
+    found = dataclasses.replace(services, settings=settings)
+    export(found)
+    return found
+
+
+def export(services: Services, **values: object) -> None:
+    """Brings the dimensions to this workspace, after the one store has got these values."""
+    engine = services.engine
+    marts.export_dimensions(RunState("run", services, CONTRACT, Steps(None), lambda: None))
+    with transaction(engine) as connection:
+        store = sa.table("store", *(sa.column(name) for name in ("id", *values)))
+        if not connection.execute(sa.select(store.c.id)).first():
+            connection.execute(store.insert().values(id=121))
+        if values:
+            connection.execute(store.update().values(**values))
+    marts.export_dimensions(RunState("run", services, CONTRACT, Steps(None), lambda: None))
+
+
+def test_other_dimensions_than_those_of_the_run_cut_short(with_dimensions: Services) -> None:
+    """Risk: a wrong table was loaded, the run was killed, and lines keep its addresses for good."""
+    put(with_dimensions, "a.csv", "2024-03-05")
+    finished(with_dimensions)
+    put(with_dimensions, "b.csv", "2024-03-06")
+    export(with_dimensions, address="wrong")
+    assert scope(cut_short(with_dimensions)) == [2]
+    assert scope(started(with_dimensions)) == [2], "the same command again"
+    export(with_dimensions, address="right")
+    assert scope(started(with_dimensions)) is None
+
+
+def test_a_value_that_decides_which_sales_count_judges_all_of_them(
+    with_dimensions: Services,
+) -> None:
+    """Risk: an opening day that was mended judges old sales at the next rebuild, weeks later."""
+    put(with_dimensions, "a.csv", "2024-03-05")
+    finished(with_dimensions)
+    put(with_dimensions, "b.csv", "2024-03-06")
+    export(with_dimensions, address="Quay Street")
+    assert scope(started(with_dimensions)) == [2]
+    export(with_dimensions, store_opening_date=dt.date(2024, 3, 6))
+    assert scope(started(with_dimensions)) is None

@@ -109,7 +109,7 @@ def test_a_column_carries_all_that_the_yaml_says(tmp_path: Path) -> None:
             "required: true",
             "requierd: true",
             "line 14: column 'store_id' has an unknown meta key. Expected: required, aliases,"
-            f" minimum, maximum, key, personal, written_by. Found: requierd. {MEND}",
+            f" minimum, maximum, key, personal, judges_sales, written_by. Found: requierd. {MEND}",
         ),
         (
             "aliases: [Shop]",

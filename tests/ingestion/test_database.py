@@ -16,16 +16,17 @@ from ingestion.database.engine import (
     column_type,
     connect,
     define_table,
-    run_lock,
     transaction,
 )
 from ingestion.database.errors import describe
+from ingestion.database.run_lock import run_lock
 from ingestion.errors import BusyError, PipelineError
 
 HOLD_LOCK = """
 import sys, signal
 from sqlalchemy.engine import make_url
-from ingestion.database.engine import connect, run_lock
+from ingestion.database.engine import connect
+from ingestion.database.run_lock import run_lock
 with run_lock(connect(make_url(sys.argv[1]))):
     print("held", flush=True)
     signal.pause()

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 
-from ingestion.database.engine import connect, define_table, in_transaction, run_lock, transaction
+from ingestion.database.engine import connect, define_table, in_transaction, transaction
+from ingestion.database.run_lock import run_lock
 from ingestion.errors import BusyError, PipelineError
 from tests.failing_proxies import NO_ANSWER, RESET, Proxy, database_proxy, from_nth, nth
 from tests.services import MariaDb

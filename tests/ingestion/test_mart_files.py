@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from ingestion.errors import PipelineError
+from ingestion.publication import mart_files
 from ingestion.publication.manifest import MartTable, changed_partitions
-from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
+from ingestion.publication.mart_files import (
+    PublishedModel,
+    ScannedTable,
+    published_models,
+    scan_files,
+)
 
 MODEL = PublishedModel(
     name="mart",
@@ -33,7 +42,9 @@ def scan(folder: Path, version: int, last: MartTable | None) -> ScannedTable:
     return scan_files(MODEL, folder, ("sales_month",), partitions, f"mart/v{version}/", last)
 
 
-def test_a_month_written_again_as_it_was_is_neither_uploaded_nor_loaded(tmp_path: Path) -> None:
+def test_a_month_written_again_as_it_was_is_neither_uploaded_nor_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Risk: a correction sends every month of its batch again; or a carried file is not found."""
     write(tmp_path, "2024-01", "a", 1, 2)
     write(tmp_path, "2024-02", "b", 3)
@@ -51,6 +62,10 @@ def test_a_month_written_again_as_it_was_is_neither_uploaded_nor_loaded(tmp_path
     assert set(second.fresh_files()) == {"mart/v2/sales_month=2024-02/other.parquet"}
     assert changed_partitions(first.table, second.table) == ("sales_month=2024-02",)
     assert second.local["mart/v1/sales_month=2024-01/a.parquet"].name == "again.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(mart_files, "_described", lambda *_: pytest.fail("it is hashed once more"))
+        third = scan(tmp_path, 3, second.table)
+    assert changed_partitions(second.table, third.table) == ()
 
 
 def test_a_second_file_of_equal_content_is_a_file_of_its_own(tmp_path: Path) -> None:
@@ -65,3 +80,35 @@ def test_a_second_file_of_equal_content_is_a_file_of_its_own(tmp_path: Path) -> 
         "mart/v2/sales_month=2024-01/b.parquet",
     ]
     assert set(second.fresh_files()) == {"mart/v2/sales_month=2024-01/b.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("publish", "mistake"),
+    [
+        ({"s3": "report", "database": True}, "s3: 'report', expected customer, sales, reports"),
+        ({"database": True}, "s3: None"),
+        ({"s3": "sales"}, "database: None, expected true or false"),
+        ({"s3": "sales", "database": True, "key": "number"}, "key: 'number', expected a list"),
+        ({"s3": "sales", "database": True, "key": ["id"]}, "key: ['id'], expected a list"),
+        (True, "s3: None"),
+        ({"s3": "sales", "database": True, "view": 1}, "materialized: view, expected a table"),
+    ],
+)
+def test_a_publication_that_cannot_be_is_told_with_its_model(publish: Any, mistake: str) -> None:
+    """Risk: a mistake in a model's YAML ends in a stack trace, behind an hour of building."""
+    is_view = isinstance(publish, dict) and bool(publish.pop("view", False))
+    node = {
+        "name": "mart",
+        "alias": "mart",
+        "schema": "retail",
+        "description": "",
+        "resource_type": "model",
+        "patch_path": "retail_mart://models/_models.yml",
+        "columns": {"number": {"data_type": "int"}},
+        "config": {"materialized": "view" if is_view else "table", "meta": {"publish": publish}},
+    }
+    with pytest.raises(PipelineError) as refused:
+        published_models({"nodes": {"model.mart": node}}, with_reports=True)
+    assert str(refused.value).startswith("The model mart cannot be published. Expected: ")
+    assert mistake in str(refused.value)
+    assert str(refused.value).endswith("Mend retail_mart://models/_models.yml.")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Engine, make_url
 
-from ingestion.database.engine import transaction
+from ingestion.database.engine import connect, transaction
 from ingestion.errors import PipelineError
 from ingestion.publication import mart_tables
 from ingestion.publication.manifest import MartTable
@@ -184,9 +184,26 @@ def test_a_table_that_lacks_a_column_is_named(each_engine: Engine) -> None:
     assert str(misfit.value) == (
         "The table totals in the database does not fit its model. Expected: the columns "
         "customer_id, full_name, first_day, sales_month, total_sales. Found: no first_day, "
-        "sales_month, total_sales. Add the columns (alter table), or drop the table to have it "
-        "made anew."
+        "no sales_month, no total_sales. Mend the columns (alter table), or drop the table to have "
+        "it made anew."
     )
+
+
+@pytest.mark.parametrize("narrow", ["decimal(28,1)", "decimal(20,2)", "decimal(28,4)"])
+def test_a_decimal_that_the_table_would_round_is_named(
+    mariadb_url: str, narrow: str, tmp_path: Path
+) -> None:
+    """Risk: MySQL rounds money without an error, and the table differs from S3."""
+    engine = connect(make_url(mariadb_url))
+    ensure_live_tables(engine, [MART])
+    with transaction(engine) as connection:
+        connection.execute(sa.text(f"alter table totals modify total_sales {narrow}"))
+    with pytest.raises(PipelineError, match=r"Found: total_sales as DECIMAL\(\d+, \d\), narrower"):
+        show(engine, (None, version(tmp_path, MONTHS)))
+    with transaction(engine) as connection:
+        connection.execute(sa.text("alter table totals modify total_sales decimal(32,4)"))
+    show(engine, (None, version(tmp_path, MONTHS)))
+    engine.dispose()
 
 
 def test_partition_folders_are_values() -> None:

@@ -190,14 +190,14 @@ def test_a_version_of_another_run_is_not_published_over(engine: Engine) -> None:
         amount_total=decimal.Decimal("1.10"),
     )
     with transaction(engine) as connection:
-        assert not is_recorded(connection, 1, "run-1")
+        assert not is_recorded(connection, 1, "run-1", base=0)
         add_publication(connection, publication)
-        assert is_recorded(connection, 1, "run-1")
+        assert is_recorded(connection, 1, "run-1", base=0)
         with pytest.raises(PipelineError) as refused:
-            is_recorded(connection, 1, "run-2")
+            is_recorded(connection, 1, "run-2", base=0)
     assert str(refused.value) == (
-        "Version 1 was published by another run meanwhile. Found: run run-1. Run again; the run "
-        "goes on where it stopped."
+        "Version 1 cannot be published on top of version 0. Found: version 1, published by run "
+        "run-1 meanwhile. Run again; the run goes on where it stopped."
     )
 
 

@@ -26,13 +26,13 @@ def put(services: Services, name: str, rows: int) -> None:
 
 def note(services: Services) -> None:
     """The tables are those of the last publication."""
-    state = RunState("run", services, CONTRACT, Steps(None))
+    state = RunState("run", services, CONTRACT, Steps(None), lambda: None)
     build_scope.note_published(state, "logic")
 
 
 def begun(services: Services) -> RunState:
     """A run whose files are checked."""
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None))
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
     if deliveries.take_files(state):
         deliveries.check_files(state)
     return state

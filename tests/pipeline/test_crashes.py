@@ -122,7 +122,7 @@ class Shop:
             load_tables = [
                 name
                 for name in sa.inspect(connection).get_table_names()
-                if name.endswith(("__load", "__gone"))
+                if "__load" in name or "__gone" in name
             ]
             states = sorted(set(states))
         pointer = json.loads(self.bucket.get("publications/current.json"))
@@ -131,7 +131,7 @@ class Shop:
         published = {
             key
             for key in self.bucket.keys("")
-            if key.endswith(".parquet") and f"/v{version:06d}/" in key
+            if key.endswith(".parquet") and f"/v{version:06d}-" in key
         }
         return {
             "files": [tuple(row) for row in files],

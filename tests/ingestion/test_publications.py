@@ -1,0 +1,222 @@
+"""Publications stay whole whatever happens around them: other runs, lost objects, old databases."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ingestion.config.settings import load_settings
+from ingestion.database.engine import in_transaction, transaction
+from ingestion.errors import BusyError, PipelineError
+from ingestion.publication import publications, publish
+from ingestion.run import history
+from ingestion.run.services import Services, open_services
+from tests import run_without_spark
+from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
+from tests.services import Bucket, MariaDb
+
+POINTER = "publications/current.json"
+
+
+def put(services: Services, key: str, customer: int, cost: int) -> None:
+    """Puts a file with one sale into the inbox."""
+    content = HEADER + sale(customer, "2024-03-05", cost)
+    services.store.put_bytes(f"sales_data/{key}", content.encode())
+
+
+def database_rows(services: Services) -> list[tuple[Any, ...]]:
+    """Customers and totals as the database shows them."""
+    query = sa.text("select customer_id, total_sales from customers_data_mart order by 1")
+    with transaction(services.engine) as connection:
+        return [(row[0], int(float(row[1]))) for row in connection.execute(query)]
+
+
+def check_pointer(services: Services) -> None:
+    """The pointer names the manifest that was published, and S3 shows what the database shows."""
+    pointer = json.loads(services.store.get_bytes(POINTER))
+    content = services.store.get_bytes(pointer["manifest"])
+    assert hashlib.sha256(content).hexdigest() == pointer["sha256"]
+    on_s3 = [
+        (row["customer_id"], int(row["total_sales"]))
+        for row in s3_rows(services.store, TOTALS.name)
+    ]
+    assert sorted(on_s3) == database_rows(services)
+
+
+@pytest.fixture
+def machines(
+    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Services, Services]]:
+    """Two machines that work for one bucket and one database; one sale is published."""
+    for name, value in s3_bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    with contextlib.ExitStack() as stack:
+        found = []
+        for name in ("one", "other"):
+            environ = s3_bucket.environment | {
+                "RETAIL_DATABASE_URL": mariadb_url,
+                "RETAIL_WORKSPACE": str(tmp_path / name),
+            }
+            settings = load_settings(tmp_path, environ)
+            found.append(stack.enter_context(open_services(settings, environ)))
+        one, other = found
+        put(one, "a.csv", 1, 1)
+        run(one)
+        yield one, other
+
+
+@pytest.mark.parametrize("place", ["scanned", "loaded"])
+@pytest.mark.parametrize("has_ended", [True, False], ids=["ended", "at work"])
+def test_a_run_that_has_lost_its_lock_stops_before_it_harms_another(
+    machines: tuple[Services, Services],
+    mariadb_server: MariaDb,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    has_ended: bool,
+) -> None:
+    """Risk: a proxy closes the lock's connection, another machine publishes the same version, and
+    the first one deletes or overwrites what readers see."""
+    one, other = machines
+    put(one, "b.csv", 2, 2)
+    owner, name = (run_without_spark, "build") if place == "scanned" else (publish, "_load_beside")
+    real = getattr(owner, name)
+    with contextlib.ExitStack() as stack:
+
+        def interrupted(*arguments: Any) -> Any:
+            monkeypatch.setattr(owner, name, real)
+            found = real(*arguments)
+            database = one.engine.url.database
+            lock = f"concat('retail_mart:', left(sha1('{database}'), 32))"
+            ((holder,),) = mariadb_server.execute(f"select is_used_lock({lock})")
+            mariadb_server.execute(f"kill {holder}")
+            if has_ended:
+                run(other)
+            else:
+                from ingestion.database.run_lock import run_lock
+
+                stack.enter_context(run_lock(other.engine))
+            return found
+
+        monkeypatch.setattr(owner, name, interrupted)
+        with pytest.raises(PipelineError) as stopped:
+            run(one)
+    if has_ended:
+        assert "cannot be published on top of version 1. Found: version" in str(stopped.value)
+    else:
+        assert isinstance(stopped.value, BusyError)
+        run(other)
+    assert database_rows(one) == [(1, 1), (2, 2)]
+    check_pointer(one)
+    put(one, "c.csv", 3, 3)
+    run(one)
+    assert database_rows(one) == [(1, 1), (2, 2), (3, 3)]
+    check_pointer(one)
+    tables = sa.inspect(one.engine).get_table_names()
+    assert [table for table in tables if "__" in table] == []
+
+
+def test_a_lock_whose_connection_broke_is_taken_again(
+    machines: tuple[Services, Services], mariadb_server: MariaDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a night's run is lost because a proxy closed an idle connection."""
+    one, _ = machines
+    put(one, "b.csv", 2, 2)
+    real = run_without_spark.build
+
+    def interrupted(*arguments: Any) -> Any:
+        lock = f"concat('retail_mart:', left(sha1('{one.engine.url.database}'), 32))"
+        ((holder,),) = mariadb_server.execute(f"select is_used_lock({lock})")
+        mariadb_server.execute(f"kill {holder}")
+        return real(*arguments)
+
+    monkeypatch.setattr(run_without_spark, "build", interrupted)
+    run(one)
+    assert database_rows(one) == [(1, 1), (2, 2)]
+    check_pointer(one)
+
+
+def test_a_pointer_that_was_deleted_is_written_again(services: Services) -> None:
+    """Risk: readers of S3 find nothing until something new is sold."""
+    put(services, "a.csv", 1, 1)
+    run(services)
+    services.store.delete(POINTER)
+    run(services)
+    check_pointer(services)
+
+
+def test_a_database_that_was_brought_back_is_what_s3_shows(services: Services) -> None:
+    """Risk: after a restore, readers of S3 see another version than the database, and the next one
+    deletes or overwrites objects that they still see."""
+    for number in (1, 2):
+        put(services, f"{number}.csv", number, number)
+        run(services)
+    newest = services.store.get_bytes(POINTER)
+    with transaction(services.engine) as connection:
+        connection.execute(sa.text("delete from publications where version = 2"))
+        connection.execute(sa.text("delete from customers_data_mart where customer_id = 2"))
+    publish.finish_pointer(services.store, services.engine, services.prefixes)
+    check_pointer(services)
+    assert services.store.get_bytes(POINTER) != newest
+    put(services, "3.csv", 3, 3)
+    run(services)
+    assert json.loads(services.store.get_bytes(POINTER))["version"] == 2
+    check_pointer(services)
+    assert database_rows(services) == [(1, 1), (2, 2), (3, 3)]
+    stored = [info.key for info in services.store.list_objects(services.prefixes.manifests)]
+    assert len(stored) == 2, "what the lost version wrote is gone"
+
+
+def test_a_removal_that_was_cut_short_is_finished_and_its_versions_are_not_shown_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a rollback shows a version of which half the objects are gone."""
+    for number in (1, 2, 3):
+        put(services, "a.csv", 1, number)
+        run(services)
+    deleted: list[str] = []
+    real = type(services.store).delete
+
+    def delete(store: Any, key: str) -> None:
+        if deleted:
+            raise KeyboardInterrupt
+        deleted.append(key)
+        real(store, key)
+
+    monkeypatch.setattr(type(services.store), "delete", delete)
+    with pytest.raises(KeyboardInterrupt):
+        history.remove_old(services, keep=1)
+    monkeypatch.setattr(type(services.store), "delete", real)
+    with pytest.raises(PipelineError, match="There is no earlier version"):
+        history.roll_back(services, None, "run", lambda: None)
+    assert history.remove_old(services, keep=1) > 0
+    [last] = history.list_publications(services)
+    needed = {
+        file.key
+        for table in history.manifest_of(services, last).tables.values()
+        for file in table.files
+    }
+    marts = [*services.prefixes.marts.values(), services.prefixes.manifests]
+    stored = {info.key for prefix in marts for info in services.store.list_objects(prefix)}
+    assert stored == needed | {last.manifest_key}
+    check_pointer(services)
+
+
+def test_a_version_that_lacks_an_object_is_not_shown_again(services: Services) -> None:
+    """Risk: readers of S3 are led to an object that a lifecycle rule has removed."""
+    for number in (1, 2):
+        put(services, "a.csv", 1, number)
+        run(services)
+    first, _ = in_transaction(services.engine, publications.kept_publications)
+    lines = history.manifest_of(services, first).tables["sales_lines"]
+    services.store.delete(lines.files[0].key)
+    with pytest.raises(PipelineError) as refused:
+        history.roll_back(services, None, "run", lambda: None)
+    assert "1 are missing or changed, such as sales_data_mart/" in str(refused.value)
+    check_pointer(services)

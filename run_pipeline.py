@@ -464,12 +464,11 @@ def export_quarantine(
     file: Annotated[str | None, typer.Option(help="Only rows of the file with this key.")] = None,
 ) -> None:
     """Write the rows set aside as CSV, one for each file, to be mended and replayed."""
-    from ingestion.commands.quarantine import export_rows
-    from ingestion.run.quarantined_rows import read_rows
+    from ingestion.commands.quarantine import export_rows, rows_to_export
     from ingestion.run.services import open_services
 
     with command() as (settings, _), open_services(settings, os.environ) as services:
-        rows = read_rows(services, reason, file)
+        rows = rows_to_export(services, reason, file)
         for path in export_rows(services, rows, folder):
             typer.echo(path)
         typer.echo(f"{len(rows)} rows exported")

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingestion.commands.withdrawal import file_versions
 from ingestion.config.profiles import profile_for
 from ingestion.database import staging_table
 from ingestion.database.engine import transaction
@@ -111,6 +112,21 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def rows_to_export(services: Services, reason: str | None, key: str | None) -> list[QuarantinedRow]:
+    """The rows set aside for one reason code or of one file; ``PipelineError`` for a wrong one."""
+    if key is not None:
+        key, _ = file_versions(services, key)
+    rows = read_rows(services, key)
+    codes = sorted({code for row in rows for code in row.codes})
+    if reason is not None and reason not in codes:
+        raise PipelineError(
+            f"No row is set aside for {reason}" + ("" if key is None else f" in {key}"),
+            found=", ".join(codes) or "no row that is set aside",
+            action="python run_pipeline.py quarantine list shows the reasons",
+        )
+    return [row for row in rows if reason is None or reason in row.codes]
+
+
 def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path) -> list[Path]:
     """Writes one CSV for each file, with the rows' values as the sender wrote them.
 
@@ -122,12 +138,22 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
     by_file: dict[int, list[QuarantinedRow]] = collections.defaultdict(list)
     for row in rows:
         by_file[row.file_id].append(row)
+    there = [
+        path.name for path in (folder / f"{file_id}.csv" for file_id in by_file) if path.exists()
+    ]
+    if there:
+        raise PipelineError(
+            f"The rows cannot be exported to {folder}",
+            expected="a folder without exports, which may have been mended",
+            found=", ".join(there),
+            action="Name another folder, or remove them",
+        )
     with transaction(services.engine) as connection:
         files = {row.id: row for row in staging_table.rows_by_id(connection, by_file)}
     for file_id, found in by_file.items():
         original = _open_original(services, files[file_id])
         path = folder / f"{file_id}.csv"
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with path.open("x", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*_FIXED, *original.header])
             for row in found:
@@ -189,9 +215,14 @@ class _Original:
     line_starts: tuple[int, ...]
 
     def record(self, line: int) -> tuple[int, int]:
-        """Where the record that starts at this line begins and ends."""
+        """Where the record that starts at this line begins and ends.
+
+        One with a quote out of place has one line.
+        """
         start = self.line_starts[line - 1]
-        return start, record_end(self.text, start, self.dialect)
+        end = record_end(self.text, start, self.dialect)
+        line_break = _LINE_BREAK.search(self.text, end)
+        return start, len(self.text) if line_break is None else line_break.start()
 
 
 def _open_original(services: Services, row: FileRow) -> _Original:
@@ -219,8 +250,9 @@ def _exported(original: _Original, row: QuarantinedRow) -> list[str]:
     record = original.text[start:end]
     values = [plain_value(raw, original.dialect) for raw in raw_values(record, original.dialect)]
     fixed = [str(row.file_id), row.file_name, str(row.line_number), row.reasons]
+    has_values = len(values) == len(original.header)
     try:
-        if len(values) == len(original.header):
+        if has_values and record_end(original.text, start, original.dialect) == end:
             return [*fixed, "", *(value.decode("utf-8") for value in values)]
     except UnicodeDecodeError:
         pass
@@ -241,8 +273,10 @@ def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
                 )
             for values in reader:
                 if values:
+                    if len(values) != len(header):
+                        raise ValueError(f"{len(values)} values for {len(header)} columns")
                     row = dict(zip(_numbered(header), values, strict=True))
-                    yield int(row["file_id"]), int(row["line_number"]), row
+                    yield _whole(row["file_id"]), _whole(row["line_number"]), row
         except UnicodeDecodeError as error:
             raise PipelineError(
                 f"{path} cannot be replayed",
@@ -259,15 +293,24 @@ def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
             ) from error
 
 
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise ValueError(f"{text!r} in the place of a number")
+    return int(text)
+
+
 def _numbered(header: Sequence[str]) -> list[str]:
     """Names for the columns: the fixed ones as they are, the sender's by position."""
     return [*_FIXED, *(str(position) for position in range(len(header) - len(_FIXED)))]
 
 
 def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> bytes:
-    """The file's bytes with these records written anew, in the sender's dialect."""
-    text = original.text
-    for line in sorted(rows, reverse=True):
+    """The file's bytes with these records written anew, in the sender's dialect.
+
+    One whose ``record`` is as it was exported keeps its bytes.
+    """
+    pieces, reached = [], 0
+    for line in sorted(rows):
         if not 1 <= line <= len(original.line_starts):
             raise PipelineError(
                 f"There is no line {line} to mend",
@@ -275,6 +318,9 @@ def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> 
                 action="Leave file_id and line_number as they were exported",
             )
         start, end = original.record(line)
+        given = rows[line]["record"]
+        if given and given == shown_text(original.text[start:end], original.encoding):
+            continue
         record = _record(original, rows[line])
         try:
             encode_text(record, original.encoding)
@@ -285,8 +331,9 @@ def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> 
                 found=repr(error.object[error.start : error.end]),
                 action="Write them in another way, or change the encoding of the file profile",
             ) from error
-        text = text[:start] + record + text[end:]
-    content = encode_text(text, original.encoding)
+        pieces += [original.text[reached:start], record]
+        reached = end
+    content = encode_text(b"".join([*pieces, original.text[reached:]]), original.encoding)
     if not original.is_gzip:
         return content
     packed = io.BytesIO()

@@ -28,7 +28,7 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
 
     A newer version that an unfinished batch holds never comes to count.
     """
-    key, rows = _rows(services, key)
+    key, rows = file_versions(services, key)
     current = counting_row(rows)
     if current is None or current.etag == RETRACTION:
         raise PipelineError(
@@ -57,7 +57,7 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
 
 def restore_file(services: Services, key: str) -> None:
     """Sends the version that was retracted last again: its archived object goes to the inbox."""
-    key, rows = _rows(services, key)
+    key, rows = file_versions(services, key)
     current = counting_row(rows)
     if current is None or current.etag != RETRACTION:
         raise PipelineError(
@@ -80,7 +80,7 @@ def read_again(services: Services, key: str) -> None:
 
     For a file that was set aside, or whose profile or contract has changed since.
     """
-    key, rows = _rows(services, key)
+    key, rows = file_versions(services, key)
     newest = rows[-1]
     if newest.status not in (FileStatus.INACTIVE, FileStatus.ERROR) or newest.etag == RETRACTION:
         raise PipelineError(
@@ -106,7 +106,7 @@ def send_again(services: Services, row: FileRow) -> None:
     store.put_bytes(row.file_name, content, if_none_match="*")
 
 
-def _rows(services: Services, key: str) -> tuple[str, list[FileRow]]:
+def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:
     """The key as the staging table has it, and its rows."""
     inbox = services.settings.inbox_prefix
     with transaction(services.engine) as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from ingestion.reader.additional_column import additional_column, unnamed_with_values
-from ingestion.reader.arrow_values import int_array, text_scalar
+from ingestion.reader.arrow_values import int_array
 from ingestion.reader.csv_blocks import RecordBlock
 from ingestion.reader.csv_quotes import Dialect
 from ingestion.reader.file_content import shown_text
 from ingestion.reader.headers import HeaderMatch
 from ingestion.reader.profile_values import ValueRules
+from ingestion.reader.repeated_headers import repeated_headers
 from ingestion.reader.verdicts import FileSetAside, Reason
 
 NEW_LINE = 10
@@ -27,7 +28,10 @@ FIRST_NON_ASCII = 0x80
 
 @dataclass(frozen=True)
 class RowLayout:
-    """What every row of one file has in common: its dialect, header, columns and value rules."""
+    """What every row of one file has in common: its dialect, header, columns and value rules.
+
+    ``match_again`` matches another line as a header.
+    """
 
     file_id: int
     dialect: Dialect
@@ -35,6 +39,7 @@ class RowLayout:
     headers: tuple[str, ...]
     columns: tuple[str, ...]
     match: HeaderMatch
+    match_again: Callable[[Sequence[str]], HeaderMatch]
     rules: ValueRules | None
 
 
@@ -51,7 +56,9 @@ REPEATED_HEADER = Fault("header", "header: the file's header line stands here ag
 
 @dataclass(frozen=True)
 class BronzeRows:
-    """Rows in file order as raw.sales has them, and the faults among them by row index.
+    """Rows in file order as raw.sales has them, and the faults among them by record index.
+
+    A record of empty values only, as spreadsheets leave them below the last row, is no row.
 
     ``unnamed`` are the names given to columns without one that hold a value in these rows.
     """
@@ -71,15 +78,17 @@ def bronze_schema(columns: Sequence[str]) -> pa.Schema:
 
 
 def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
-    """Return one row for every record of ``block``, in its order.
+    """Return one row for every record of ``block`` that holds a value, in its order.
 
     A record that is no row has its whole text in ``raw_line`` and null in the contract's columns.
     """
     faults = {index: Fault("quote", detail) for index, detail in block.faults.items()}
     faults |= _find_wrong_bytes(block, faults)
     values, readable = _parse(block, layout, faults)
-    for index in _repeated_headers(values, layout):
+    lines = block.lines[readable]
+    for index in repeated_headers(values, layout.headers, layout.match, layout.match_again, lines):
         faults[int(readable[index])] = REPEATED_HEADER
+    empty_records = readable[_empty_rows(values)]
     contract_values = {
         name: values[place]
         for name, place in layout.match.positions.items()
@@ -103,8 +112,11 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
         *(empty if column is None else column for column in texts),
         *(_fault_columns(block, faults, layout.encoding) if faults else [empty] * 3),
     ]
+    table = pa.Table.from_arrays(columns, schema=bronze_schema(layout.columns))
+    if len(empty_records):
+        table = table.take(pa.array(_all_but(empty_records.tolist(), count)))
     return BronzeRows(
-        table=pa.Table.from_arrays(columns, schema=bronze_schema(layout.columns)),
+        table=table,
         faults=faults,
         unnamed=frozenset(layout.match.extras[place] for place in unnamed),
     )
@@ -213,19 +225,14 @@ def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | memoryv
     return b"\n" + content if content[:3] == codecs.BOM_UTF8 else content
 
 
-def _repeated_headers(values: Sequence[pa.Array], layout: RowLayout) -> list[int]:
-    first = layout.headers[0]
-    is_first = pc.or_(
-        pc.equal(values[0], text_scalar(first)), pc.equal(values[0], text_scalar("\ufeff" + first))
-    )
-    return [
-        index
-        for index in pc.indices_nonzero(is_first).to_pylist()
-        if all(
-            column[index].as_py().removeprefix("\ufeff") == header
-            for column, header in zip(values, layout.headers, strict=True)
-        )
-    ]
+def _empty_rows(values: Sequence[pa.Array]) -> np.ndarray:
+    """Return the rows of which every value is empty."""
+    is_empty = np.ones(len(values[0]), dtype=bool)
+    for column in values:
+        if not is_empty.any():
+            break
+        is_empty &= pc.equal(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(is_empty)
 
 
 def _good_rows_in_order(count: int, readable: np.ndarray, faults: Mapping[int, Fault]) -> pa.Array:

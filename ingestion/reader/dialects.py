@@ -88,7 +88,7 @@ def wrong_encoding(head: bytes, key: str, encoding: str | None) -> Reason | None
     ``encoding`` is the profile's; None stands for the contract's UTF-8.
     """
     expected = codecs.lookup(encoding or "utf-8").name
-    found, proof = _shown_encoding(head)
+    found, proof = _shown_encoding(head, expected)
     is_wide = expected.startswith(("utf-16", "utf-32"))
     if found is None:
         if is_wide and head and b"\0" not in head:
@@ -111,18 +111,32 @@ def wrong_encoding(head: bytes, key: str, encoding: str | None) -> Reason | None
     return Reason("encoding", message)
 
 
-def _shown_encoding(head: bytes) -> tuple[str | None, str]:
+def _shown_encoding(head: bytes, expected: str) -> tuple[str | None, str]:
     for mark, encoding in BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return encoding, "certain: it begins with that byte order mark"
     even, odd = head[0::2], head[1::2]
     if not odd:
         return None, ""
+    if _is_one_byte(expected) and _is_utf8_beyond_ascii(head):
+        return "utf-8", "almost certain: its letters beyond ASCII are UTF-8 throughout"
     share = max(even.count(0) / len(even), odd.count(0) / len(odd))
     if share < WIDE_ENCODING_SHARE or min(even.count(0), odd.count(0)) > len(odd) * 0.05:
         return None, ""
     encoding = "utf-16-le" if odd.count(0) > even.count(0) else "utf-16-be"
     return encoding, f"almost certain: {share:.0%} of every second byte is zero"
+
+
+def _is_one_byte(encoding: str) -> bool:
+    return len(bytes(range(256)).decode(encoding, "replace")) == 256
+
+
+def _is_utf8_beyond_ascii(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not head.isascii()
 
 
 def _delimiter_of(text: str) -> str:
@@ -201,8 +215,15 @@ def _values(line: str, delimiter: str) -> list[str]:
 
 
 def profile_text(key: str, options: Mapping[str, object]) -> str:
-    """Return the lines of pipeline.toml for a profile of files named like ``key``."""
-    pattern = re.sub(r"\d[\d_.T:-]*(?=\D|$)", "*", key.replace("[", "[[]"))
+    """Return the lines of pipeline.toml for a profile of files named like ``key``.
+
+    Those are the files of its folder whose names differ in nothing but numbers and dates.
+    """
+    folder, slash, name = key.rpartition("/")
+    pieces = [re.escape(piece) for piece in re.split(r"\d+(?:[_.T:-]\d+)*", name)]
+    pattern = key.replace("[", "[[]")
+    if len(pieces) > 1:
+        pattern = "re:" + re.escape(folder + slash) + "[0-9_.T:-]+".join(pieces)
     stem = re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"\.\w+$", "", re.sub(r"\d[\d_-]*", "", key)))
     lines = ["[[profiles]]", f"name = {_toml(stem.strip('-') or 'sender')}"]
     lines.append(f"pattern = {_toml(pattern)}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import nsmallest
 from itertools import chain
 from pathlib import Path
@@ -14,7 +16,7 @@ from ingestion.config.profiles import constants_for
 from ingestion.reader.bronze_file import BronzeFile
 from ingestion.reader.bronze_rows import BronzeRows, RowLayout, bronze_schema, read_rows
 from ingestion.reader.csv_blocks import BLOCK_BYTES, RecordBlock, record_blocks
-from ingestion.reader.csv_quotes import Dialect, raw_values
+from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values
 from ingestion.reader.dialects import (
     HEAD_BYTES,
     binary_kind,
@@ -42,15 +44,17 @@ if TYPE_CHECKING:
 
 SHOWN_BAD_ROWS = 10
 HOPELESS_ROWS = 100_000
+END_MARK = b"\x1a"
 
 
 @dataclass
 class _Tally:
-    """What was seen in a file so far."""
+    """What was seen in a file so far, and the values that its key gave to every row."""
 
     rows_read: int = 0
     rows_faulty: int = 0
     rows_wrong_bytes: int = 0
+    from_key: str = ""
     extra_columns: tuple[str, ...] = ()
     bad_rows: list[BadRow] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
@@ -82,6 +86,8 @@ def check_file(
     except FileSetAside as verdict:
         reasons = verdict.reasons
         _read_to_end(chunks)
+    # the same bytes mean other sales where the key says which store they are of
+    content_hash.update(tally.from_key.encode())
     return FileReport(
         accepted=not reasons,
         reasons=reasons,
@@ -108,7 +114,7 @@ def _read_file(
     _check_head(head, key, profile)
     encoding = profile.encoding if profile else "utf-8"
     dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
-    text = _without_nul(decode_chunks(chain([head], chunks), encoding))
+    text = _without_end_mark(_without_nul(decode_chunks(chain([head], chunks), encoding)))
     header = read_header_line(text, dialect, encoding, profile.skip_lines if profile else 0)
     constants = constants_for(key, profile) if profile else {}
     supplied = {*constants, *profile.derived} if profile else set()
@@ -116,6 +122,15 @@ def _read_file(
     tally.extra_columns = tuple(
         name for place, name in match.extras.items() if place not in match.unnamed
     )
+    match_again = partial(
+        match_header,
+        contract=contract,
+        aliases=profile.aliases if profile else {},
+        supplied=supplied,
+    )
+    rules = value_rules(profile, constants, contract, set(match.positions)) if profile else None
+    if rules is not None and rules.constants:
+        tally.from_key = f"\0{sorted(rules.constants.items())}"
     layout = RowLayout(
         file_id=file_id,
         dialect=dialect,
@@ -123,7 +138,8 @@ def _read_file(
         headers=header.values,
         columns=tuple(column.name for column in contract.columns),
         match=match,
-        rules=value_rules(profile, constants, contract, set(match.positions)) if profile else None,
+        match_again=match_again,
+        rules=rules,
     )
     blocks = record_blocks(
         chain([header.rest], text), dialect, len(header.values), header.next_line, block_bytes
@@ -135,8 +151,9 @@ def _read_file(
                 tally.hints += value_hints(rows.table, contract, key)
             _count(block, rows, layout, contract, tally)
             _check_faults(rows, tally)
-            _check_last_line(block, rows, layout)
-            file.write(rows.table)
+            _check_last_line(block, rows, layout, contract, tally)
+            if rows.table.num_rows:
+                file.write(rows.table)
         file.finish()
     if tally.rows_wrong_bytes and profile is None:
         tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read, key))
@@ -178,7 +195,7 @@ def _count(
     contract: Contract,
     tally: _Tally,
 ) -> None:
-    tally.rows_read += block.count
+    tally.rows_read += rows.table.num_rows
     tally.rows_faulty += len(rows.faults)
     tally.rows_wrong_bytes += sum(fault.code == "encoding" for fault in rows.faults.values())
     tally.extra_columns += tuple(sorted(rows.unnamed - set(tally.extra_columns)))
@@ -213,12 +230,22 @@ def _check_faults(rows: BronzeRows, tally: _Tally) -> None:
         )
 
 
-def _check_last_line(block: RecordBlock, rows: BronzeRows, layout: RowLayout) -> None:
+def _check_last_line(
+    block: RecordBlock, rows: BronzeRows, layout: RowLayout, contract: Contract, tally: _Tally
+) -> None:
+    """Tell a file that was cut off from one whose last line is no row: the end of the text is
+    then not the end of a line, while what is there of it looks like the rows before."""
     last = block.count - 1
     if not block.ends_unfinished or last not in rows.faults:
         return
-    found = len(raw_values(block.text(last), layout.dialect))
-    if found < len(layout.headers):
+    values = raw_values(block.text(last), layout.dialect)
+    found = len(values)
+    is_alone = tally.rows_read - tally.rows_faulty == 0
+    if (
+        found < len(layout.headers)
+        and not is_alone
+        and _begins_like_a_row(values, layout, contract)
+    ):
         raise FileSetAside(
             Reason(
                 "truncated",
@@ -227,6 +254,33 @@ def _check_last_line(block: RecordBlock, rows: BronzeRows, layout: RowLayout) ->
                 " and the end of the file. Send the whole file again.",
             )
         )
+
+
+def _begins_like_a_row(values: Sequence[bytes], layout: RowLayout, contract: Contract) -> bool:
+    """Whether what stands for whole numbers is such, or the header stands again; the last value may
+    be cut off."""
+    names = [shown_text(value, layout.encoding) for value in values[:-1]]
+    if names and names == list(layout.headers[: len(names)]):
+        return True
+    whole = {
+        layout.match.positions[column.name]
+        for column in contract.columns
+        if column.data_type in ("int", "bigint") and column.name in layout.match.positions
+    }
+    return all(
+        re.fullmatch(rb"[+-]?[0-9]*", plain_value(value, layout.dialect).strip(b'" '))
+        for place, value in enumerate(values)
+        if place in whole
+    )
+
+
+def _without_end_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass ``chunks`` on without the mark (Ctrl-Z) that old programs write behind the last line."""
+    held = b""
+    for chunk in chunks:
+        whole = held + chunk
+        held = END_MARK if whole.endswith(END_MARK) else b""
+        yield whole.removesuffix(END_MARK)
 
 
 def _without_nul(chunks: Iterator[bytes]) -> Iterator[bytes]:

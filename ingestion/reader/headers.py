@@ -29,13 +29,15 @@ class HeaderMatch:
     """Where each column of the contract stands in a row (0 = first value), and what else is there.
 
     ``extras`` maps a position to the name that its values carry in ``additional_column``, ordered
-    by name; ``unnamed`` are the positions among them whose header is empty. With ``reasons`` the
-    file cannot be read by this contract.
+    by name; ``unnamed`` are the positions among them whose header is empty. ``names`` are all that
+    a column may be called here, normalised. With ``reasons`` the file cannot be read by this
+    contract.
     """
 
     positions: Mapping[str, int]
     extras: Mapping[int, str]
     unnamed: frozenset[int]
+    names: frozenset[str]
     reasons: tuple[Reason, ...]
 
 
@@ -62,7 +64,7 @@ def match_header(
     profile fills in by itself; it is no reason that they are missing.
     """
     if len(headers) > MOST_COLUMNS:
-        return HeaderMatch({}, {}, frozenset(), (_too_many(headers),))
+        return HeaderMatch({}, {}, frozenset(), frozenset(), (_too_many(headers),))
     known: dict[str, str] = {}
     for column in contract.columns:
         known |= {normalised(alias): column.name for alias in column.aliases}
@@ -91,6 +93,7 @@ def match_header(
         positions={name: found[0] for name, found in claims.items()},
         extras=dict(sorted(extras.items(), key=lambda item: item[1])),
         unnamed=frozenset(position for position in others if not headers[position].strip()),
+        names=frozenset(known) | {normalised(header) for header in headers},
         reasons=tuple(reasons),
     )
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from ingestion.errors import UsageError
 from ingestion.reader.headers import normalised
+from ingestion.reader.masking import MASK
 
 if TYPE_CHECKING:
     from ingestion.config.profiles import FileProfile
@@ -40,11 +41,15 @@ class Rewritten:
 
 @dataclass(frozen=True)
 class ValueRules:
-    """How the values of one file are rewritten: per column, then constants, then derived ones."""
+    """How the values of one file are rewritten: per column, then constants, then derived ones.
+
+    Values of ``personal`` columns are in no message.
+    """
 
     rewrites: Mapping[str, Callable[[str], Rewritten]]
     constants: Mapping[str, str]
     derived: Mapping[str, tuple[str, int]]
+    personal: frozenset[str]
 
     def apply(
         self, values: Mapping[str, pa.Array], count: int
@@ -59,8 +64,9 @@ class ValueRules:
             if name in result:
                 result[name], rows = _rewrite(result[name], rewrite)
                 for row, text in rows.items():
+                    found = MASK if name in self.personal else text[:40]
                     misfits.setdefault(
-                        row, f"dialect: {name} '{text[:40]}' is not in the form of the file profile"
+                        row, f"dialect: {name} '{found}' is not in the form of the file profile"
                     )
         for name, text in self.constants.items():
             result[name] = pa.repeat(pa.scalar(text, pa.string()), count)
@@ -128,7 +134,8 @@ def value_rules(
     filled = {name: text for name, text in constants.items() if name in missing}
     if not (rewrites or filled or derived):
         return None
-    return ValueRules(rewrites, filled, derived)
+    personal = frozenset(column.name for column in contract.columns if column.personal)
+    return ValueRules(rewrites, filled, derived, personal)
 
 
 def number_rewrite(
@@ -168,13 +175,17 @@ def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
     """Return a function that writes a day of ``date_format`` (strptime) as yyyy-MM-dd.
 
     A value that has the contract's form is taken as it stands only where the profile's form could
-    not be meant.
+    not be meant. Where nothing stands between two numbers, each needs all its digits.
     """
     year_first = date_format.startswith("%Y")
+    is_packed = re.search(r"%[a-zA-Z]%[a-zA-Z]", date_format) is not None
 
     def rewrite(text: str) -> Rewritten:
         try:
-            return Rewritten(datetime.strptime(text.strip(), date_format).date().isoformat())
+            moment = datetime.strptime(text.strip(), date_format)
+            if is_packed and moment.strftime(date_format) != text.strip():
+                raise ValueError("a zero is missing, and nobody can say where")
+            return Rewritten(moment.date().isoformat())
         except ValueError:
             looks_plain = PLAIN_DATE.fullmatch(text.strip()) is not None
             return Rewritten(text, misfit=looks_plain and year_first)
@@ -212,6 +223,7 @@ def _derive(formula: str, scale: int, values: Mapping[str, pa.Array], count: int
 
 
 def _calculate(left: str, operator: str, right: str, scale: int) -> str:
+    left, right = left.strip(" "), right.strip(" ")
     if not (PLAIN_NUMBER.fullmatch(left) and PLAIN_NUMBER.fullmatch(right)):
         return ""
     first, second = Decimal(left), Decimal(right)

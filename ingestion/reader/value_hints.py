@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from ingestion.reader.contract import Contract
 
 SIGN = re.compile(r"^[^\d\s.,'+-]{1,4}\s*(?=[\d+-])|(?<=\d)\s*[^\d\s.,'+-]{1,4}$")
+THREE_DECIMALS = re.compile(r"[+-]?[0-9]{1,3}\.[0-9]{3}")
 SAMPLE_ROWS = 500
 FEWEST_VALUES = 3
 NEARLY_EVERY = 0.9
 NOTABLE = 0.1
-DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y")
+DAYS = (
+    *("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d"),
+    *("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d"),
+)
 DATE_FORMATS = (
     *(
         days.format(sign) + time
@@ -99,11 +103,25 @@ def _date_hint(name: str, texts: Sequence[str], key: str) -> str | None:
         )
     sure = f"{fits[best[0]]} of {len(distinct)} different values fit {best[0]} and no other form"
     profile = profile_text(key, {"date_format": best[0]})
+    if best[0].endswith("Z"):
+        return (
+            f"{seen} They are times in UTC, and late in the evening the store's day may be another"
+            " one: ask the sender for the store's days. If the days of UTC are meant, paste this"
+            f" file profile:\n{profile}"
+        )
     return f"{seen} Sure: {sure}. Paste this file profile:\n{profile}"
 
 
 def _number_hint(name: str, texts: Sequence[str], key: str) -> str | None:
     others = [text for text in texts if not PLAIN_NUMBER.fullmatch(text)]
+    by_thousand = [text for text in texts if THREE_DECIMALS.fullmatch(text)]
+    if len(by_thousand) >= NEARLY_EVERY * len(texts):
+        return (
+            f"{name}: {len(by_thousand)} of the first {len(texts)} values have three decimals, like"
+            f" '{shown(by_thousand[0])}'. Is their point a thousands mark? Ask the sender; nothing"
+            " in the file tells. If so, paste this file profile:\n"
+            + profile_text(key, {"decimal_mark": ",", "thousands_mark": "."})
+        )
     if len(others) < NOTABLE * len(texts):
         return None
     signs = sorted({match[0].strip() for text in others for match in SIGN.finditer(text)})

@@ -38,10 +38,8 @@ class QuarantinedRow:
     codes: tuple[str, ...]
 
 
-def read_rows(
-    services: Services, reason: str | None = None, key: str | None = None
-) -> list[QuarantinedRow]:
-    """The rows set aside in the current publication, for one reason code or of one file.
+def read_rows(services: Services, key: str | None = None) -> list[QuarantinedRow]:
+    """The rows set aside in the current publication, of all files or of one.
 
     Without those of a file set aside whole of which a newer version counts.
     """
@@ -56,7 +54,7 @@ def read_rows(
     )
     query = sa.select(table).order_by(table.c.file_id, table.c.line_number)
     if key is not None:
-        query = query.where(table.c.file_name.in_([key, services.settings.inbox_prefix + key]))
+        query = query.where(table.c.file_name == key)
     with transaction(services.engine) as connection:
         found = [
             QuarantinedRow(
@@ -70,11 +68,7 @@ def read_rows(
         ]
         versions = staging_table.rows_by_key(connection, (row.file_name for row in found))
     corrected = {row.id for rows in versions.values() for row in _corrected(rows)}
-    return [
-        row
-        for row in found
-        if row.file_id not in corrected and (reason is None or reason in row.codes)
-    ]
+    return [row for row in found if row.file_id not in corrected]
 
 
 def _corrected(versions: Sequence[FileRow]) -> list[FileRow]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -709,3 +710,163 @@ def test_a_change_of_the_contract_changes_what_is_accepted(tmp_path: Path) -> No
 
     assert before[0] == "missing_column"
     assert after.accepted
+
+
+def test_the_same_bytes_are_other_sales_where_the_key_says_which_store(bench: Bench) -> None:
+    """Risk: two stores that sell the same to walk-in customers are one file and its copy."""
+    profile = FileProfile(
+        name="north",
+        pattern=r"re:store_(?P<store>\d+)/.*\.csv",
+        constants={"store_id": "{store}"},
+    )
+    content = text(HEADER.replace("store_id,", ""), BESAN.replace("122,", ""))
+    hashes = {
+        bench.check(content, profile, key).content_sha256
+        for key in ("store_121/a.csv", "store_122/a.csv", "store_122/b.csv")
+    }
+    assert len(hashes) == 2
+    whole = {
+        bench.check(text(HEADER, BESAN), profile, f"store_{number}/a.csv").content_sha256
+        for number in (121, 122)
+    }
+    assert len(whole) == 1, "these bytes name their store themselves"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [HEADER.upper(), HEADER.replace("price", "Price "), HEADER.replace("store_id", "Shop ID")],
+)
+def test_a_second_header_in_another_spelling_is_one_too(bench: Bench, again: str) -> None:
+    """Risk: it is told as a row with eight mistakes."""
+    report = bench.check(text(HEADER, BESAN, again, MAIDA))
+    assert (report.rows_read, report.rows_faulty) == (3, 1)
+    assert [row["row_fault"] for row in bench.rows()] == [None, "header", None]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        HEADER.replace("price,quantity,total_cost", "total_cost,quantity,price"),
+        HEADER.replace("customer_id,store_id", "Branch ID,Cust ID"),
+    ],
+)
+def test_columns_that_change_their_order_in_the_middle_set_the_file_aside(
+    bench: Bench, again: str
+) -> None:
+    """Risk: two exports were joined, and prices count as totals."""
+    code, message = bench.reason(text(HEADER, BESAN, again, "2,122,besan,2024-03-05,4,104,2,52"))
+    assert code == "header"
+    assert message.startswith("the columns change their order in line 3. Expected: customer_id,")
+
+
+def test_a_product_column_in_front_hides_no_second_header(bench: Bench) -> None:
+    """Risk: a first column of texts is looked through letter by letter, and a header is missed."""
+    header = (
+        "product_name,customer_id,store_id,sales_date,sales_person_id,price,quantity,total_cost"
+    )
+    row = "price tag,2,122,2024-03-05,4,52,2,104"
+    report = bench.check(text(header, *[row] * 3000, header, row))
+    assert (report.rows_read, report.rows_faulty) == (3002, 1)
+
+
+def test_the_empty_rows_of_a_spreadsheet_are_none(bench: Bench) -> None:
+    """Risk: forty of them make a good day look like damage, and all of it is set aside."""
+    empty = "," * (len(COLUMNS) - 1)
+    report = bench.check(text(HEADER, BESAN, empty, MAIDA, empty, '"",,,,,,,""'))
+    assert (report.rows_read, report.rows_faulty) == (2, 0)
+    assert [row["line_number"] for row in bench.rows()] == [2, 4]
+    report = bench.check(text(HEADER, empty, empty))
+    assert (report.accepted, report.rows_read) == (True, 0)
+
+
+def test_a_quote_that_finds_a_partner_rows_later_is_a_fault(bench: Bench) -> None:
+    """Risk: a name with a comma and an open quote swallows the next sale."""
+    report = bench.check(
+        text(
+            HEADER,
+            '2,122,"Soap, large,2024-03-05,4,52,1,52',
+            '3,122,TV 24",2024-03-06,4,52,1,52',
+            '2,122,"Soap, large',
+            'and nice",2024-03-05,4,52,1,52',
+        )
+    )
+    assert (report.rows_read, report.rows_faulty) == (2, 1)
+    assert report.first_bad_rows[0].reason == (
+        "quote: one value runs from line 2 to line 3, and it holds a row of its own"
+    )
+
+
+@pytest.mark.parametrize("end", ["\x1a", "Total: 104.00", "\n\x1a"])
+def test_what_stands_below_the_last_row_does_not_cut_the_file(bench: Bench, end: str) -> None:
+    """Risk: a good day is refused as truncated, each time that it is sent again."""
+    report = bench.check(text(HEADER, BESAN) + end)
+    assert (report.accepted, report.rows_read - report.rows_faulty) == (True, 1)
+
+
+def test_letters_of_utf8_are_not_read_in_a_one_byte_encoding(bench: Bench) -> None:
+    """Risk: a profile that takes too many files makes café cafÃ©, and nobody is told."""
+    profile = FileProfile(name="eu", pattern="*", encoding="cp1252")
+    code, message = bench.reason(text(HEADER, BESAN.replace("besan", "café")), profile)
+    assert code == "encoding"
+    assert "Found: utf-8 (almost certain: its letters beyond ASCII are UTF-8" in message
+    report = bench.check(text(HEADER, BESAN.replace("besan", "café")).encode("cp1252"), profile)
+    assert (report.accepted, bench.rows()[0]["product_name"]) == (True, "café")
+
+
+def test_dates_without_signs_need_all_their_digits(bench: Bench) -> None:
+    """Risk: a spreadsheet drops the zero of 01112024, and November's sale counts in January."""
+    profile = FileProfile(name="p", pattern="*", date_format="%d%m%Y")
+    days = ("01112024", "1112024")
+    bench.check(text(HEADER, *(BESAN.replace("2024-03-05", day) for day in days)), profile)
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-11-01", "1112024"]
+
+
+def test_days_that_begin_with_the_year_are_a_question(bench: Bench) -> None:
+    """Risk: 24/03/05 is told to be surely the 24th of March 2005."""
+    [hint] = bench.check(dated("24/03/05", "24/03/06", "24/03/28", "24/04/14")).hints
+    assert "%d/%m/%y or %y/%m/%d: which one is it?" in hint
+
+
+def test_times_in_utc_are_no_days_of_a_store(bench: Bench) -> None:
+    """Risk: the sales of a late evening change their day, and the month's incentive."""
+    [hint] = bench.check(dated(*["2024-03-31T22:30:00Z"] * 3)).hints
+    assert "ask the sender for the store's days" in hint
+    assert "Sure" not in hint
+
+
+def test_three_decimals_may_be_thousands(bench: Bench) -> None:
+    """Risk: 15.000 rupiah count as 15."""
+    rows = [
+        BESAN.replace("52", amount).replace("104", amount)
+        for amount in ("15.000", "7.500", "125.000")
+    ]
+    [hint] = bench.check(text(HEADER, *rows)).hints
+    assert "3 of the first 3 values have three decimals, like '15.000'" in hint
+    assert 'thousands_mark = "."' in hint
+
+
+def test_a_proposed_profile_takes_the_files_of_its_sender_alone(bench: Bench) -> None:
+    """Risk: a profile that is pasted for one store reads the files of all others."""
+    content = text(HEADER, BESAN).encode("utf-16")
+    report = bench.check(content, None, "north/day_2024-03-05.csv")
+    [pattern] = re.findall(r'pattern = "(.*)"', report.reasons[0].message)
+    assert pattern == r"re:north/day_[0-9_.T:-]+\\.csv"
+    assert re.fullmatch(json.loads(f'"{pattern}"').removeprefix("re:"), "north/day_2024-04-01.csv")
+
+
+def test_operands_may_stand_between_blanks(bench: Bench) -> None:
+    """Risk: every row of a file is told to have no total."""
+    profile = FileProfile(name="p", pattern="*", derived={"total_cost": "price*quantity"})
+    bench.check(text(HEADER.replace(",total_cost", ""), "2,122,besan,2024-03-05,4, 52 ,2"), profile)
+    assert bench.rows()[0]["total_cost"] == "104.00"
+
+
+def test_a_personal_value_of_another_form_is_not_told(bench: Bench) -> None:
+    """Risk: the report beside a file shows what the rows beside it mask."""
+    profile = FileProfile(name="p", pattern="*", delimiter=";", decimal_mark=",")
+    report = bench.check(
+        text(HEADER, BESAN.replace("2,122", "99887.0,122")).replace(",", ";"), profile
+    )
+    assert report.first_bad_rows[0].reason == (
+        "dialect: customer_id '***' is not in the form of the file profile"
+    )

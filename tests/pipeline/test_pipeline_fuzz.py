@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ingestion.test_reader_fuzz import WholeFileInDoubt, plain_read, simple_name
+from tests.ingestion.test_reader_fuzz import Record, WholeFileInDoubt, plain_read, simple_name
 from tests.pipeline.conftest import WHOLE_RUNS, Pipeline
 
 pytestmark = pytest.mark.slow
@@ -108,29 +108,58 @@ def expected(content: bytes) -> tuple[int, int, Decimal] | None:
     """Rows read, rows valid and their money; None where the file cannot be trusted as a whole."""
     try:
         records = plain_read(content, ord(","), ord('"'))
-        found = (simple_name(value) for value in records[0].values)
+        found = [simple_name(value) for value in records[0].values]
         header = [ALIASES.get(name, name) for name in found]
     except (WholeFileInDoubt, UnicodeDecodeError, IndexError):
         return None
     names = [simple_name(name.encode()) for name in COLUMNS]
-    ends = content.endswith((b"\n", b"\r"))
-    is_cut = not ends and len(records[-1].values) < len(header)
+    is_readable = [is_row(record, len(header)) for record in records]
+    last = records[-1].values
+    is_cut = (
+        not content.endswith((b"\n", b"\r"))
+        and len(last) < len(header)
+        and any(is_readable[1:-1])
+        and begins_well(last, header)
+    )
     if any(header.count(name) != 1 for name in names) or records[0].has_fault or is_cut:
         return None
     valid, money = 0, Decimal(0)
-    for record in records[1:]:
-        like_rows = sum(line.count(b",") == len(header) - 1 for line in record.line_texts)
-        if record.has_fault or len(record.values) != len(header) or like_rows > 1:
+    for record, readable in zip(records[1:], is_readable[1:], strict=True):
+        if not readable:
             continue
-        try:
-            values = [value.decode() for value in record.values]
-        except UnicodeDecodeError:
-            continue
+        values = [value.decode() for value in record.values]
         row = dict(zip(COLUMNS, (values[header.index(name)] for name in names), strict=True))
         if is_valid(row):
             valid += 1
             money += Decimal(row["total_cost"].strip())
     return len(records) - 1, valid, money
+
+
+def begins_well(values: list[bytes], header: list[str]) -> bool:
+    """Whether these are the beginning of a row, or of the header once more."""
+    names = [simple_name(value) for value in values[:-1]]
+    whole = {simple_name(name.encode()) for name in COLUMNS if name.endswith("_id")} | {"quantity"}
+    return (names != [] and names == header[: len(names)]) or all(
+        re.fullmatch(rb"[+-]?[0-9]*", value.strip(b'" '))
+        for name, value in zip(header, values, strict=False)
+        if name in whole
+    )
+
+
+def is_row(record: Record, width: int) -> bool:
+    """Whether the reader takes the record for a row."""
+    like_rows = sum(line.count(b",") == width - 1 for line in record.line_texts)
+    try:
+        names = {simple_name(value) for value in record.values}
+        record.text.decode()
+    except UnicodeDecodeError:
+        return False
+    return (
+        not record.has_fault
+        and len(record.values) == width
+        and like_rows <= 1
+        and not names >= {simple_name(name.encode()) for name in COLUMNS}
+    )
 
 
 @settings(WHOLE_RUNS, max_examples=2)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 GOOD = "2,122,besan,2024-03-05,4,52,2,104\n"
 BAD_DATE = '16,122,"maida, fine",05/03/2024,6,20,7,140\n'
+BAD_QUOTE = '3,122,"24"" TV" flat,2024-03-06,4,90,1,90\n'
 BAD_COUNT = "16,122,soap, large,2024-03-06,6,20,1,20\n"
 
 
@@ -47,28 +48,39 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     """Risk: mending a row by hand counts it twice, or disturbs its neighbours."""
-    pipeline.put("a.csv", HEADER + GOOD + BAD_DATE + "\r\n" + BAD_COUNT + GOOD)
+    pipeline.put("a.csv", HEADER + GOOD + BAD_DATE + "\r\n" + BAD_COUNT + GOOD + BAD_QUOTE)
     pipeline.run()
     found = services(pipeline)
     groups = {group.code: group for group in quarantine.group_by_reason(found)}
     assert {code: group.rows for code, group in groups.items()} == {
         "invalid_sales_date": 1,
         "column_count": 1,
+        "quote": 1,
     }
     assert "line 3 of sales_data/a.csv" in groups["invalid_sales_date"].example
 
-    rows = read_rows(found, reason="invalid_sales_date", key="a.csv")
+    rows = quarantine.rows_to_export(found, "invalid_sales_date", "a.csv")
     assert [row.line_number for row in rows] == [3]
+    with pytest.raises(PipelineError, match=r"No row is set aside for nosuch. Found: column_count"):
+        quarantine.rows_to_export(found, "nosuch", None)
+    with pytest.raises(PipelineError, match="There is no file nosuch"):
+        quarantine.rows_to_export(found, None, "nosuch")
     [path] = quarantine.export_rows(found, read_rows(found), tmp_path / "export")
+    with pytest.raises(PipelineError, match=r"cannot be exported .* Found: 1.csv"):
+        quarantine.export_rows(found, rows, tmp_path / "export")
     mend(path, "3", sales_date="2024-03-05")
     mend(path, "5", record='16,122,"soap, large",2024-03-06,6,20,1,20')
+    with path.open(encoding="utf-8", newline="") as file:
+        [quoted] = [row for row in csv.DictReader(file) if row["line_number"] == "7"]
+    assert quoted["record"] == BAD_QUOTE.strip()
+    mend(path, "7", record='2,122,"24"" TV flat",2024-03-06,4,90,1,90')
     summary = pipeline.run(change=lambda services, _: quarantine.replay(services, [path]))
     assert (summary.exit_code, summary.rows_quarantined) == (0, 0)
     old, new = pipeline.files()
     assert (old.status, new.status, new.replaces_id) == ("S", "I", old.id)
-    assert new.amount_valid == Decimal("368.00")
+    assert new.amount_valid == Decimal("458.00")
     assert pipeline.totals() == {
-        (2, "2024-03"): Decimal("208.00"),
+        (2, "2024-03"): Decimal("298.00"),
         (16, "2024-03"): Decimal("160.00"),
     }
     assert read_rows(found) == []
@@ -110,7 +122,9 @@ def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
     found = services(pipeline)
     [group] = [group for group in quarantine.group_by_reason(found) if not group.rows]
     assert (group.code, group.files) == ("file_too_bad (whole file)", ("sales_data/a.csv",))
-    [path] = quarantine.export_rows(found, read_rows(found, "invalid_sales_date"), tmp_path)
+    [path] = quarantine.export_rows(
+        found, quarantine.rows_to_export(found, "invalid_sales_date", None), tmp_path
+    )
     for line in range(12, 32):
         mend(path, str(line), sales_date="2024-03-05")
     summary = pipeline.run(change=lambda services, _: quarantine.replay(services, [path]))
@@ -129,7 +143,7 @@ def test_rows_are_mended_in_the_encoding_of_their_sender(
     pipeline.put("a.csv", rows)
     pipeline.run()
     found = services(pipeline)
-    [path] = quarantine.export_rows(found, read_rows(found, "invalid_sales_date"), tmp_path)
+    [path] = quarantine.export_rows(found, read_rows(found), tmp_path)
     mend(path, "4", sales_date="2024-03-05", product_name="Łódź")
     with pytest.raises(PipelineError) as raised:
         quarantine.replay(found, [path])

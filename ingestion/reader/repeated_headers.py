@@ -1,0 +1,89 @@
+"""Find the header line where it stands again among the rows, as files that were joined have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.reader.headers import HeaderMatch, normalised, shown
+from ingestion.reader.verdicts import FileSetAside, Reason
+
+MOST_LIKELY_HEADERS = 1000
+SHOWN_HEADERS = 40
+
+
+def repeated_headers(
+    values: Sequence[pa.Array],
+    headers: Sequence[str],
+    match: HeaderMatch,
+    match_again: Callable[[Sequence[str]], HeaderMatch],
+    lines: np.ndarray,
+) -> list[int]:
+    """Return the rows in which the columns' names stand again, in any spelling.
+
+    ``values`` are the rows' values, an array for each of ``headers``, which ``match`` belongs to;
+    ``match_again`` matches other texts in the same way, and ``lines`` are the rows' line numbers.
+    Raises FileSetAside where the names stand in another order: the columns change from there on.
+    """
+    names = match.names
+    likely = np.flatnonzero(_begins_with(values[0], {name[0] for name in names if name}))
+    if len(likely) > MOST_LIKELY_HEADERS:  # a column of texts comes first
+        plain = pc.utf8_lower(
+            pc.replace_substring_regex(values[0].take(pa.array(likely)), r"[\s_\-\x{FEFF}]+", "")
+        )
+        likely = likely[pc.is_in(plain, pa.array(sorted(names))).to_numpy(zero_copy_only=False)]
+    found = []
+    for index in likely.tolist():
+        if normalised(_text(values[0][index])) not in names:
+            continue
+        texts = [_text(column[index]).removeprefix("\ufeff") for column in values]
+        again = match_again(texts)
+        if again.reasons:
+            continue
+        if _is_other_order(again, match):
+            raise _other_order(headers, texts, int(lines[index]))
+        found.append(index)
+    return found
+
+
+def _begins_with(values: pa.Array, letters: set[str]) -> np.ndarray:
+    """Tell which values begin with one of these letters in any case, or with what names hide."""
+    data = values.buffers()[2] if len(values) else None
+    if data is None or not data.size:
+        return np.zeros(len(values), dtype=bool)
+    is_first = np.zeros(256, dtype=bool)
+    for letter in letters | {" ", "_", "-", "\ufeff"}:
+        for spelling in (letter.lower(), letter.upper()):
+            is_first[spelling.encode()[0]] = True
+    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)
+    offsets = offsets[values.offset : values.offset + len(values) + 1]
+    content = np.frombuffer(data, dtype=np.uint8)
+    starts = np.minimum(offsets[:-1], len(content) - 1)
+    return is_first[content[starts]] & (offsets[1:] > offsets[:-1])
+
+
+def _is_other_order(match: HeaderMatch, first: HeaderMatch) -> bool:
+    extras, known = (
+        {normalised(name): place for place, name in each.extras.items()} for each in (match, first)
+    )
+    return match.positions != first.positions or (extras.keys() == known.keys() and extras != known)
+
+
+def _other_order(headers: Sequence[str], found: Sequence[str], line: int) -> FileSetAside:
+    return FileSetAside(
+        Reason(
+            "header",
+            f"the columns change their order in line {line}. Expected:"
+            f" {', '.join(map(shown, headers[:SHOWN_HEADERS]))}, as in the file's first header."
+            f" Found: {', '.join(map(shown, found[:SHOWN_HEADERS]))}. Files were joined; send them"
+            " one by one.",
+        )
+    )
+
+
+def _text(value: pa.StringScalar) -> str:
+    """Return the value's text; bytes that are none were found before."""
+    return str(value.as_buffer().to_pybytes(), "utf-8", "replace")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import sys
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingestion.config.settings import Settings, load_settings
-from ingestion.errors import PipelineError, UsageError
+from ingestion.commands.failures import FAILED, told_failures
+from ingestion.config.settings import Settings, load_secret_key, load_settings
+from ingestion.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ingestion.run.summary import RunSummary
 
 PROJECT = Path(__file__).resolve().parent
-FAILED = 1
-_LOG = logging.getLogger("retail_mart")
 
 app = typer.Typer(
     help="Brings sales files from an S3 inbox to audited marts on S3 and in the database.",
@@ -327,7 +325,12 @@ def restore(key: Key) -> None:
 
 @app.command("load-dimensions")
 def load_dimensions(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the four CSV files.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Folder with the four CSV files.", exists=True, file_okay=False
+        ),
+    ],
 ) -> None:
     """Load customer, product, store and sales_team CSV files into the database, by key."""
     from ingestion.database.run_lock import run_lock
@@ -349,7 +352,10 @@ def load_dimensions(
 def sample(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="Where to write; without it, into the inbox."),
+        typer.Argument(
+            metavar="[DIR]",
+            help="Where to write; without it, into the inbox and the dimension tables.",
+        ),
     ] = None,
     rows: Annotated[int, typer.Option(help="Rows of all good files together.")] = 12_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 42,
@@ -362,9 +368,13 @@ def sample(
         list[str] | None,
         typer.Option(metavar="KIND=SHARE", help="Share of rows with this damage; may be repeated."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Without DIR, mix the sample into real services too.")
+    ] = False,
 ) -> None:
     """Generate a sample star: into a folder, or dimensions and files for the pipeline to take."""
-    from ingestion.commands.demo import load_sample, sample_spec
+    from ingestion.commands.demo import is_embedded, load_sample, sample_spec
+    from ingestion.database.run_lock import run_lock
     from ingestion.run.services import open_services
     from ingestion.sample.files import write_sample
 
@@ -381,8 +391,13 @@ def sample(
         )
         if folder is not None:
             made, place = write_sample(folder, spec), str(folder)
+        elif not force and not is_embedded(settings):
+            raise UsageError(
+                "The sample would replace dimension rows of the same keys in your own services",
+                action="Name a folder to write it to, or give --force",
+            )
         else:
-            with open_services(settings, os.environ) as services:
+            with open_services(settings, os.environ) as services, run_lock(services.engine):
                 made, place = load_sample(services, spec), settings.inbox_prefix
         typer.echo(
             f"{len(made.files)} files with {made.rows} rows in {place}; of these "
@@ -514,8 +529,9 @@ def encrypt() -> None:
     """Encrypt a value (typed unseen, or from stdin) with the key of the settings."""
     from ingestion.config import secrets
 
-    with command() as (settings, _):
-        if settings.secret_key is None:
+    with told_failures():
+        key = load_secret_key(PROJECT)
+        if key is None:
             raise UsageError(
                 "There is no key to encrypt with",
                 expected="RETAIL_SECRET_KEY or RETAIL_SECRET_KEY_FILE",
@@ -524,47 +540,26 @@ def encrypt() -> None:
         if sys.stdin.isatty():
             value = typer.prompt("Value", hide_input=True)
         else:
-            value = sys.stdin.readline().rstrip("\n")
-        typer.echo(secrets.encrypt(value, settings.secret_key.get_secret_value()))
+            value = secrets.single_line(sys.stdin.buffer.read())
+        typer.echo(secrets.encrypt(value, key))
 
 
 @contextmanager
 def command() -> Iterator[tuple[Settings, str]]:
     """Settings and log of one command; a failure ends with one sentence and its exit code."""
-    from ingestion.logs import configure_logging, masker
+    from ingestion.logs import configure_logging
 
     run_id = str(uuid.uuid4())
-    mask = masker(())
     # pyarrow's own allocator keeps what it has freed, beside what Python keeps
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    try:
+    with told_failures() as failures:
         settings = load_settings(PROJECT)
-        secrets = settings.secret_values(os.environ)
-        mask = masker(secrets)
-        configure_logging(settings.log_level, settings.log_format, run_id, secrets)
+        failures.secrets = settings.secret_values(os.environ)
+        configure_logging(settings.log_level, settings.log_format, run_id, failures.secrets)
+        failures.are_logged = settings.log_format == "json"
         os.environ.update(settings.dbt_variables)
         os.environ["RETAIL_WORKSPACE"] = str(settings.workspace)
         yield settings, run_id
-    except PipelineError as error:
-        _LOG.debug("the cause of the failure", exc_info=True)
-        typer.echo(f"error: {mask(str(error))}", err=True)
-        raise typer.Exit(error.exit_code) from None
-    except OSError as error:
-        _LOG.debug("the cause of the failure", exc_info=True)
-        typer.echo(f"error: {mask(str(_of_this_machine(error)))}", err=True)
-        raise typer.Exit(FAILED) from None
-    except KeyboardInterrupt:
-        typer.echo("error: stopped by hand; the next run goes on from here", err=True)
-        raise typer.Exit(FAILED) from None
-
-
-def _of_this_machine(error: OSError) -> PipelineError:
-    """A failure of the disk, the network or the rights of this machine."""
-    return PipelineError(
-        f"This machine has stopped the command: {error.strerror or type(error).__name__}",
-        found=str(error.filename) if error.filename else None,
-        action="Mend that and run again; the run goes on where it stopped",
-    )
 
 
 def write_json(content: Any) -> None:

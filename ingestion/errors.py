@@ -50,3 +50,12 @@ class BusyError(PipelineError):
     """Another run holds the lock."""
 
     exit_code = 4
+
+
+def of_this_machine(error: OSError) -> PipelineError:
+    """A failure of the disk, the network or the rights of this machine."""
+    return PipelineError(
+        f"This machine has stopped the command: {error.strerror or type(error).__name__}",
+        found=str(error.filename) if error.filename else None,
+        action="Mend that and give the command again; it goes on where it stopped",
+    )

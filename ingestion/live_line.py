@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,7 +31,12 @@ class LiveLine:
 
     def __init__(self, console: Console, name: str) -> None:
         self._progress = Progress(
-            *_columns(None), console=console, transient=True, expand=True, refresh_per_second=4
+            *_columns(None),
+            console=console,
+            transient=True,
+            expand=True,
+            refresh_per_second=4,
+            redirect_stderr=sys.stderr.isatty(),  # a log in a file of its own goes on there
         )
         self._task = self._progress.add_task(name, total=None, text="…")
 

@@ -42,7 +42,7 @@ def configure_logging(
     in a message, an argument, an extra or a traceback, is written as ``***``. A second call
     replaces the first.
     """
-    handler = _PipelineHandler(sys.stderr)
+    handler = _PipelineHandler()
     handler.setFormatter(_LineFormatter(log_format, run_id, masker(secrets)))
     root = logging.getLogger()
     for earlier in [h for h in root.handlers if isinstance(h, _PipelineHandler)]:
@@ -86,7 +86,18 @@ def _spellings(secret: str) -> set[str]:
 
 
 class _PipelineHandler(logging.StreamHandler[Any]):
-    """The one handler that `configure_logging` owns, told from those of others by its type."""
+    """The one handler that `configure_logging` owns, told from those of others by its type.
+
+    It writes to what stderr is at the time, so that a live line is not torn.
+    """
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        """The present stderr."""
+        return sys.stderr
 
 
 class _LineFormatter(logging.Formatter):

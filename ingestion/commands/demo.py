@@ -16,6 +16,7 @@ from ingestion.run.run_state import DIMENSION_CONTRACT
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+    from ingestion.config.settings import Settings
     from ingestion.run.services import Services
     from ingestion.sample.spec import SampleSpec, SampleSummary
 
@@ -30,7 +31,7 @@ def fill_first_demo(services: Services) -> bool:
     from ingestion.database.staging_table import files
 
     settings = services.settings
-    if not (settings.uses_embedded_s3 and settings.database.get_backend_name() == "sqlite"):
+    if not is_embedded(settings):
         return False
     with transaction(services.engine) as connection:
         if connection.execute(sa.select(files.c.id).limit(1)).first() is not None:
@@ -48,6 +49,11 @@ def fill_first_demo(services: Services) -> bool:
     begun.unlink()
     _LOG.info("first run: a sample of %d files is in the inbox", len(sample.files))
     return True
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether nothing but the workspace can be touched."""
+    return settings.uses_embedded_s3 and settings.database.get_backend_name() == "sqlite"
 
 
 def _has_dimensions(engine: Engine) -> bool:
@@ -83,12 +89,19 @@ def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:
     return made
 
 
+def _share(text: str) -> tuple[str, float]:
+    kind, equals, share = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} without =")
+    return kind, float(share)
+
+
 def sample_spec(shares: Sequence[str] | None, first_month: str, **sizes: int) -> SampleSpec:
     """The spec of these command-line words: shares as ``kind=share``, the month as ``yyyy-mm``."""
     from ingestion.sample.spec import DEFAULT_SHARES, SampleSpec
 
     try:
-        given = {kind: float(share) for kind, share in (item.split("=") for item in shares or ())}
+        given = dict(_share(item) for item in shares or ())
         month = dt.datetime.strptime(first_month, "%Y-%m").date()
     except ValueError as error:
         raise UsageError(

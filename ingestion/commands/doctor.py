@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ingestion.errors import PipelineError
+from ingestion.errors import PipelineError, of_this_machine
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from sqlalchemy.engine import Engine
 
     from ingestion.config.settings import Settings
 
@@ -32,8 +33,9 @@ def examine(settings: Settings, console: Console) -> bool:
     for name, check in checks.items():
         try:
             console.print(f"[green]well[/green]  {name}: {escape(check(settings))}")
-        except PipelineError as error:
+        except (PipelineError, OSError) as failure:
             is_well = False
+            error = failure if isinstance(failure, PipelineError) else of_this_machine(failure)
             console.print(f"[red]ill [/red]  {name}: {escape(str(error))}")
     return is_well
 
@@ -71,6 +73,7 @@ def _database(settings: Settings) -> str:
     from ingestion.warehouse.dimensions import DIMENSION_TABLES
 
     engine = open_database(settings)
+    _write_a_table(engine)
     present = set(sa.inspect(engine).get_table_names())
     with transaction(engine) as connection:
         counts = {
@@ -83,6 +86,25 @@ def _database(settings: Settings) -> str:
         or "no dimension table yet; load them with load-dimensions"
     )
     return f"{describe(settings.database)} answers and can be written; rows: {rows}"
+
+
+def _write_a_table(engine: Engine) -> None:
+    """Makes, changes and drops a table of its own, with each right that a run needs."""
+    import sqlalchemy as sa
+
+    from ingestion.database.engine import define_table, translated_errors
+
+    name, metadata = "retail_mart_doctor", sa.MetaData()
+    table = define_table(metadata, name, sa.Column("id", sa.Integer, index=True))
+    with translated_errors(engine):
+        metadata.drop_all(engine)
+        metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.execute(table.insert().values(id=1))
+            connection.execute(table.update().values(id=2))
+            connection.execute(table.delete())
+            connection.execute(sa.text(f"alter table {name} add column again int"))
+        metadata.drop_all(engine)
 
 
 def _object_store(settings: Settings) -> str:

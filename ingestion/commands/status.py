@@ -37,7 +37,6 @@ def read_status(settings: Settings) -> Status:
     from ingestion.publication.publications import current_publication
     from ingestion.run.services import open_database
 
-    settings.workspace.mkdir(parents=True, exist_ok=True)
     engine = open_database(settings)
     with transaction(engine) as connection:
         return Status(tuple(all_rows(connection)), current_publication(connection))

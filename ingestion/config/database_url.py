@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +23,10 @@ _DRIVERS = {
     "mariadb+pymysql": MYSQL,
 }
 _EXPECTED = "mysql://user@host:3306/database, mariadb://… or sqlite:///file"
+_FILES = ("ssl_ca", "ssl_cert", "ssl_key")
+_SECONDS = ("connect_timeout", "read_timeout", "write_timeout")
+_MYSQL_OPTIONS = (*_FILES, "ssl_check_hostname", *_SECONDS, "unix_socket", "charset")
+_SQLITE_OPTIONS = ("timeout",)
 _PASSWORD_APART = (
     "Give the password apart, in RETAIL_DATABASE_PASSWORD, where any character may stand"
 )
@@ -36,8 +42,9 @@ def complete_database_url(text: str, key: str | None, project: Path) -> str:
 
     MySQL and MariaDB go through PyMySQL and always with the character set utf8mb4; a relative
     SQLite file counts from ``project``. Raises UsageError for another database, a URL without a
-    database, one that cannot be told apart because of raw signs in the password, or a secret that
-    ``key`` does not open. The URL is never part of the message, since it may hold a secret.
+    database, one that cannot be told apart because of raw signs in the password, an option that the
+    driver does not know, or a secret that ``key`` does not open. The URL is never part of the
+    message, since it may hold a secret.
     """
     scheme, separator, rest = open_secret(text, key).strip().partition("://")
     driver = _DRIVERS.get(scheme.lower())
@@ -53,8 +60,12 @@ def complete_database_url(text: str, key: str | None, project: Path) -> str:
 
 def _complete_sqlite(rest: str, project: Path) -> str:
     from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
 
-    url = make_url(f"{SQLITE}://{rest}")
+    try:
+        url = make_url(f"{SQLITE}://{rest}")
+    except (ArgumentError, ValueError):
+        raise UsageError("The URL cannot be read", expected="sqlite:///retail.sqlite") from None
     if url.host:
         raise UsageError(
             "The SQLite URL names a host",
@@ -66,6 +77,7 @@ def _complete_sqlite(rest: str, project: Path) -> str:
             expected="sqlite:///retail.sqlite",
             action="Name a file: what the pipeline remembers must outlive the run",
         )
+    _check_options(url.query, _SQLITE_OPTIONS)
     path = (project / url.database).resolve()
     query = f"?{rest.partition('?')[2]}" if url.query else ""
     return sqlite_url(path) + query
@@ -93,7 +105,36 @@ def _complete_mysql(rest: str, key: str | None) -> str:
         raise UsageError("The URL names no database", expected=_EXPECTED)
     if {"password", "passwd"} & url.query.keys():
         raise UsageError("The password stands behind the ?", action=_PASSWORD_APART)
+    _check_options(url.query, _MYSQL_OPTIONS)
+    _check_host(url.host or "")
     url = url.update_query_dict({"charset": CHARSET})
     if url.password:
         url = url.set(password=open_secret(url.password, key))
     return url.render_as_string(hide_password=False)
+
+
+def _check_options(options: Mapping[str, tuple[str, ...] | str], known: tuple[str, ...]) -> None:
+    """Raise UsageError for an option behind the ? that the driver would stumble over."""
+    for name, value in options.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            raise UsageError(
+                f"The URL has an unknown option, {name}",
+                expected=", ".join(known),
+                action=f"Perhaps {near[0]} is meant" if near else None,
+            )
+        if not isinstance(value, str):
+            raise UsageError(f"The URL gives {name} twice")
+        if name in (*_SECONDS, *_SQLITE_OPTIONS) and not (value.isdecimal() and value.isascii()):
+            raise UsageError(f"{name} is no time", expected="whole seconds", found=value)
+        if name in _FILES and not Path(value).is_file():
+            raise UsageError(
+                f"The file of {name} is not there", expected="its absolute path", found=value
+            )
+
+
+def _check_host(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise UsageError("The host is no network name", found=host) from None

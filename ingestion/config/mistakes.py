@@ -88,4 +88,7 @@ def _shown(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return "nothing"
     text = repr(detail["input"])
-    return re.sub(r"(?<=://).*@|(?<=\?).*", "***", text) if "://" in text else text
+    if "://" not in text and "@" not in text:
+        return text
+    # a user and a password stand before an @, whether or not :// was forgotten
+    return re.sub(r"(?<=://).*@|(?<=^['\"])(?!.*://).*@|(?<=\?).*", "***", text)

@@ -7,6 +7,7 @@ import binascii
 import stat
 from pathlib import Path
 
+from ingestion.config.paths import from_project
 from ingestion.errors import UsageError
 
 ENCRYPTED_PREFIX = "enc:"
@@ -24,6 +25,24 @@ def generate_key() -> str:
     from cryptography.fernet import Fernet
 
     return Fernet.generate_key().decode("ascii")
+
+
+def single_line(content: bytes) -> str:
+    """Return the value that was handed over on stdin; a line break at its end is no part of it.
+
+    Raises UsageError where there is none, or more than a line, or no text.
+    """
+    try:
+        lines = content.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError("The value is no text", expected="UTF-8") from None
+    if len(lines) != 1 or not lines[0]:
+        raise UsageError(
+            "There is no value to encrypt",
+            expected="one line on stdin",
+            found=f"{len(lines)} lines" if len(lines) > 1 else "nothing",
+        )
+    return lines[0]
 
 
 def is_encrypted(value: str) -> bool:
@@ -107,7 +126,7 @@ def load_key(secret_key: str | None, key_file: Path | None, project: Path) -> st
 
 
 def _read_key_file(key_file: Path, project: Path) -> str:
-    path = (project / key_file.expanduser()).resolve()
+    path = from_project(key_file, project)
     if path.is_relative_to(project.resolve()):
         raise UsageError(
             "The key file lies inside the project folder",

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from ingestion.config.mistakes import Mistakes
+from ingestion.config.paths import from_project
 
 PREFIX = "RETAIL_"
 CONFIG_VARIABLE = "RETAIL_CONFIG"
@@ -103,10 +104,12 @@ def open_sources(
     dotenv = _own(dict(_read_dotenv(project / ".env", mistakes)))
     variables = _own(environ)
     config = variables.get(CONFIG_VARIABLE) or dotenv.get(CONFIG_VARIABLE)
-    path = project / Path(config or CONFIG_FILE).expanduser()
+    name, path = CONFIG_VARIABLE if config else CONFIG_FILE, project / CONFIG_FILE
+    with mistakes.under(name):
+        path = from_project(Path(config or CONFIG_FILE), project)
     toml = TomlConfigSettingsSource(model, None)
-    with _reading(path, CONFIG_VARIABLE if config else CONFIG_FILE, mistakes):
-        if config or path.exists():
+    with _reading(path, name, mistakes):
+        if path.name != CONFIG_FILE or path.exists():
             path.open("rb").close()  # the source passes over a file that is not there
             toml = TomlConfigSettingsSource(model, path)
     names: dict[str, str] = {}
@@ -121,7 +124,7 @@ def open_sources(
             if known.get(name) == _OUTSIDE_ONLY and place:
                 mistakes.add(
                     name + place,
-                    "The key lies in the project folder, beside what it opens",
+                    "The key stands in a file of settings, beside what it opens",
                     action="Give it in the environment, or in a key file outside the project",
                 )
             elif name not in known and not name.startswith(DBT_PREFIXES):

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AnyHttpUrl, SecretStr, ValidationError, ValidationInfo
 
 from ingestion.config.database_url import complete_database_url, sqlite_url
+from ingestion.config.paths import from_project
 from ingestion.config.secrets import open_secret
 from ingestion.config.setting_sources import variable_name
 from ingestion.errors import UsageError
@@ -53,14 +54,22 @@ def check_prefix(prefix: str, info: ValidationInfo) -> str:
 
 
 def check_endpoint(url: str) -> str:
-    """Return the address of an S3 service, in its plain form; raise ValueError where it is none."""
+    """Return the address of an S3 service, in its plain form; raise ValueError where it is none.
+
+    The S3 client's own check comes last: it takes no name with an underscore.
+    """
+    from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
+
     try:
         parts = AnyHttpUrl(url)
     except ValidationError:
         parts = None
     if parts is None or parts.username or parts.password or parts.query:
         raise ValueError("Not the address of an S3 service")
-    return str(parts).rstrip("/")
+    address = str(parts).rstrip("/")
+    if not (is_valid_endpoint_url(address) or is_valid_ipv6_endpoint_url(address)):
+        raise ValueError("Not a host name that S3 clients take (no underscores, no empty parts)")
+    return address
 
 
 def check_date(value: object) -> object:
@@ -81,10 +90,9 @@ def check_time_zone(name: str) -> str:
     return name
 
 
-def from_project(path: Path, info: ValidationInfo) -> Path:
-    """Return the path as an absolute one; a relative one counts from the project."""
-    project: Path = info.data["project"]
-    return (project / path.expanduser()).resolve()
+def complete_path(path: Path, info: ValidationInfo) -> Path:
+    """Return the path as `from_project` completes it."""
+    return from_project(path, info.data["project"])
 
 
 def region_of_endpoint(region: str | None, info: ValidationInfo) -> str | None:

@@ -41,8 +41,8 @@ from ingestion.config.setting_values import (
     check_endpoint,
     check_prefix,
     check_time_zone,
+    complete_path,
     complete_url,
-    from_project,
     open_password,
     region_of_endpoint,
     text_of,
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     uses_embedded_s3: bool = False
     dbt_variables: dict[str, str] = Field(default={}, repr=False)
 
-    workspace: Annotated[Path, AfterValidator(from_project)] = Field(
+    workspace: Annotated[Path, AfterValidator(complete_path)] = Field(
         default=Path(".workspace"), description="a folder"
     )
     bucket: Annotated[str, AfterValidator(check_bucket)] = Field(
@@ -201,10 +201,7 @@ def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Se
     mistakes = Mistakes()
     given = open_sources(Settings, SETTING_NAMES, project, environ, mistakes)
     is_embedded = not {"bucket", "s3_endpoint_url"} & given.names.keys()
-    key, key_file = None, given.value("secret_key_file")
-    with mistakes.under(given.written("secret_key" if key_file is None else "secret_key_file")):
-        path = Path(key_file) if isinstance(key_file, str) else None
-        key = load_key(environ.get(variable_name("secret_key")), path, project)
+    key = _secret_key(given, project, environ, mistakes)
     if not is_embedded:
         decrypted_credentials(environ, key, mistakes)
     _check_together(given, mistakes)
@@ -225,6 +222,30 @@ def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Se
             mistakes.add_invalid(written, model, str(field), detail)
     mistakes.raise_if_any()
     return settings
+
+
+def load_secret_key(project: Path, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the key for secrets, or None; nothing else that is set needs to be right.
+
+    Raises UsageError as `load_key` does.
+    """
+    environ = os.environ if environ is None else environ
+    project = project.resolve()
+    given = open_sources(Settings, SETTING_NAMES, project, environ, Mistakes())
+    mistakes = Mistakes()
+    key = _secret_key(given, project, environ, mistakes)
+    mistakes.raise_if_any()
+    return key
+
+
+def _secret_key(
+    given: Given, project: Path, environ: Mapping[str, str], mistakes: Mistakes
+) -> str | None:
+    key_file = given.value("secret_key_file")
+    with mistakes.under(given.written("secret_key" if key_file is None else "secret_key_file")):
+        path = Path(key_file) if isinstance(key_file, str) else None
+        return load_key(environ.get(variable_name("secret_key")), path, project)
+    return None
 
 
 def _check_together(given: Given, mistakes: Mistakes) -> None:

@@ -41,12 +41,13 @@ class Services:
 
 
 def open_database(settings: Settings) -> Engine:
-    """The database of the settings, with the pipeline's own tables in it."""
+    """The database of the settings, by default in the workspace, with the pipeline's own tables."""
     from ingestion.database import batches  # noqa: F401 - they define tables
     from ingestion.database.engine import connect, repeated
     from ingestion.database.staging_table import metadata
     from ingestion.publication import publications  # noqa: F401 - they define tables
 
+    Workspace(settings.workspace).create()
     engine = connect(settings.database, settings.database_pool_size)
     repeated(engine, lambda: metadata.create_all(engine))
     return engine
@@ -67,10 +68,9 @@ def open_store(settings: Settings, environ: Mapping[str, str]) -> ObjectStore:
 @contextlib.contextmanager
 def open_services(settings: Settings, environ: Mapping[str, str]) -> Iterator[Services]:
     """Workspace, database and bucket; everything is closed at the end."""
-    workspace = Workspace(settings.workspace)
-    workspace.create()
     engine = open_database(settings)
     try:
+        workspace = Workspace(settings.workspace)
         yield Services(settings, workspace, engine, open_store(settings, environ))
     finally:
         engine.dispose()

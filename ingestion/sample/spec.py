@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from ingestion.errors import UsageError
 
+MOST_MONTHS = 1200
 FAULT_KINDS = (
     "column_count",
     "bad_date",
@@ -66,6 +67,11 @@ class SampleSpec:
             for name, bound in least.items()
             if getattr(self, name) < bound
         ]
+        if not 1900 <= self.first_month.year < 2200 or self.months > MOST_MONTHS:
+            mistakes.append(
+                f"{self.months} months from {self.first_month} on, but must be at most "
+                f"{MOST_MONTHS}, from a year from 1900 to 2199 on"
+            )
         if self.first_month.day != 1:
             mistakes.append(f"first_month is {self.first_month}, but must be the first of a month")
         for kind, share in self.shares.items():

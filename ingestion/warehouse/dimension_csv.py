@@ -118,6 +118,9 @@ def _positions(header: Sequence[str], contract: Contract) -> dict[str, int]:
 def _header_mistakes(
     header: Sequence[str], positions: Mapping[str, int], contract: Contract
 ) -> list[str]:
+    if not positions:  # a row, perhaps: its values may be personal ones
+        expected = ", ".join(column.name for column in contract.columns)
+        return [f"no column's name stands there; expected a header with {expected}"]
     missing = [column.name for column in contract.columns if column.name not in positions]
     used = set(positions.values())
     surplus = [shown(text) for place, text in enumerate(header) if place not in used]

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pydantic import ValidationError
@@ -197,6 +198,8 @@ def test_an_endpoint_without_a_bucket_is_a_gap(project: Path) -> None:
         ("http://host:port", "http://host:port"),
         ("https://me:hunt/er2@s3.example.com", "https://***s3.example.com"),
         ("https://s3.example.com?token=hunter2", "https://s3.example.com?***"),
+        ("me:hunter2@s3.example.com", "***s3.example.com"),
+        ("https:/me:hunter2@s3.example.com", "***s3.example.com"),
     ],
 )
 def test_an_endpoint_is_a_plain_http_address(project: Path, url: str, shown: str) -> None:
@@ -207,6 +210,24 @@ def test_an_endpoint_is_a_plain_http_address(project: Path, url: str, shown: str
         "Expected: http:// or https:// and a host, such as https://s3.example.com, "
         f"without a user or a query. Found: '{shown}"
     )
+
+
+@pytest.mark.parametrize("host", ["bad_host_name:9000", "s3..example.com"])
+def test_an_endpoint_has_a_host_that_the_s3_client_takes(project: Path, host: str) -> None:
+    """Risk: a name that Docker allows ends in a stack trace of the S3 client's."""
+    (line,) = mistakes(
+        project, {"RETAIL_BUCKET": "acme", "RETAIL_S3_ENDPOINT_URL": f"http://{host}"}
+    )
+    assert "host" in line
+    assert line.endswith(f"Found: 'http://{host}'.")
+
+
+@pytest.mark.parametrize("name", ["RETAIL_WORKSPACE", "RETAIL_CONFIG", "RETAIL_SECRET_KEY_FILE"])
+def test_a_home_folder_that_is_not_there_is_one_mistake(project: Path, name: str) -> None:
+    """Risk: a mistyped ~user ends in a stack trace."""
+    assert mistakes(project, {name: "~nobody-of-this-name/x"}) == [
+        f"- {name}: There is no such home folder. Found: ~nobody-of-this-name."
+    ]
 
 
 @pytest.mark.parametrize("name", ["ab", "Acme", "a_b", "-ab", "a..b", "10.0.0.1", "a" * 64])
@@ -269,10 +290,13 @@ def test_no_prefix_lies_in_another(project: Path, inner: str, outer: str) -> Non
 @pytest.mark.parametrize("scheme", ["mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"])
 def test_mysql_goes_through_one_driver_in_utf8mb4(project: Path, scheme: str) -> None:
     """Risk: another driver is looked for, or names lose their letters."""
-    url = f"{scheme}://me:pw@db.example.com:3307/retail?charset=latin1&ssl_ca=/ca.pem"
+    authority = project / "ca.pem"
+    authority.touch()
+    url = f"{scheme}://me:pw@db.example.com:3307/retail?charset=latin1&ssl_ca={authority}"
     database = load_settings(project, {"RETAIL_DATABASE_URL": url}).database
     assert database.render_as_string(hide_password=False) == (
-        "mysql+pymysql://me:pw@db.example.com:3307/retail?charset=utf8mb4&ssl_ca=%2Fca.pem"
+        "mysql+pymysql://me:pw@db.example.com:3307/retail?charset=utf8mb4&ssl_ca="
+        + quote(str(authority), safe="")
     )
 
 
@@ -334,6 +358,38 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
             "sqlite://",
             "The SQLite URL names no file. Expected: sqlite:///retail.sqlite. Name a file: what "
             "the pipeline remembers must outlive the run.",
+        ),
+        (
+            "mysql://me@db/retail?ssl_mode=REQUIRED",
+            "The URL has an unknown option, ssl_mode. Expected: ssl_ca, ssl_cert, ssl_key, "
+            "ssl_check_hostname, connect_timeout, read_timeout, write_timeout, unix_socket, "
+            "charset.",
+        ),
+        (
+            "mysql://me@db/retail?conect_timeout=5",
+            "The URL has an unknown option, conect_timeout. Expected: ssl_ca, ssl_cert, ssl_key, "
+            "ssl_check_hostname, connect_timeout, read_timeout, write_timeout, unix_socket, "
+            "charset. Perhaps connect_timeout is meant.",
+        ),
+        (
+            "mysql://me@db/retail?connect_timeout=abc",
+            "connect_timeout is no time. Expected: whole seconds. Found: abc.",
+        ),
+        (
+            "mysql://me@db/retail?ssl_ca=/nowhere/ca.pem",
+            "The file of ssl_ca is not there. Expected: its absolute path. Found: /nowhere/ca.pem.",
+        ),
+        (
+            "mysql://me@db..example/retail",
+            "The host is no network name. Found: db..example.",
+        ),
+        (
+            "sqlite://foo:bar/x",
+            "The URL cannot be read. Expected: sqlite:///retail.sqlite.",
+        ),
+        (
+            "sqlite:///retail.sqlite?foo=bar",
+            "The URL has an unknown option, foo. Expected: timeout.",
         ),
         (
             "sqlite://retail.sqlite",
@@ -414,13 +470,14 @@ def test_encrypted_values_that_do_not_open_are_each_named(project: Path) -> None
         ("pipeline.toml", f'secret_key = "{KEY}"\n'),
         (".env", f"RETAIL_SECRET_KEY={KEY}\n"),
     ],
+    ids=["toml", "dotenv"],  # the key is another one in each process
 )
 def test_the_key_never_lies_beside_what_it_opens(project: Path, name: str, text: str) -> None:
     """Risk: whoever copies the project folder can open its secrets."""
     (project / name).write_text(text)
     setting = "secret_key" if name == "pipeline.toml" else "RETAIL_SECRET_KEY"
     assert mistakes(project, {}) == [
-        f"- {setting} ({name}): The key lies in the project folder, beside what it opens. "
+        f"- {setting} ({name}): The key stands in a file of settings, beside what it opens. "
         "Give it in the environment, or in a key file outside the project."
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -194,9 +195,117 @@ def test_encrypted_password_opens_with_its_key_only(environ: dict[str, str]) -> 
     assert_refused(pipeline("status", environ=right), 1, "Check host and port")
 
 
+def test_a_new_key_encrypts_while_old_values_still_stand_in_the_settings(
+    environ: dict[str, str],
+) -> None:
+    """Risk: to change the key, the very command that is needed refuses to work."""
+    old, new = (
+        pipeline("secrets", "generate-key", environ=environ).stdout.strip() for _ in range(2)
+    )
+    value = pipeline(
+        "secrets", "encrypt", environ={**environ, "RETAIL_SECRET_KEY": old}, stdin="old"
+    ).stdout.strip()
+    environ |= {
+        "RETAIL_DATABASE_URL": "mysql://someone@127.0.0.1:9/shop",
+        "RETAIL_DATABASE_PASSWORD": value,
+        "RETAIL_SECRET_KEY": new,
+    }
+    assert_refused(pipeline("status", environ=environ), 2, "does not open with this key")
+    again = pipeline("secrets", "encrypt", environ=environ, stdin="new")
+    assert again.stdout.startswith("enc:"), again.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdin", "words"),
+    [
+        ("", "Found: nothing"),
+        ("\n", "Found: nothing"),
+        ("first\nsecond\n", "Found: 2 lines"),
+    ],
+)
+def test_what_is_no_value_is_not_encrypted(environ: dict[str, str], stdin: str, words: str) -> None:
+    """Risk: a vault that fails gives an empty password, and nobody notices."""
+    environ["RETAIL_SECRET_KEY"] = pipeline(
+        "secrets", "generate-key", environ=environ
+    ).stdout.strip()
+    result = pipeline("secrets", "encrypt", environ=environ, stdin=stdin)
+    assert_refused(result, 2, "There is no value to encrypt", words)
+
+
+def test_a_failure_is_a_line_of_the_log_where_that_is_json(environ: dict[str, str]) -> None:
+    """Risk: the one line that an alarm waits for is no JSON and has no time."""
+    environ |= {
+        "RETAIL_LOG_FORMAT": "json",
+        "RETAIL_DATABASE_URL": "mysql://someone@127.0.0.1:9/shop",
+        "RETAIL_DATABASE_PASSWORD": "p@ss/w#rd&1%:x",
+    }
+    result = pipeline("status", "--json", environ=environ)
+    assert (result.returncode, result.stdout) == (1, "")
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert lines[-1]["level"] == "ERROR"
+    assert "Check host and port" in lines[-1]["message"]
+    assert "p@ss" not in result.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(environ: dict[str, str]) -> None:
+    """Risk: `status | head -1` tells of a machine that has stopped the command."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    command = f"{sys.executable} {PROJECT / 'run_pipeline.py'} status --json | true"
+    result = subprocess.run(
+        ["bash", "-c", command],
+        env={**kept, **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert result.stderr == ""
+
+
+def test_the_sample_does_not_get_into_real_services(environ: dict[str, str]) -> None:
+    """Risk: a curious call replaces customers of production."""
+    result = pipeline("sample", "--rows", "10", environ=environ)
+    assert_refused(result, 2, "dimension rows of the same keys", "--force")
+    forced = pipeline("sample", "--rows", "10", "--force", environ=environ)
+    assert forced.returncode == 0, forced.stderr
+    for words in (["--share", "bad_date"], ["--first-month", "9999-12"], ["--months", "200000"]):
+        refused = pipeline("sample", environ["RETAIL_WORKSPACE"] + "/s", *words, environ=environ)
+        assert_refused(refused, 2, "The sample cannot be made")
+
+
+def test_a_lock_file_that_is_none_is_one_sentence(environ: dict[str, str]) -> None:
+    """Risk: a damaged file is told as another run at work, for ever."""
+    folder = Path(environ["RETAIL_WORKSPACE"])
+    (folder / "database.sqlite.lock").write_text("no database, but long enough to look like one")
+    result = pipeline("run", environ=environ)
+    assert_refused(result, 1, "keeps two runs apart", "Remove it while no run is at work")
+
+
+def test_the_doctor_looks_on_after_a_failure_and_tries_to_write(environ: dict[str, str]) -> None:
+    """Risk: the first ill part hides the others; or an account that cannot write is called well."""
+    folder = Path(environ["RETAIL_WORKSPACE"])
+    environ |= {"RETAIL_WORKSPACE": str(folder / "w"), "RETAIL_SPARK_MASTER": "nowhere"}
+    (folder / "w").mkdir()
+    assert pipeline("status", environ=environ).returncode == 0
+    with sqlite3.connect(folder / "w" / "database.sqlite") as connection:
+        connection.execute("pragma journal_mode = delete")
+        connection.execute("create view retail_mart_doctor as select 1")  # in the way of a table
+    result = pipeline("doctor", environ=environ)
+    assert result.returncode == 1
+    told = [line.partition(":")[0].split() for line in result.stdout.splitlines() if ": " in line]
+    assert ["ill", "Database"] in told
+    assert ["well", "S3"] in told
+    assert ["ill", "Spark"] in told
+
+
 def test_dimensions_are_loaded_by_key(environ: dict[str, str], tmp_path: Path) -> None:
-    """Risk: a second load doubles the dimension, or a wrong file loads half."""
+    """Risk: a second load doubles the dimension, or a wrong file loads half; or the very first
+    command in a new place fails."""
     assert pipeline("sample", str(tmp_path / "s"), environ=environ).returncode == 0
+    environ["RETAIL_WORKSPACE"] = str(tmp_path)
+    assert not (tmp_path / "database.sqlite").exists()
+    missing = pipeline("load-dimensions", str(tmp_path / "nowhere"), environ=environ)
+    assert missing.returncode == 2
     folder = str(tmp_path / "s" / "dimensions")
     first = pipeline("load-dimensions", folder, environ=environ)
     assert first.returncode == 0, first.stderr

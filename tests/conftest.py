@@ -19,8 +19,25 @@ _PREFIXES = ("RETAIL_", "AWS_", "DBT_")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs slow tests last, so that a small mistake is told within seconds."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """Runs slow tests last, so that a small mistake is told within seconds.
+
+    On two workers, one has the tests of the one Spark session, and first of all that are slow; the
+    other meanwhile those that start Spark in processes of their own.
+    """
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "warehouse" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("session"))
+        elif "recorded_classes" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("processes"))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    groups = [mark.args[0] for mark in item.iter_markers("xdist_group")]
+    if item.get_closest_marker("slow") is None:
+        return 0
+    return 1 if "session" in groups else 2 if "processes" in groups else 3
 
 
 @pytest.fixture(autouse=True)

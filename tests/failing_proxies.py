@@ -31,12 +31,12 @@ _STATUS = {
 class Fault:
     """What goes wrong: ``kind`` is an S3 error code, RESET, NO_ANSWER or CUT.
 
-    ``when`` says with which calls, from their number, which counts from 1, and whether the same
-    call came before.
+    ``when`` says with which calls, from their number, which counts from 1, whether the same call
+    came before, and the call itself.
     """
 
     kind: str
-    when: Callable[[int, bool], bool]
+    when: Callable[[int, bool, str], bool]
 
 
 class Proxy:
@@ -58,7 +58,7 @@ class Proxy:
         with self._lock:
             came_before = call in self.calls
             self.calls.append(call)
-            if self.fault is None or not self.fault.when(len(self.calls), came_before):
+            if self.fault is None or not self.fault.when(len(self.calls), came_before, call):
                 return None
             self.failed.append(call)
             return self.fault.kind
@@ -66,17 +66,17 @@ class Proxy:
 
 def nth(kind: str, number: int) -> Fault:
     """The n-th call fails."""
-    return Fault(kind, lambda at, _: at == number)
+    return Fault(kind, lambda at, *_: at == number)
 
 
 def from_nth(kind: str, number: int) -> Fault:
     """The n-th call fails, and each one after it."""
-    return Fault(kind, lambda at, _: at >= number)
+    return Fault(kind, lambda at, *_: at >= number)
 
 
 def each_first(kind: str) -> Fault:
     """Every call fails when it is made for the first time."""
-    return Fault(kind, lambda _, came_before: not came_before)
+    return Fault(kind, lambda _, came_before, __: not came_before)
 
 
 @contextlib.contextmanager

@@ -7,10 +7,12 @@ import collections
 import contextlib
 import dataclasses
 import decimal
+import itertools
 import json
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,11 +28,11 @@ from tests.failing_proxies import (
     CUT,
     NO_ANSWER,
     RESET,
+    Fault,
     Proxy,
     database_proxy,
     each_first,
     from_nth,
-    nth,
     s3_proxy,
 )
 from tests.run_without_spark import HEADER, LINES, TOTALS, run, s3_rows, sale
@@ -40,7 +42,7 @@ pytestmark = pytest.mark.slow
 
 MOST_CALLS = 1000
 PING = ""
-CHANGES = ("INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "COMMIT")
+PARTS = 8
 MONTHS = ("2024-03", "2024-04")
 EXPIRED = (
     "the AWS session token has expired. Found: ExpiredToken. Get new credentials and run again; "
@@ -205,19 +207,52 @@ def test_an_expired_token_ends_the_run_and_the_next_one_ends_right(shop: Shop) -
 
 
 def test_any_command_of_the_database_may_be_cut(shop: Shop, pauses: list[float]) -> None:
-    """Risk: a lost connection ends the run, or a commit whose answer was lost is made twice."""
+    """Risk: a lost connection ends the run, or a commit whose answer was lost is made twice.
+
+    In each run several commands are carried out and their answers lost: an eighth of all kinds of
+    commands, each when it first comes, and every eighth commit.
+    """
     shop.deliver()
     shop.database.plan(None)
     shop.run()
-    commands = shop.database.calls
-    for number, command in enumerate(commands, start=1):
-        if command == PING:
-            continue  # a cut ping costs nothing: see test_database_faults
-        is_change = command.lstrip().upper().startswith(CHANGES)
+    commits = shop.database.calls.count("COMMIT")
+    made = sorted({shape(command) for command in shop.database.calls} - {PING, "COMMIT"})
+    cut: collections.Counter[str] = collections.Counter()
+    for part in range(PARTS):
         shop.deliver()
-        shop.database.plan(nth(NO_ANSWER if is_change else RESET, number))
+        shop.database.plan(Fault(NO_ANSWER, first_of({*made[part::PARTS]})))
         shop.run()
-        assert shop.database.failed, number
+        cut.update(map(shape, shop.database.failed))
         shop.database.plan(None)
         shop.check()
-    assert len(pauses) > len(commands) / 4
+        shop.deliver()
+        shop.database.plan(Fault(NO_ANSWER, every_commit(PARTS, part)))
+        shop.run()
+        cut.update(shop.database.failed)
+        shop.database.plan(None)
+        shop.check()
+    assert set(made) - set(cut) == set()
+    assert cut["COMMIT"] >= commits > PARTS
+    assert len(pauses) > len(made)
+
+
+def shape(command: str) -> str:
+    """A command without its values."""
+    return re.sub(r"(?<=__load_|__gone_)\w{8}|'[^']*'|\d+", "?", command)
+
+
+def first_of(shapes: set[str]) -> Callable[[int, bool, str], bool]:
+    """The first command of each of these shapes."""
+
+    def is_first(_: int, __: bool, command: str) -> bool:
+        is_wanted = shape(command) in shapes
+        shapes.discard(shape(command))
+        return is_wanted
+
+    return is_first
+
+
+def every_commit(step: int, first: int) -> Callable[[int, bool, str], bool]:
+    """Of the commits that number, and each one so many steps later."""
+    numbers = itertools.count()
+    return lambda _, __, command: command == "COMMIT" and next(numbers) % step == first

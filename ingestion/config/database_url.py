@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -25,7 +26,8 @@ _DRIVERS = {
 _EXPECTED = "mysql://user@host:3306/database, mariadb://… or sqlite:///file"
 _FILES = ("ssl_ca", "ssl_cert", "ssl_key")
 _SECONDS = ("connect_timeout", "read_timeout", "write_timeout")
-_MYSQL_OPTIONS = (*_FILES, "ssl_check_hostname", *_SECONDS, "unix_socket", "charset")
+_TLS = ("ssl_capath", "ssl_cipher", "ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity")
+_MYSQL_OPTIONS = (*_FILES, *_TLS, *_SECONDS, "unix_socket", "charset")
 _SQLITE_OPTIONS = ("timeout",)
 _PASSWORD_APART = (
     "Give the password apart, in RETAIL_DATABASE_PASSWORD, where any character may stand"
@@ -42,9 +44,9 @@ def complete_database_url(text: str, key: str | None, project: Path) -> str:
 
     MySQL and MariaDB go through PyMySQL and always with the character set utf8mb4; a relative
     SQLite file counts from ``project``. Raises UsageError for another database, a URL without a
-    database, one that cannot be told apart because of raw signs in the password, an option that the
-    driver does not know, or a secret that ``key`` does not open. The URL is never part of the
-    message, since it may hold a secret.
+    database, one that cannot be told apart because of raw signs in the password, an option that is
+    not among those of TLS and timeouts, or a secret that ``key`` does not open. The URL is never
+    part of the message, since it may hold a secret.
     """
     scheme, separator, rest = open_secret(text, key).strip().partition("://")
     driver = _DRIVERS.get(scheme.lower())
@@ -125,7 +127,8 @@ def _check_options(options: Mapping[str, tuple[str, ...] | str], known: tuple[st
             )
         if not isinstance(value, str):
             raise UsageError(f"The URL gives {name} twice")
-        if name in (*_SECONDS, *_SQLITE_OPTIONS) and not (value.isdecimal() and value.isascii()):
+        is_time = re.fullmatch(r"[0-9]+(\.[0-9]+)?" if name in _SQLITE_OPTIONS else "[0-9]+", value)
+        if name in (*_SECONDS, *_SQLITE_OPTIONS) and not is_time:
             raise UsageError(f"{name} is no time", expected="whole seconds", found=value)
         if name in _FILES and not Path(value).is_file():
             raise UsageError(

@@ -105,11 +105,13 @@ def open_sources(
     variables = _own(environ)
     config = variables.get(CONFIG_VARIABLE) or dotenv.get(CONFIG_VARIABLE)
     name, path = CONFIG_VARIABLE if config else CONFIG_FILE, project / CONFIG_FILE
+    is_named = False
     with mistakes.under(name):
         path = from_project(Path(config or CONFIG_FILE), project)
+        is_named = bool(config)
     toml = TomlConfigSettingsSource(model, None)
     with _reading(path, name, mistakes):
-        if path.name != CONFIG_FILE or path.exists():
+        if is_named or path.exists():
             path.open("rb").close()  # the source passes over a file that is not there
             toml = TomlConfigSettingsSource(model, path)
     names: dict[str, str] = {}

@@ -32,8 +32,9 @@ def run_lock(engine: Engine) -> Iterator[StillAlone]:
 
     MySQL's also goes with its connection, and another run may begin. What the block gets is to be
     called before anything that would harm that run: it takes the lock again where only the
-    connection broke, and raises ``BusyError`` where another run has it. Whether one has come and
-    gone meanwhile, ``publications.is_recorded`` and ``batches.move_batch`` find out.
+    connection broke, and raises ``BusyError`` where another run has it, or where the server still
+    takes the broken connection for one. Whether one has come and gone meanwhile,
+    ``publications.is_recorded`` and ``batches.move_batch`` find out.
     """
     busy = BusyError(
         "Another run is at work on this database",

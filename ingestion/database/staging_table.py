@@ -343,6 +343,11 @@ def record_locations(connection: Connection, locations: Mapping[int, str]) -> No
     _update(connection, {key: {"file_location": value} for key, value in locations.items()})
 
 
+def record_rows_read(connection: Connection, file_id: int, rows_read: int) -> None:
+    """Writes how many rows the reader finds in the file now."""
+    _update(connection, {file_id: {"rows_read": rows_read}})
+
+
 def ask_to_read_again(connection: Connection, row: FileRow) -> None:
     """The next delivery of the row's bytes under its key is read anew and replaces it."""
     connection.execute(files.update().where(files.c.id == row.id).values(is_read_again=True))

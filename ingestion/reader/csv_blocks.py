@@ -8,7 +8,6 @@ record.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +24,6 @@ from ingestion.reader.csv_quotes import (
     Lines,
     Positions,
     quotes_are_structural,
-    raw_values,
     walk_quoted_lines,
 )
 from ingestion.reader.verdicts import FileSetAside, Reason
@@ -251,8 +249,7 @@ def _find_swallowed_rows(
     column_count: int,
     first_line: int,
 ) -> dict[int, str]:
-    """Find records of several lines of which two or more have as many delimiters as a row, or one
-    value of several lines as many by itself.
+    """Find records of several lines of which two or more have as many delimiters as a row, or more.
 
     A quote that lacks its partner can find another one, lines later, that fits by chance.
     """
@@ -261,29 +258,15 @@ def _find_swallowed_rows(
         return {}
     delimiters = np.flatnonzero(array == dialect.delimiter[0])
     before = np.searchsorted(delimiters, lines.break_starts)
-    is_like_row = np.diff(before, prepend=0) == column_count - 1
+    is_like_row = np.diff(before, prepend=0) >= column_count - 1
     rows_before = np.concatenate(([0], np.cumsum(is_like_row)))
     found = rows_before[last_lines[several] + 1] - rows_before[first_lines[several]]
-    faults = {
-        int(index): f"{count} of these look like rows of their own"
-        for index, count in zip(several[found > 1], found[found > 1], strict=True)
-    }
-    starts = np.concatenate(([0], lines.break_ends[:-1]))[first_lines]
-    ends = lines.break_starts[last_lines]
-    inside = np.diff(np.searchsorted(delimiters, (starts[several], ends[several])), axis=0)[0]
-    for index in several[inside >= 2 * (column_count - 1)].tolist():
-        record = array[starts[index] : ends[index]].tobytes()
-        if any(
-            value.count(dialect.delimiter) >= column_count - 1 and re.search(rb"[\r\n]", value)
-            for value in raw_values(record, dialect)
-        ):
-            faults.setdefault(index, "it holds a row of its own")
     return {
-        index: (
+        int(index): (
             f"quote: one value runs from line {first_lines[index] + first_line} to line"
-            f" {last_lines[index] + first_line}, and {words}"
+            f" {last_lines[index] + first_line}, and {count} of these look like rows of their own"
         )
-        for index, words in faults.items()
+        for index, count in zip(several[found > 1], found[found > 1], strict=True)
     }
 
 

@@ -129,8 +129,11 @@ def _read_file(
         supplied=supplied,
     )
     rules = value_rules(profile, constants, contract, set(match.positions)) if profile else None
-    if rules is not None and rules.constants:
-        tally.from_key = f"\0{sorted(rules.constants.items())}"
+    if profile is not None and rules is not None:
+        from_key = {
+            name: text for name, text in rules.constants.items() if "{" in profile.constants[name]
+        }
+        tally.from_key = f"\0{sorted(from_key.items())}" if from_key else ""
     layout = RowLayout(
         file_id=file_id,
         dialect=dialect,
@@ -240,10 +243,16 @@ def _check_last_line(
         return
     values = raw_values(block.text(last), layout.dialect)
     found = len(values)
-    is_alone = tally.rows_read - tally.rows_faulty == 0
+    needed = [
+        layout.match.positions[column.name]
+        for column in contract.columns
+        if column.required and column.name in layout.match.positions
+    ]
+    # without a row before it, one that lacks the last columns may be how its sender writes
+    is_other_form = tally.rows_read == tally.rows_faulty and max(needed, default=0) < found
     if (
         found < len(layout.headers)
-        and not is_alone
+        and not is_other_form
         and _begins_like_a_row(values, layout, contract)
     ):
         raise FileSetAside(
@@ -268,7 +277,7 @@ def _begins_like_a_row(values: Sequence[bytes], layout: RowLayout, contract: Con
         if column.data_type in ("int", "bigint") and column.name in layout.match.positions
     }
     return all(
-        re.fullmatch(rb"[+-]?[0-9]*", plain_value(value, layout.dialect).strip(b'" '))
+        re.fullmatch(rb"[+-]?[0-9., ']*", plain_value(value, layout.dialect).strip(b'" '))
         for place, value in enumerate(values)
         if place in whole
     )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 PLAIN_DATE_FORMAT = "%Y-%m-%d"
+DIGITS = {"Y": "4", "j": "3", "f": "1,6", **dict.fromkeys("ymdHIMSUW", "2")}
 BLANKS = " \u00a0\u202f"
 EXACT = Context(prec=76)
 
@@ -178,19 +179,31 @@ def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
     not be meant. Where nothing stands between two numbers, each needs all its digits.
     """
     year_first = date_format.startswith("%Y")
-    is_packed = re.search(r"%[a-zA-Z]%[a-zA-Z]", date_format) is not None
+    shape = _packed_shape(date_format)
 
     def rewrite(text: str) -> Rewritten:
         try:
-            moment = datetime.strptime(text.strip(), date_format)
-            if is_packed and moment.strftime(date_format) != text.strip():
+            day = datetime.strptime(text.strip(), date_format).date()
+            if shape.fullmatch(text.strip()) is None:
                 raise ValueError("a zero is missing, and nobody can say where")
-            return Rewritten(moment.date().isoformat())
+            return Rewritten(day.isoformat())
         except ValueError:
             looks_plain = PLAIN_DATE.fullmatch(text.strip()) is not None
             return Rewritten(text, misfit=looks_plain and year_first)
 
     return rewrite
+
+
+def _packed_shape(date_format: str) -> re.Pattern[str]:
+    """Numbers with nothing between them have all their digits; everything else may be anything."""
+    tokens = re.findall(r"%.|[^%]+", date_format)
+    numbers = [token[1:] in DIGITS for token in tokens]
+    pattern = ""
+    for place, token in enumerate(tokens):
+        neighbours = numbers[max(place - 1, 0) : place] + numbers[place + 1 : place + 2]
+        is_packed = numbers[place] and any(neighbours)
+        pattern += f"[0-9]{{{DIGITS[token[1:]]}}}" if is_packed else r"[\s\S]*"
+    return re.compile(pattern)
 
 
 def _rewrite(

@@ -28,16 +28,17 @@ def repeated_headers(
     ``match_again`` matches other texts in the same way, and ``lines`` are the rows' line numbers.
     Raises FileSetAside where the names stand in another order: the columns change from there on.
     """
-    names = match.names
-    likely = np.flatnonzero(_begins_with(values[0], {name[0] for name in names if name}))
+    names, needed = match.names, sorted(match.positions.values())
+    named = values[needed[0]]
+    likely = np.flatnonzero(_begins_with(named, {name[0] for name in names if name}))
     if len(likely) > MOST_LIKELY_HEADERS:  # a column of texts comes first
         plain = pc.utf8_lower(
-            pc.replace_substring_regex(values[0].take(pa.array(likely)), r"[\s_\-\x{FEFF}]+", "")
+            pc.replace_substring_regex(named.take(pa.array(likely)), r"[\s_\-\x{FEFF}]+", "")
         )
         likely = likely[pc.is_in(plain, pa.array(sorted(names))).to_numpy(zero_copy_only=False)]
     found = []
     for index in likely.tolist():
-        if normalised(_text(values[0][index])) not in names:
+        if any(normalised(_text(values[place][index])) not in names for place in needed):
             continue
         texts = [_text(column[index]).removeprefix("\ufeff") for column in values]
         again = match_again(texts)
@@ -55,7 +56,7 @@ def _begins_with(values: pa.Array, letters: set[str]) -> np.ndarray:
     if data is None or not data.size:
         return np.zeros(len(values), dtype=bool)
     is_first = np.zeros(256, dtype=bool)
-    for letter in letters | {" ", "_", "-", "\ufeff"}:
+    for letter in letters | set(" _-\t\u00a0\u2010\ufeff"):
         for spelling in (letter.lower(), letter.upper()):
             is_first[spelling.encode()[0]] = True
     offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)

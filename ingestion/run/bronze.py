@@ -112,12 +112,21 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     info = store.head(store.key_at(row.file_location))
     sha256 = None if info is None else store.download(info, path)
     report = checker(state).check(row) if sha256 == row.sha256 else None
-    if report is None or report.rows_read != row.rows_read:
+    if report is None or not report.accepted:
         raise PipelineError(
             f"The rows of {row.file_name} (id {row.id}) cannot be restored",
             expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
-            found="no object there" if info is None else "another content, or another contract",
+            found="no object there"
+            if info is None
+            else "another content"
+            if report is None
+            else f"a file that is refused by now: {report.reasons[0].message}",
             action="Bring the object back, or retract the file",
+        )
+    if report.rows_read != row.rows_read:  # an older version of the reader counted them otherwise
+        _LOG.info("%s has %d rows, not %s", row.file_name, report.rows_read, row.rows_read)
+        state.in_transaction(
+            lambda connection: staging_table.record_rows_read(connection, row.id, report.rows_read)
         )
 
 

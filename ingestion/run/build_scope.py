@@ -221,11 +221,13 @@ def dimension_versions(state: RunState) -> dict[str, str]:
 
 
 def judging_values(state: RunState) -> str:
-    """A hash of the values of dimensions that decide which sales count: all batches are to be
-    judged by the same ones."""
-    services = state.services
-    folder = services.workspace.bronze / "dimensions"
-    return dimensions.judging_values(services.settings.project / DIMENSION_CONTRACT, folder)
+    """What decides, beside the models, which sales count: values of dimensions, and the settings by
+    which a file has its day. All batches are to be judged by the same ones."""
+    settings, workspace = state.services.settings, state.services.workspace
+    values = dimensions.judging_values(
+        settings.project / DIMENSION_CONTRACT, workspace.bronze / "dimensions"
+    )
+    return f"{values} {settings.time_zone} {settings.business_date}"
 
 
 def unchanged_dimensions(state: RunState) -> list[str]:

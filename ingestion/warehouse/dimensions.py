@@ -98,7 +98,7 @@ def export_dimensions(engine: Engine, contract_file: Path, destination: Path) ->
 
 def judging_values(contract_file: Path, destination: Path) -> str:
     """A hash of the columns that the contract marks with ``judges_sales``, of every table that was
-    exported to ``destination``, with their keys."""
+    exported to ``destination``, with their keys; rows without such a value judge nothing."""
     import pyarrow.parquet as pq
 
     digest = hashlib.sha256()
@@ -108,7 +108,8 @@ def judging_values(contract_file: Path, destination: Path) -> str:
             judging = [column.name for column in contract.columns if column.judges_sales]
             if judging:
                 rows = pq.read_table(path, columns=[key_column(contract).name, *judging])
-                digest.update(f"{table} {rows.to_pylist()}".encode())
+                told = [row for row in rows.to_pylist() if any(row[name] for name in judging)]
+                digest.update(f"{table} {told}".encode())
     return digest.hexdigest()
 
 

@@ -73,13 +73,21 @@ def write_files(
 ) -> None:
     """Writes the staging table's rows as the content of ``raw.files``, replacing it whole.
 
-    ``day_of`` gives the stores' day of a moment in UTC.
+    ``day_of`` gives the stores' day of a moment in UTC. The same bytes, sent again under their key,
+    have the day on which they were first seen.
     """
+    rows = list(rows)
+    first_seen: dict[tuple[str, str | None], dt.datetime] = {}
+    for row in rows:
+        first_seen.setdefault((row.file_name, row.sha256), row.created_date)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     versions = [
-        {**_version(row, replaced_by), "delivered_on": day_of(row.created_date)}
+        {
+            **_version(row, replaced_by),
+            "delivered_on": day_of(first_seen[row.file_name, row.sha256]),
+        }
         for row, replaced_by in replacements(rows)
     ]
     columns = {name: [version[name] for version in versions] for name, _ in _FILES}

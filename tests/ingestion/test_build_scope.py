@@ -443,5 +443,41 @@ def test_a_value_that_decides_which_sales_count_judges_all_of_them(
     put(with_dimensions, "b.csv", "2024-03-06")
     export(with_dimensions, address="Quay Street")
     assert scope(started(with_dimensions)) == [2]
+    with transaction(with_dimensions.engine) as connection:
+        connection.execute(sa.text("insert into store (id) values (122)"))
+    export(with_dimensions)
+    assert scope(started(with_dimensions)) == [2], "a new store judges nothing yet"
     export(with_dimensions, store_opening_date=dt.date(2024, 3, 6))
     assert scope(started(with_dimensions)) is None
+
+
+def test_settings_that_give_files_another_day_judge_all_of_them(services: Services) -> None:
+    """Risk: a business date that was given for a trial stays in the sales, until some rebuild."""
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    put(services, "b.csv", "2024-03-06")
+    assert scope(started(services)) == [2]
+    for change in ({"time_zone": "Asia/Kolkata"}, {"business_date": dt.date(2024, 3, 31)}):
+        settings = services.settings.model_copy(update=change)
+        assert scope(started(dataclasses.replace(services, settings=settings))) is None
+
+
+def test_a_file_that_an_older_reader_counted_otherwise_comes_back(
+    services: Services, tmp_path: Path
+) -> None:
+    """Risk: after an upgrade a lost workspace cannot be filled again."""
+    put(services, "a.csv", "2024-03-05")
+    finished(services)
+    with transaction(services.engine) as connection:
+        connection.execute(sa.text("update product_staging_table set rows_read = 5"))
+    other = elsewhere(services, tmp_path / "other")
+    state = RunState("next", other, CONTRACT, Steps(None), lambda: None)
+    bronze.restore(state, None)
+    assert [row.rows_read for row in file_rows(services)] == [1]
+    settings = other.settings.model_copy(
+        update={"profiles": (FileProfile(name="a", pattern="a.csv", delimiter=";"),)}
+    )
+    third = elsewhere(dataclasses.replace(other, settings=settings), tmp_path / "third")
+    state = RunState("next", third, CONTRACT, Steps(None), lambda: None)
+    with pytest.raises(PipelineError, match="a file that is refused by now: missing columns"):
+        bronze.restore(state, None)

@@ -730,6 +730,11 @@ def test_the_same_bytes_are_other_sales_where_the_key_says_which_store(bench: Be
         for number in (121, 122)
     }
     assert len(whole) == 1, "these bytes name their store themselves"
+    fixed = FileProfile(name="five", pattern="*", constants={"store_id": "5"})
+    assert (
+        bench.check(content, fixed, "a.csv").content_sha256
+        == hashlib.sha256(content.encode()).hexdigest()
+    )
 
 
 @pytest.mark.parametrize(
@@ -757,6 +762,20 @@ def test_columns_that_change_their_order_in_the_middle_set_the_file_aside(
     code, message = bench.reason(text(HEADER, BESAN, again, "2,122,besan,2024-03-05,4,104,2,52"))
     assert code == "header"
     assert message.startswith("the columns change their order in line 3. Expected: customer_id,")
+
+
+def test_a_second_header_is_found_behind_a_column_without_a_name(bench: Bench) -> None:
+    """Risk: files that pandas has written with its index are joined, and nobody sees it."""
+    report = bench.check(text(f",{HEADER}", f"0,{BESAN}", f",{HEADER}", f"1,{MAIDA}"))
+    assert (report.rows_read, report.rows_faulty) == (3, 1)
+    assert [row["row_fault"] for row in bench.rows()] == [None, "header", None]
+
+
+def test_another_order_is_found_behind_a_column_without_a_name(bench: Bench) -> None:
+    """Risk: prices count as totals from the second file on."""
+    again = HEADER.replace("price,quantity,total_cost", "total_cost,quantity,price")
+    code, _ = bench.reason(text(f",{HEADER}", f"0,{BESAN}", f",{again}", f"1,{MAIDA}"))
+    assert code == "header"
 
 
 def test_a_product_column_in_front_hides_no_second_header(bench: Bench) -> None:
@@ -792,7 +811,7 @@ def test_a_quote_that_finds_a_partner_rows_later_is_a_fault(bench: Bench) -> Non
     )
     assert (report.rows_read, report.rows_faulty) == (2, 1)
     assert report.first_bad_rows[0].reason == (
-        "quote: one value runs from line 2 to line 3, and it holds a row of its own"
+        "quote: one value runs from line 2 to line 3, and 2 of these look like rows of their own"
     )
 
 
@@ -801,6 +820,37 @@ def test_what_stands_below_the_last_row_does_not_cut_the_file(bench: Bench, end:
     """Risk: a good day is refused as truncated, each time that it is sent again."""
     report = bench.check(text(HEADER, BESAN) + end)
     assert (report.accepted, report.rows_read - report.rows_faulty) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_cut"),
+    [
+        (f"{HEADER}\n3,122,besan,2024", True),
+        (f"{HEADER},note\n{BESAN}", False),
+        (f"{HEADER},note\n{BESAN},x\n{BESAN}", True),
+        (f"{HEADER}\n{BESAN}\n3,1", True),
+    ],
+)
+def test_a_last_row_that_lacks_values(bench: Bench, content: str, is_cut: bool) -> None:
+    """Risk: a file that was cut in its first row is published as it is; or a whole one refused."""
+    report = bench.check(content)
+    assert [reason.code for reason in report.reasons] == (["truncated"] if is_cut else [])
+
+
+def test_a_file_is_cut_in_a_number_of_its_senders_form(bench: Bench) -> None:
+    """Risk: half a file counts, since its ids are written with thousands marks."""
+    profile = FileProfile(
+        name="p", pattern="*", delimiter=";", decimal_mark=",", thousands_mark="."
+    )
+    rows = text(HEADER, BESAN).replace(",", ";")
+    assert bench.reason(rows + "1.234;122;besan;2024-03", profile)[0] == "truncated"
+
+
+def test_a_long_note_is_no_row(bench: Bench) -> None:
+    """Risk: a good sale is set aside because its note has many commas."""
+    note = '"{a:1, b:2, c:3, d:4, e:5, f:6, g:7, h:8, i:9,\nj:10}"'
+    report = bench.check(text(f"{HEADER},note", f"{BESAN},{note}"))
+    assert (report.rows_read, report.rows_faulty) == (1, 0)
 
 
 def test_letters_of_utf8_are_not_read_in_a_one_byte_encoding(bench: Bench) -> None:
@@ -819,6 +869,25 @@ def test_dates_without_signs_need_all_their_digits(bench: Bench) -> None:
     days = ("01112024", "1112024")
     bench.check(text(HEADER, *(BESAN.replace("2024-03-05", day) for day in days)), profile)
     assert [row["sales_date"] for row in bench.rows()] == ["2024-11-01", "1112024"]
+
+
+@pytest.mark.parametrize(
+    ("date_format", "day"),
+    [
+        ("%d%b%Y", "05MAR2024"),
+        ("%m/%d/%Y %I:%M%p", "3/5/2024 2:30PM"),
+        ("%Y%m%d%H%M%S%f", "20240305143000123"),
+        ("%Y%m%d", "20240305"),
+        ("%d.%m.%Y %H%M", "5.3.2024 0930"),
+    ],
+)
+def test_only_numbers_without_signs_need_all_their_digits(
+    bench: Bench, date_format: str, day: str
+) -> None:
+    """Risk: every row of a sender who writes 05MAR2024 is set aside."""
+    profile = FileProfile(name="p", pattern="*", date_format=date_format)
+    bench.check(text(HEADER, BESAN.replace("2024-03-05", day)), profile)
+    assert bench.rows()[0]["sales_date"] == "2024-03-05"
 
 
 def test_days_that_begin_with_the_year_are_a_question(bench: Bench) -> None:

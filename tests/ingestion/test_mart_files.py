@@ -95,7 +95,7 @@ def test_a_second_file_of_equal_content_is_a_file_of_its_own(tmp_path: Path) -> 
     ],
 )
 def test_a_publication_that_cannot_be_is_told_with_its_model(publish: Any, mistake: str) -> None:
-    """Risk: a mistake in a model's YAML ends in a stack trace, behind an hour of building."""
+    """Risk: a mistake in a model's YAML ends in a stack trace."""
     is_view = isinstance(publish, dict) and bool(publish.pop("view", False))
     node = {
         "name": "mart",

@@ -189,7 +189,9 @@ def test_a_table_that_lacks_a_column_is_named(each_engine: Engine) -> None:
     )
 
 
-@pytest.mark.parametrize("narrow", ["decimal(28,1)", "decimal(20,2)", "decimal(28,4)"])
+@pytest.mark.parametrize(
+    "narrow", ["decimal(28,1)", "decimal(20,2)", "decimal(28,4)", "int", "double"]
+)
 def test_a_decimal_that_the_table_would_round_is_named(
     mariadb_url: str, narrow: str, tmp_path: Path
 ) -> None:
@@ -198,7 +200,7 @@ def test_a_decimal_that_the_table_would_round_is_named(
     ensure_live_tables(engine, [MART])
     with transaction(engine) as connection:
         connection.execute(sa.text(f"alter table totals modify total_sales {narrow}"))
-    with pytest.raises(PipelineError, match=r"Found: total_sales as DECIMAL\(\d+, \d\), narrower"):
+    with pytest.raises(PipelineError, match=r"Found: total_sales as [A-Z]+(\(.*\))?, narrower"):
         show(engine, (None, version(tmp_path, MONTHS)))
     with transaction(engine) as connection:
         connection.execute(sa.text("alter table totals modify total_sales decimal(32,4)"))

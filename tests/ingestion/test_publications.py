@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,18 @@ def check_pointer(services: Services) -> None:
     assert sorted(on_s3) == database_rows(services)
 
 
+def break_lock(services: Services, server: MariaDb) -> None:
+    """Ends the connection that holds the run lock; the server has noticed when this returns."""
+    lock = f"concat('retail_mart:', left(sha1('{services.engine.url.database}'), 32))"
+    ((holder,),) = server.execute(f"select is_used_lock({lock})")
+    server.execute(f"kill {holder}")
+    for _ in range(200):
+        if server.execute(f"select is_used_lock({lock})") == [(None,)]:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the lock is still held")
+
+
 @pytest.fixture
 def machines(
     s3_bucket: Bucket, mariadb_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -92,10 +105,7 @@ def test_a_run_that_has_lost_its_lock_stops_before_it_harms_another(
         def interrupted(*arguments: Any) -> Any:
             monkeypatch.setattr(owner, name, real)
             found = real(*arguments)
-            database = one.engine.url.database
-            lock = f"concat('retail_mart:', left(sha1('{database}'), 32))"
-            ((holder,),) = mariadb_server.execute(f"select is_used_lock({lock})")
-            mariadb_server.execute(f"kill {holder}")
+            break_lock(one, mariadb_server)
             if has_ended:
                 run(other)
             else:
@@ -131,9 +141,7 @@ def test_a_lock_whose_connection_broke_is_taken_again(
     real = run_without_spark.build
 
     def interrupted(*arguments: Any) -> Any:
-        lock = f"concat('retail_mart:', left(sha1('{one.engine.url.database}'), 32))"
-        ((holder,),) = mariadb_server.execute(f"select is_used_lock({lock})")
-        mariadb_server.execute(f"kill {holder}")
+        break_lock(one, mariadb_server)
         return real(*arguments)
 
     monkeypatch.setattr(run_without_spark, "build", interrupted)

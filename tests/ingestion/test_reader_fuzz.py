@@ -106,13 +106,8 @@ def break_width(content: bytes, place: int) -> int:
 
 def fault_of(record: Record, width: int, delimiter: int) -> str | None:
     """Return the code that the real reader must give to a record, or None for a good row."""
-    like_rows = sum(text.count(delimiter) == width - 1 for text in record.line_texts)
-    is_long = len(record.line_texts) > 1 and record.text.count(delimiter) >= 2 * (width - 1)
-    swallowed = is_long and any(
-        value.count(delimiter) >= width - 1 and re.search(rb"[\r\n]", value)
-        for value in record.values
-    )
-    if record.has_fault or (len(record.line_texts) > 1 and like_rows > 1) or swallowed:
+    like_rows = sum(text.count(delimiter) >= width - 1 for text in record.line_texts)
+    if record.has_fault or (len(record.line_texts) > 1 and like_rows > 1):
         return "quote"
     try:
         record.text.decode("utf-8")

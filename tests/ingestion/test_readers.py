@@ -81,7 +81,10 @@ def test_a_reader_of_the_database_sees_one_version(
     engine = connect(make_url(mariadb_url))
     shown = versions(0, tmp_path)
     show(engine, *((None, mart) for mart in shown))
-    reading = sa.create_engine(make_url(mariadb_url), isolation_level=isolation)
+    url = make_url(mariadb_url)
+    reading = sa.create_engine(
+        url, isolation_level=isolation, connect_args={"password": str(url.password).encode()}
+    )
 
     def look() -> None:
         with reading.connect() as connection:

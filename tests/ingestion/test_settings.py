@@ -362,13 +362,15 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
         (
             "mysql://me@db/retail?ssl_mode=REQUIRED",
             "The URL has an unknown option, ssl_mode. Expected: ssl_ca, ssl_cert, ssl_key, "
-            "ssl_check_hostname, connect_timeout, read_timeout, write_timeout, unix_socket, "
+            "ssl_capath, ssl_cipher, ssl_check_hostname, ssl_verify_cert, ssl_verify_identity, "
+            "connect_timeout, read_timeout, write_timeout, unix_socket, "
             "charset.",
         ),
         (
             "mysql://me@db/retail?conect_timeout=5",
             "The URL has an unknown option, conect_timeout. Expected: ssl_ca, ssl_cert, ssl_key, "
-            "ssl_check_hostname, connect_timeout, read_timeout, write_timeout, unix_socket, "
+            "ssl_capath, ssl_cipher, ssl_check_hostname, ssl_verify_cert, ssl_verify_identity, "
+            "connect_timeout, read_timeout, write_timeout, unix_socket, "
             "charset. Perhaps connect_timeout is meant.",
         ),
         (
@@ -602,6 +604,16 @@ def test_today_is_the_stores_own(project: Path, monkeypatch: pytest.MonkeyPatch)
             "- RETAIL_TIME_ZONE: No time zone of this name is known here. Expected: a name such"
             f" as Asia/Kolkata. Found: {name!r}."
         )
+
+
+@pytest.mark.parametrize("name", ["prod/pipeline.toml", "pipeline.toml"])
+def test_a_named_config_file_of_the_usual_name_must_be_there(project: Path, name: str) -> None:
+    """Risk: a mistyped folder makes production run on the sample, and end well."""
+    [line] = mistakes(project, {"RETAIL_CONFIG": name})
+    assert line == (
+        f"- RETAIL_CONFIG: The file cannot be read. Found: {project / name} "
+        "(No such file or directory)."
+    )
 
 
 def test_a_named_config_file_must_be_there(project: Path) -> None:

@@ -140,7 +140,7 @@ def begins_well(values: list[bytes], header: list[str]) -> bool:
     names = [simple_name(value) for value in values[:-1]]
     whole = {simple_name(name.encode()) for name in COLUMNS if name.endswith("_id")} | {"quantity"}
     return (names != [] and names == header[: len(names)]) or all(
-        re.fullmatch(rb"[+-]?[0-9]*", value.strip(b'" '))
+        re.fullmatch(rb"[+-]?[0-9., ']*", value.strip(b'" '))
         for name, value in zip(header, values, strict=False)
         if name in whole
     )
@@ -148,7 +148,7 @@ def begins_well(values: list[bytes], header: list[str]) -> bool:
 
 def is_row(record: Record, width: int) -> bool:
     """Whether the reader takes the record for a row."""
-    like_rows = sum(line.count(b",") == width - 1 for line in record.line_texts)
+    like_rows = sum(line.count(b",") >= width - 1 for line in record.line_texts)
     try:
         names = {simple_name(value) for value in record.values}
         record.text.decode()

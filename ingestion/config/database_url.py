@@ -127,9 +127,10 @@ def _check_options(options: Mapping[str, tuple[str, ...] | str], known: tuple[st
             )
         if not isinstance(value, str):
             raise UsageError(f"The URL gives {name} twice")
-        is_time = re.fullmatch(r"[0-9]+(\.[0-9]+)?" if name in _SQLITE_OPTIONS else "[0-9]+", value)
-        if name in (*_SECONDS, *_SQLITE_OPTIONS) and not is_time:
+        if name in _SECONDS and not re.fullmatch("[0-9]+", value):
             raise UsageError(f"{name} is no time", expected="whole seconds", found=value)
+        if name in _SQLITE_OPTIONS and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+            raise UsageError(f"{name} is no time", expected="seconds", found=value)
         if name in _FILES and not Path(value).is_file():
             raise UsageError(
                 f"The file of {name} is not there", expected="its absolute path", found=value

@@ -33,7 +33,7 @@ def single_line(content: bytes) -> str:
     Raises UsageError where there is none, or more than a line, or no text.
     """
     try:
-        lines = content.decode("utf-8").splitlines()
+        lines = content.decode("utf-8").removesuffix("\n").removesuffix("\r").split("\n")
     except UnicodeDecodeError:
         raise UsageError("The value is no text", expected="UTF-8") from None
     if len(lines) != 1 or not lines[0]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import itertools
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import IO, Any, TypeVar
 
 import pyarrow as pa
@@ -51,8 +52,9 @@ def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table
             tempfile.NamedTemporaryFile("w+b") as one,
             tempfile.NamedTemporaryFile("w+b") as other,
             local_file_engine(engine).begin() as connection,
+            contextlib.closing(_ahead(_written(batches, (one, other)))) as written,
         ):
-            for batch, path in _ahead(_written(batches, (one, other))):
+            for batch, path in written:
                 columns = ", ".join(map(preparer.quote, batch.column_names))
                 loaded = connection.exec_driver_sql(
                     f"{statement} ({columns})", (path, DELIMITER, ESCAPE)
@@ -83,8 +85,11 @@ def _written(
         yield batch, file.name
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, of which the next is made on another thread while one is used."""
+def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """The items, of which the next is made on another thread while one is used.
+
+    To be closed: then none is being made any more.
+    """
     with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         coming = pool.submit(next, items, None)
         while (item := coming.result()) is not None:

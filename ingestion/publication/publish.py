@@ -68,7 +68,12 @@ class Prefixes:
 
 def version_name(version: int, run_id: str) -> str:
     """The folder of a version's objects; a run that lost its lock writes over no other's."""
-    return f"{_number(version)}{run_id[:8]}"
+    return f"{_number(version)}{_tag(run_id)}"
+
+
+def _tag(run_id: str) -> str:
+    """What tells a run's objects and tables from those of another."""
+    return run_id[:8]
 
 
 def _number(version: int) -> str:
@@ -181,7 +186,7 @@ def show_version(
     with tempfile.TemporaryDirectory() as folder:
         copies = MartCopies(store, Path(folder), local)
         loaded = [
-            _load_beside(engine, before.get(mart.name), mart, copies, manifest.run_id[:8])
+            _load_beside(engine, before.get(mart.name), mart, copies, _tag(manifest.run_id))
             for mart in marts
         ]
     still_alone()
@@ -238,6 +243,9 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
         },
         indent=1,
     ).encode()
+    if current.pointer_written and store.head(current.manifest_key) is None:
+        _LOG.warning("the manifest of version %d is gone; the pointer stays", current.version)
+        return
     there = store.head(prefixes.pointer_key)
     if there is None or store.get_bytes(prefixes.pointer_key) != content:
         if there is None:

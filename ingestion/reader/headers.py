@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NEAREST_SIMILARITY = 0.6
 SHOWN_CHARACTERS = 60
 MOST_COLUMNS = 10_000  # far more than any till writes; a line of numbers is no header
-_SHOWN_HEADERS = 40
+SHOWN_HEADERS = 40
 _SHOWN_DUPLICATES = 10
 IGNORED_IN_NAMES = re.compile(r"[\s_\-\u2010-\u2015\u200b\ufeff]+")
 
@@ -144,7 +144,7 @@ def _missing(
 ) -> Reason:
     plural = "s" if len(missing) > 1 else ""
     known = [column.name for column in contract.columns]
-    found = ", ".join(shown(header.strip()) for header in headers[:_SHOWN_HEADERS])
+    found = ", ".join(shown(header.strip()) for header in headers[:SHOWN_HEADERS])
     parts = [
         f"missing column{plural}: {', '.join(missing)}. Expected: {', '.join(known)}."
         f" Found: {found or 'no header'}."

@@ -28,6 +28,7 @@ PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 PLAIN_DATE_FORMAT = "%Y-%m-%d"
 DIGITS = {"Y": "4", "j": "3", "f": "1,6", **dict.fromkeys("ymdHIMSUW", "2")}
+ANYTHING = r"[\s\S]*"
 BLANKS = " \u00a0\u202f"
 EXACT = Context(prec=76)
 
@@ -197,12 +198,15 @@ def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
 def _packed_shape(date_format: str) -> re.Pattern[str]:
     """Numbers with nothing between them have all their digits; everything else may be anything."""
     tokens = re.findall(r"%.|[^%]+", date_format)
-    numbers = [token[1:] in DIGITS for token in tokens]
+    numbers = [token[0] == "%" and token[1] in DIGITS for token in tokens]
     pattern = ""
     for place, token in enumerate(tokens):
         neighbours = numbers[max(place - 1, 0) : place] + numbers[place + 1 : place + 2]
         is_packed = numbers[place] and any(neighbours)
-        pattern += f"[0-9]{{{DIGITS[token[1:]]}}}" if is_packed else r"[\s\S]*"
+        if is_packed:
+            pattern += f"[0-9]{{{DIGITS[token[1]]}}}"
+        elif not pattern.endswith(ANYTHING):
+            pattern += ANYTHING
     return re.compile(pattern)
 
 

@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.reader.headers import HeaderMatch, normalised, shown
+from ingestion.reader.headers import SHOWN_HEADERS, HeaderMatch, normalised, shown
 from ingestion.reader.verdicts import FileSetAside, Reason
 
 MOST_LIKELY_HEADERS = 1000
-SHOWN_HEADERS = 40
 
 
 def repeated_headers(

@@ -2,47 +2,26 @@
 -- does not know yet.
 {{ config(severity='warn') }}
 
+{%- set members = [
+    ('customer', 'customers_data_mart', 'customer_id', 'sales_date_month', 'not is_known_customer'),
+    ('seller', 'sales_team_data_mart', 'sales_person_id', 'sales_month', 'not is_known_sales_person'),
+    ('store', 'sales_team_data_mart', 'store_id', 'sales_month', 'not is_known_store'),
+    ('product', 'rpt_sales_by_product_and_month', 'product_name', 'sales_month', 'product_key = -1'),
+] %}
+
 with
 
 months as (
-
+    {% for dimension, relation, member, month, is_unknown in members %}
     select
-        'customer' as dimension,
-        cast(customer_id as string) as member,
+        '{{ dimension }}' as dimension,
+        cast({{ member }} as string) as member,
         sales_count,
         total_sales
-    from {{ ref('customers_data_mart') }}
-    where not is_known_customer and {{ is_in_touched_month('sales_date_month') }}
-
-    union all
-
-    select
-        'seller' as dimension,
-        cast(sales_person_id as string) as member,
-        sales_count,
-        total_sales
-    from {{ ref('sales_team_data_mart') }}
-    where not is_known_sales_person and {{ is_in_touched_month('sales_month') }}
-
-    union all
-
-    select
-        'store' as dimension,
-        cast(store_id as string) as member,
-        sales_count,
-        total_sales
-    from {{ ref('sales_team_data_mart') }}
-    where not is_known_store and {{ is_in_touched_month('sales_month') }}
-
-    union all
-
-    select
-        'product' as dimension,
-        product_name as member,
-        sales_count,
-        total_sales
-    from {{ ref('rpt_sales_by_product_and_month') }}
-    where product_key = -1 and {{ is_in_touched_month('sales_month') }}
+    from {{ ref(relation) }}
+    where {{ is_unknown }} and {{ is_in_touched_month(month) }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 
 )
 

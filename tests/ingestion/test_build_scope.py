@@ -239,14 +239,19 @@ def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
     assert mine.exists(), "it is this workspace's own from now on"
 
 
-def test_a_copy_counts_when_what_it_repeats_no_longer_does(
-    services: Services, tmp_path: Path
-) -> None:
-    """Risk: on another machine the copy stays one, though nothing has its content any more."""
+def put_a_copy(services: Services) -> None:
+    """A file that counts is corrected to the content of another, which comes with it."""
     put(services, "b.csv", "2024-03-01")
     finished(services)
     put(services, "a.csv", "2024-03-05")
     put(services, "b.csv", "2024-03-05")
+
+
+def test_a_copy_counts_when_what_it_repeats_no_longer_does(
+    services: Services, tmp_path: Path
+) -> None:
+    """Risk: on another machine the copy stays one, though nothing has its content any more."""
+    put_a_copy(services)
     cut_short(services)
     assert [row.status for row in file_rows(services)] == ["I", "A", "D"]
     put(services, "a.csv", "2024-03-06")
@@ -258,10 +263,7 @@ def test_a_newer_object_is_not_read_in_the_place_of_a_copy(
     services: Services, tmp_path: Path
 ) -> None:
     """Risk: a broken file under the copy's key makes the copy one that was set aside."""
-    put(services, "b.csv", "2024-03-01")
-    finished(services)
-    put(services, "a.csv", "2024-03-05")
-    put(services, "b.csv", "2024-03-05")
+    put_a_copy(services)
     state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
     assert deliveries.take_files(state)
     deliveries.check_files(state)  # and ended before the copy was moved

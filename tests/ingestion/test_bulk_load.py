@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import pyarrow as pa
+import pytest
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import DataError
 
 from ingestion.database.bulk_load import load_rows
-from ingestion.database.engine import define_table
+from ingestion.database.engine import connect, define_table
 
 
 def test_columns_may_come_in_another_order_than_the_tables(each_engine: Engine) -> None:
@@ -21,3 +26,24 @@ def test_columns_may_come_in_another_order_than_the_tables(each_engine: Engine) 
     with each_engine.connect() as connection:
         found = connection.execute(sa.select(table)).mappings().all()
     assert found == [{"store_id": 121, "seller_id": 6}]
+
+
+def test_rows_are_not_made_twice_at_the_same_time(mariadb_url: str) -> None:
+    """Risk: a load that the server breaks off goes on making rows, while they are inserted from
+    the beginning, and what both note is mixed up."""
+    engine = connect(make_url(mariadb_url))
+    metadata = sa.MetaData()
+    table = define_table(metadata, "texts", sa.Column("name", sa.String(1)))
+    metadata.create_all(engine)
+    at_work = threading.Lock()
+
+    def batches() -> Iterator[pa.Table]:
+        assert at_work.acquire(blocking=False), "the rows are being made already"
+        yield pa.table({"name": ["too long"]})  # a warning: it is inserted, to tell the error
+        threading.Event().wait(0.3)
+        at_work.release()
+        yield pa.table({"name": ["a"]})
+
+    with pytest.raises(DataError):
+        load_rows(engine, table, batches)
+    engine.dispose()

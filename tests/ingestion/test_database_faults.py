@@ -229,6 +229,18 @@ def _wait_until_free(connection: Connection) -> None:
         assert connection.execute(sa.text(f"select {function}({arguments})")).scalar() == 1
 
 
+def test_the_connection_of_the_lock_shows_signs_of_life(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: what stands between closes a connection that is silent for an hour."""
+    monkeypatch.setattr("ingestion.database.run_lock._SIGN_OF_LIFE_SECONDS", 0.05)
+    with run_lock(line.through):
+        line.proxy.plan(None)
+        threading.Event().wait(0.5)
+        signs = [call for call in line.proxy.calls if "is_used_lock" in call]
+    assert len(signs) > 2
+
+
 def test_the_lock_of_a_long_run_is_not_closed_for_idleness(
     line: Line, mariadb_server: MariaDb
 ) -> None:

@@ -879,6 +879,7 @@ def test_dates_without_signs_need_all_their_digits(bench: Bench) -> None:
         ("%Y%m%d%H%M%S%f", "20240305143000123"),
         ("%Y%m%d", "20240305"),
         ("%d.%m.%Y %H%M", "5.3.2024 0930"),
+        ("%mY%d-%Y", "3Y5-2024"),
     ],
 )
 def test_only_numbers_without_signs_need_all_their_digits(

@@ -181,6 +181,23 @@ def test_a_database_that_was_brought_back_is_what_s3_shows(services: Services) -
     assert len(stored) == 2, "what the lost version wrote is gone"
 
 
+def test_the_pointer_does_not_go_to_a_version_that_is_gone(services: Services) -> None:
+    """Risk: a database of long ago is brought back, and readers of S3 find nothing at all."""
+    for number in (1, 2):
+        put(services, f"{number}.csv", number, number)
+        run(services)
+    with transaction(services.engine) as connection:
+        connection.execute(sa.text("delete from publications where version = 2"))
+    first, newest = (
+        in_transaction(services.engine, publications.current_publication),
+        services.store.get_bytes(POINTER),
+    )
+    assert first is not None
+    services.store.delete(first.manifest_key)
+    publish.finish_pointer(services.store, services.engine, services.prefixes)
+    assert services.store.get_bytes(POINTER) == newest
+
+
 def test_a_removal_that_was_cut_short_is_finished_and_its_versions_are_not_shown_again(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,9 @@ def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
     install, server = (_program(name) for name in ("mariadb-install-db", "mariadbd"))
     user = f"--user={getpass.getuser()}"
     data = f"--datadir={folder / 'data'}"
+    # A server that starts removes the temporary tables it finds, another server's too.
+    temporary = f"--tmpdir={folder / 'tmp'}"
+    (folder / "tmp").mkdir()
     subprocess.run(
         [
             install,
@@ -164,6 +167,7 @@ def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             data,
+            temporary,
             user,
         ],
         check=True,
@@ -174,6 +178,7 @@ def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
         server,
         "--no-defaults",
         data,
+        temporary,
         user,
         f"--port={database.port}",
         f"--socket={database.socket}",

@@ -1,4 +1,4 @@
-{% macro is_unchanged(table) -%}
+{% macro is_unchanged() -%}
     {%- set tables = env_var('RETAIL_UNCHANGED_DIMENSIONS', '').split(',') if execute else [] -%}
-    {{ return(table in tables) }}
+    {{ return(varargs | reject('in', tables) | list | length == 0) }}
 {%- endmacro %}

@@ -1,12 +1,15 @@
 -- a table: the marts read it before they are planned, so that Spark opens these months
 -- only
-{{ config(materialized='table') }}
+{{ config(
+    materialized='table',
+    pre_hook="{{ generate_code() if not is_unchanged('customer', 'sales_team', 'store', 'product') }}"
+) }}
 
 {#- The marts are read as the last build left them, by name: a ref() would make a
     circle. Where a dimension is as it was, no month can be out of step with it. -#}
 {%- set customer_months = none if is_unchanged('customer')
     else built_before('customers_data_mart') -%}
-{%- set seller_months = none if is_unchanged('sales_team') and is_unchanged('store')
+{%- set seller_months = none if is_unchanged('sales_team', 'store')
     else built_before('sales_team_data_mart') -%}
 {%- set seller_lines = none if is_unchanged('sales_team')
     else built_before('sales_team_sales') -%}

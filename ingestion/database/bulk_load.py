@@ -49,8 +49,8 @@ def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table
     rows = 0
     try:
         with (
-            tempfile.NamedTemporaryFile("w+b") as one,
-            tempfile.NamedTemporaryFile("w+b") as other,
+            tempfile.TemporaryFile() as one,  # without a name, so that a kill leaves none
+            tempfile.TemporaryFile() as other,
             local_file_engine(engine).begin() as connection,
             contextlib.closing(_ahead(_written(batches, (one, other)))) as written,
         ):
@@ -82,7 +82,8 @@ def _written(
         for chunk in as_lines(batch).chunks:
             file.write(_bytes_of(chunk))
         file.flush()
-        yield batch, file.name
+        file.seek(0)  # where a path of an open file shares its place
+        yield batch, f"/dev/fd/{file.fileno()}"
 
 
 def _ahead(items: Iterator[T]) -> Generator[T, None, None]:

@@ -42,6 +42,7 @@ _READY = "Press Ctrl+C to stop"  # the last line of its start: every part is up,
 _STARTS = 3
 _SECONDS_TO_START = 20.0
 _SECONDS_TO_STOP = 5.0
+_LOG_OPTIONS = "-log_max_size_mb=10", "-log_max_files=2"
 _OPTIONS = (
     "-admin.ui=false",
     "-webdav=false",
@@ -160,7 +161,10 @@ def _spawn(
     program: str, workspace: Path, state: ServerState, lock: IO[bytes]
 ) -> subprocess.Popen[bytes]:
     data = workspace / "s3"
-    command = [program, "mini", f"-dir={data}", f"-ip={_HOST}", f"-ip.bind={_HOST}", *_OPTIONS]
+    details = _log_file(workspace).with_suffix("")  # a folder; by default it would be /tmp
+    details.mkdir(parents=True, exist_ok=True)
+    command = [program, f"-logdir={details}", *_LOG_OPTIONS, "mini"]
+    command += [f"-dir={data}", f"-ip={_HOST}", f"-ip.bind={_HOST}", *_OPTIONS]
     command.append(f"-bucket={state.bucket}")
     for service, port in zip(_SERVICES, state.ports, strict=True):
         command += [f"-{service}.port={port}", f"-{service}.port.grpc={port + _GRPC_OFFSET}"]
@@ -172,7 +176,6 @@ def _spawn(
         AWS_ACCESS_KEY_ID: EMBEDDED_CREDENTIALS.access_key_id,
         AWS_SECRET_ACCESS_KEY: EMBEDDED_CREDENTIALS.secret_access_key,
     }
-    _log_file(workspace).parent.mkdir(parents=True, exist_ok=True)
     with _log_file(workspace).open("wb") as log:
         return subprocess.Popen(
             ["/bin/sh", "-c", _SUPERVISED, "retail-mart-s3", *command],

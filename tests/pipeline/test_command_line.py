@@ -45,6 +45,11 @@ def environ(s3_bucket: Bucket, tmp_path: Path) -> dict[str, str]:
     return {**s3_bucket.environment, "RETAIL_WORKSPACE": str(tmp_path)}
 
 
+def temporary_files() -> set[Path]:
+    """What Hive and the S3 server leave in the system's folder unless told of another."""
+    return {path for kind in ("*_resources", "weed.*") for path in Path("/tmp").glob(kind)}
+
+
 def assert_refused(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     """One error line with these words, no traceback, nothing on stdout."""
     assert result.returncode == code, result.stderr
@@ -328,8 +333,10 @@ def test_classes_are_recorded_once(environ: dict[str, str], tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_first_and_second_run_of_a_fresh_workspace(tmp_path: Path) -> None:
-    """Risk: the first thing that a user sees fails; or the second run starts Spark for nothing."""
+    """Risk: the first thing that a user sees fails; or the second run starts Spark for nothing; or
+    each run leaves something in /tmp, where nobody looks for it."""
     environ = {"RETAIL_WORKSPACE": str(tmp_path / "fresh")}
+    litter = temporary_files()
     (tmp_path / "fresh").mkdir()
     try:
         first = pipeline("run", "--json", environ=environ)
@@ -356,5 +363,6 @@ def test_first_and_second_run_of_a_fresh_workspace(tmp_path: Path) -> None:
         assert "sales_team_data_mart" in page.read_text(encoding="utf-8")
         doctor = pipeline("doctor", environ=environ)
         assert doctor.returncode == 0, doctor.stdout
+        assert temporary_files() <= litter
     finally:
         (tmp_path / "fresh" / "s3.json").unlink(missing_ok=True)  # ends the embedded server

@@ -50,8 +50,8 @@ def _check_encoding(encoding: str) -> str:
 
 
 def _check_currency_sign(sign: str) -> str:
-    if not sign.strip() or re.search(r"[\d+-]", sign):
-        raise ValueError("A currency sign is not blank and holds no digit, plus or minus")
+    if not sign.strip() or re.search(r"[\d+()-]", sign):
+        raise ValueError("A currency sign is not blank and holds no digit, plus, minus or bracket")
     return sign
 
 

@@ -187,11 +187,14 @@ def explain_header(
     values = [value for value in _values(first, delimiter) if value.strip()]
     data = sum(DATA_VALUE.fullmatch(value.strip()) is not None for value in values)
     if len(values) > 1 and data * 2 >= len(values):
+        skipped = ""
+        if profile is not None and profile.skip_lines:
+            skipped = f", below the {profile.skip_lines} that its file profile skips"
         return Reason(
             "missing_column",
             f"missing columns: {', '.join(missing)}. Expected: a header line with them above the"
             f" rows. Found: a row, as {data} of the {len(values)} values in line {header.line} are"
-            " numbers or dates. Send the file with its header line.",
+            f" numbers or dates{skipped}. Send the file with its header line.",
         )
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +18,7 @@ from ingestion.reader.bronze_rows import BronzeRows, RowLayout, bronze_schema, r
 from ingestion.reader.csv_blocks import BLOCK_BYTES, RecordBlock, record_blocks
 from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values
 from ingestion.reader.dialects import (
+    DATA_VALUE,
     HEAD_BYTES,
     binary_kind,
     explain_header,
@@ -34,7 +35,7 @@ from ingestion.reader.file_content import (
 from ingestion.reader.header_line import HeaderLine, read_header_line
 from ingestion.reader.headers import HeaderMatch, match_header
 from ingestion.reader.masking import masked, personal_positions
-from ingestion.reader.profile_values import value_rules
+from ingestion.reader.profile_values import ValueRules, value_rules
 from ingestion.reader.value_hints import encoding_hint, value_hints
 from ingestion.reader.verdicts import BadRow, FileReport, FileSetAside, Reason
 
@@ -49,12 +50,12 @@ END_MARK = b"\x1a"
 
 @dataclass
 class _Tally:
-    """What was seen in a file so far, and the values that its key gave to every row."""
+    """What was seen in a file so far, and what of its profile decides what the bytes mean."""
 
     rows_read: int = 0
     rows_faulty: int = 0
     rows_wrong_bytes: int = 0
-    from_key: str = ""
+    meaning: Mapping[str, str] = field(default_factory=dict)
     extra_columns: tuple[str, ...] = ()
     bad_rows: list[BadRow] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
@@ -86,8 +87,9 @@ def check_file(
     except FileSetAside as verdict:
         reasons = verdict.reasons
         _read_to_end(chunks)
-    # the same bytes mean other sales where the key says which store they are of
-    content_hash.update(tally.from_key.encode())
+    bytes_sha256 = content_hash.hexdigest()
+    if tally.meaning:
+        content_hash.update(f"\0{sorted(tally.meaning.items())}".encode())
     return FileReport(
         accepted=not reasons,
         reasons=reasons,
@@ -95,6 +97,7 @@ def check_file(
         rows_faulty=tally.rows_faulty,
         extra_columns=tally.extra_columns,
         content_sha256=content_hash.hexdigest(),
+        bytes_sha256=bytes_sha256,
         first_bad_rows=tuple(tally.bad_rows),
         hints=tuple(tally.hints),
     )
@@ -129,11 +132,6 @@ def _read_file(
         supplied=supplied,
     )
     rules = value_rules(profile, constants, contract, set(match.positions)) if profile else None
-    if profile is not None and rules is not None:
-        from_key = {
-            name: text for name, text in rules.constants.items() if "{" in profile.constants[name]
-        }
-        tally.from_key = f"\0{sorted(from_key.items())}" if from_key else ""
     layout = RowLayout(
         file_id=file_id,
         dialect=dialect,
@@ -157,9 +155,46 @@ def _read_file(
             _check_last_line(block, rows, layout, contract, tally)
             if rows.table.num_rows:
                 file.write(rows.table)
+        if not tally.rows_read:
+            _check_no_rows(header, contract, tally)
+        tally.meaning = _meaning(profile, rules) if profile and rules else {}
         file.finish()
     if tally.rows_wrong_bytes and profile is None:
         tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read, key))
+
+
+def _meaning(profile: FileProfile, rules: ValueRules) -> dict[str, str]:
+    """What of the profile has made other sales of the same bytes: which store they are of, say, or
+    what 03/04 means. A profile that changes nothing in a file leaves it what it was without one;
+    headers and currency signs are not counted, so that a file sent again under another name is
+    known after its sender's profile has learned some."""
+    meaning = {**rules.constants, **{name: formula for name, (formula, _) in rules.derived.items()}}
+    if "date" in rules.rewritten:
+        meaning["date_format"] = profile.date_format
+    if "number" in rules.rewritten and profile.decimal_mark != ".":
+        meaning["decimal_mark"] = profile.decimal_mark
+    return meaning
+
+
+def _check_no_rows(header: HeaderLine, contract: Contract, tally: _Tally) -> None:
+    """A day without sales has a header and no more; tell it from one whose lines have no ends.
+
+    Then all but the first value of a row, which is one with the last name, are names of columns.
+    """
+    values = [name.strip() for name in tally.extra_columns]
+    data = [value for value in values if DATA_VALUE.fullmatch(value)]
+    shapes = {re.sub(r"[0-9]+", "0", value) for value in data}  # sizes or days have one
+    needed = sum(column.data_type != "string" for column in contract.columns) - 1
+    if len(data) >= max(needed, 1) and len(shapes) > 1:
+        raise FileSetAside(
+            Reason(
+                "no_row",
+                f"the header line, {header.line}, holds rows. Expected: names, and a line break"
+                f" (LF, CR LF or CR) behind them. Found: {len(data)} numbers or dates among"
+                f" {len(header.values)} names, and no row below. Send the file with one line for"
+                " each sale.",
+            )
+        )
 
 
 def _check_head(head: bytes, key: str, profile: FileProfile | None) -> None:
@@ -272,15 +307,19 @@ def _begins_like_a_row(values: Sequence[bytes], layout: RowLayout, contract: Con
     if names and names == list(layout.headers[: len(names)]):
         return True
     whole = {
-        layout.match.positions[column.name]
+        layout.match.positions[column.name]: column.required
         for column in contract.columns
         if column.data_type in ("int", "bigint") and column.name in layout.match.positions
     }
-    return all(
-        re.fullmatch(rb"[+-]?[0-9., ']*", plain_value(value, layout.dialect).strip(b'" '))
+    texts = {
+        place: plain_value(value, layout.dialect).strip(b'" ')
         for place, value in enumerate(values)
         if place in whole
-    )
+    }
+    required = [text for place, text in texts.items() if whole[place] and place < len(values) - 1]
+    if required and not any(required):
+        return False  # a line of totals
+    return all(re.fullmatch(rb"[+-]?[0-9., ']*", text) for text in texts.values())
 
 
 def _without_end_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:

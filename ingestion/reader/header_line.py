@@ -10,6 +10,7 @@ from ingestion.reader.csv_blocks import MAX_RECORD_BYTES
 from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
 from ingestion.reader.dialects import HEAD_BYTES
 from ingestion.reader.file_content import shown_text
+from ingestion.reader.masking import without_personal
 from ingestion.reader.verdicts import FileSetAside, Reason
 
 LINE_BREAK = re.compile(rb"\r\n|\r|\n")
@@ -130,9 +131,10 @@ def _open_quote(line: int) -> Reason:
 
 
 def _wrong_bytes(record: bytes, line: int, encoding: str) -> Reason:
+    found = without_personal(shown_text(record, encoding)[:200])
     return Reason(
         "encoding",
         f"encoding: the header in line {line} has a byte that is no character. Expected:"
-        f" {encoding}. Found: '{shown_text(record, encoding)[:200]}'. Send the file as UTF-8, or"
+        f" {encoding}. Found: '{found}'. Send the file as UTF-8, or"
         " give the sender a file profile with its encoding.",
     )

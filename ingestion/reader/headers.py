@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ingestion.reader.masking import without_personal
 from ingestion.reader.verdicts import Reason
 
 if TYPE_CHECKING:
@@ -144,15 +145,17 @@ def _missing(
 ) -> Reason:
     plural = "s" if len(missing) > 1 else ""
     known = [column.name for column in contract.columns]
-    found = ", ".join(shown(header.strip()) for header in headers[:SHOWN_HEADERS])
+    found = ", ".join(without_personal(shown(header.strip())) for header in headers[:SHOWN_HEADERS])
     parts = [
         f"missing column{plural}: {', '.join(missing)}. Expected: {', '.join(known)}."
         f" Found: {found or 'no header'}."
     ]
     suggestions = []
-    for name in missing:
-        nearest = _nearest(name, unmatched)
-        if nearest is not None:
+    nearest_headers = {name: _nearest(name, unmatched) for name in missing}
+    for name, nearest in nearest_headers.items():
+        if nearest is None or '"' in nearest:
+            continue
+        if list(nearest_headers.values()).count(nearest) == 1:
             column = next(column for column in contract.columns if column.name == name)
             names = json.dumps([*column.aliases, nearest], ensure_ascii=False)
             suggestions.append(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 MASK = "***"
 SHOWN_CHARACTERS = 300
+LONGEST_PERSONAL = 320  # an address of mail
 PERSONAL_HEADER = re.compile(
     r"name|mail|phone|mobile|address|street|city|pin_?code|post_?code|zip|birth|dob|gender"
     r"|card|iban|account|passport|aadhaar|ssn|contact|comment|note|remark",
@@ -30,6 +31,12 @@ def personal_positions(
     }
 
 
+def without_personal(text: str) -> str:
+    """Return ``text``, which is short, with what looks like a mail address or a phone number as
+    ``***``. The time it takes grows with the square of a word's length."""
+    return PERSONAL_VALUE.sub(MASK, text)
+
+
 def masked(values: Sequence[str], width: int, personal: Collection[int], delimiter: str) -> str:
     """Return the row's text with personal values as ``***``, cut where it grows long.
 
@@ -42,5 +49,5 @@ def masked(values: Sequence[str], width: int, personal: Collection[int], delimit
     text = delimiter.join(
         MASK if place in hidden and value.strip() else value for place, value in enumerate(values)
     )
-    text = PERSONAL_VALUE.sub(MASK, text)
+    text = without_personal(text[: SHOWN_CHARACTERS + LONGEST_PERSONAL])
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

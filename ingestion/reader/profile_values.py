@@ -8,8 +8,8 @@ is a fault of its own. All arithmetic is exact.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ PLAIN_DATE_FORMAT = "%Y-%m-%d"
 DIGITS = {"Y": "4", "j": "3", "f": "1,6", **dict.fromkeys("ymdHIMSUW", "2")}
 ANYTHING = r"[\s\S]*"
 BLANKS = " \u00a0\u202f"
+THREE_DECIMALS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
 EXACT = Context(prec=76)
 
 
@@ -45,13 +46,18 @@ class Rewritten:
 class ValueRules:
     """How the values of one file are rewritten: per column, then constants, then derived ones.
 
-    Values of ``personal`` columns are in no message.
+    Values of ``personal`` columns are in no message. Without ``has_marks``, nothing tells whether
+    15.000 is fifteen or fifteen thousand. ``rewritten`` says, once they are applied, whether a
+    ``date`` or a ``number`` became another text.
     """
 
     rewrites: Mapping[str, Callable[[str], Rewritten]]
     constants: Mapping[str, str]
     derived: Mapping[str, tuple[str, int]]
     personal: frozenset[str]
+    dates: frozenset[str]
+    has_marks: bool
+    rewritten: set[str] = field(default_factory=set)
 
     def apply(
         self, values: Mapping[str, pa.Array], count: int
@@ -64,7 +70,9 @@ class ValueRules:
         misfits: dict[int, str] = {}
         for name, rewrite in self.rewrites.items():
             if name in result:
-                result[name], rows = _rewrite(result[name], rewrite)
+                result[name], rows, is_other = _rewrite(result[name], rewrite)
+                if is_other:
+                    self.rewritten.add("date" if name in self.dates else "number")
                 for row, text in rows.items():
                     found = MASK if name in self.personal else text[:40]
                     misfits.setdefault(
@@ -73,7 +81,9 @@ class ValueRules:
         for name, text in self.constants.items():
             result[name] = pa.repeat(pa.scalar(text, pa.string()), count)
         for name, (formula, scale) in self.derived.items():
-            result[name] = _derive(formula, scale, result, count)
+            operands = set(re.split(r"[*/]", formula))
+            sure = operands if self.has_marks else operands & self.constants.keys()
+            result[name] = _derive(formula, scale, sure, result, count)
         return result, misfits
 
 
@@ -137,7 +147,9 @@ def value_rules(
     if not (rewrites or filled or derived):
         return None
     personal = frozenset(column.name for column in contract.columns if column.personal)
-    return ValueRules(rewrites, filled, derived, personal)
+    has_marks = bool(profile.decimal_mark != "." or profile.thousands_mark)
+    dates = frozenset(column.name for column in contract.columns if column.data_type == "date")
+    return ValueRules(rewrites, filled, derived, personal, dates, has_marks)
 
 
 def number_rewrite(
@@ -212,30 +224,47 @@ def _packed_shape(date_format: str) -> re.Pattern[str]:
 
 def _rewrite(
     values: pa.Array, rewrite: Callable[[str], Rewritten]
-) -> tuple[pa.Array, dict[int, str]]:
-    """Rewrite every distinct value once."""
+) -> tuple[pa.Array, dict[int, str], bool]:
+    """Rewrite every distinct value once; the last result is whether one became another."""
     encoded = values.dictionary_encode()
     texts = encoded.dictionary.to_pylist()
     results = [rewrite(text) for text in texts]
     rewritten = pa.array([result.value for result in results], pa.string()).take(encoded.indices)
     misfits = {number: texts[number] for number, result in enumerate(results) if result.misfit}
+    is_other = any(result.value != text for text, result in zip(texts, results, strict=True))
     if not misfits:
-        return rewritten, {}
+        return rewritten, {}, is_other
     rows = enumerate(encoded.indices.to_pylist())
-    return rewritten, {row: misfits[number] for row, number in rows if number in misfits}
+    found = {row: misfits[number] for row, number in rows if number in misfits}
+    return rewritten, found, is_other
 
 
-def _derive(formula: str, scale: int, values: Mapping[str, pa.Array], count: int) -> pa.Array:
-    """Return what ``formula`` gives, rounded half up to ``scale``; empty where it gives nothing."""
+def _derive(
+    formula: str, scale: int, sure: Collection[str], values: Mapping[str, pa.Array], count: int
+) -> pa.Array:
+    """Return what ``formula`` gives, rounded half up to ``scale``; empty where it gives nothing.
+
+    Where an operand may be a thousand times as much, and is not among the ``sure`` ones, it is the
+    formula itself, which is no number.
+    """
     operator = "*" if "*" in formula else "/"
-    operands = [values.get(name) for name in formula.split(operator)]
+    names = formula.split(operator)
+    operands = [values.get(name) for name in names]
     if any(operand is None for operand in operands):
         return pa.repeat(pa.scalar("", pa.string()), count)
     left, right = (operand.to_pylist() for operand in operands if operand is not None)
     known: dict[tuple[str, str], str] = {}
     for pair in zip(left, right, strict=True):
         if pair not in known:
-            known[pair] = _calculate(pair[0], operator, pair[1], scale)
+            is_doubtful = any(
+                name not in sure and THREE_DECIMALS.fullmatch(text.strip(" "))
+                for name, text in zip(names, pair, strict=True)
+            )
+            known[pair] = (
+                f"{pair[0]} {operator} {pair[1]}"
+                if is_doubtful
+                else _calculate(pair[0], operator, pair[1], scale)
+            )
     return pa.array([known[pair] for pair in zip(left, right, strict=True)], pa.string())
 
 

@@ -25,7 +25,8 @@ def repeated_headers(
 
     ``values`` are the rows' values, an array for each of ``headers``, which ``match`` belongs to;
     ``match_again`` matches other texts in the same way, and ``lines`` are the rows' line numbers.
-    Raises FileSetAside where the names stand in another order: the columns change from there on.
+    Raises FileSetAside where the names stand in another order, or others are among them: the
+    columns change from there on.
     """
     names, needed = match.names, sorted(match.positions.values())
     named = values[needed[0]]
@@ -43,8 +44,8 @@ def repeated_headers(
         again = match_again(texts)
         if again.reasons:
             continue
-        if _is_other_order(again, match):
-            raise _other_order(headers, texts, int(lines[index]))
+        if again.positions != match.positions or _has_other_names(texts, headers, match):
+            raise _other_columns(headers, texts, int(lines[index]))
         found.append(index)
     return found
 
@@ -65,18 +66,17 @@ def _begins_with(values: pa.Array, letters: set[str]) -> np.ndarray:
     return is_first[content[starts]] & (offsets[1:] > offsets[:-1])
 
 
-def _is_other_order(match: HeaderMatch, first: HeaderMatch) -> bool:
-    extras, known = (
-        {normalised(name): place for place, name in each.extras.items()} for each in (match, first)
-    )
-    return match.positions != first.positions or (extras.keys() == known.keys() and extras != known)
+def _has_other_names(texts: Sequence[str], headers: Sequence[str], match: HeaderMatch) -> bool:
+    """Whether an extra column bears another name than before; an empty name may be any."""
+    pairs = ((normalised(texts[place]), normalised(headers[place])) for place in match.extras)
+    return any(now and before and now != before for now, before in pairs)
 
 
-def _other_order(headers: Sequence[str], found: Sequence[str], line: int) -> FileSetAside:
+def _other_columns(headers: Sequence[str], found: Sequence[str], line: int) -> FileSetAside:
     return FileSetAside(
         Reason(
             "header",
-            f"the columns change their order in line {line}. Expected:"
+            f"the columns change in line {line}. Expected:"
             f" {', '.join(map(shown, headers[:SHOWN_HEADERS]))}, as in the file's first header."
             f" Found: {', '.join(map(shown, found[:SHOWN_HEADERS]))}. Files were joined; send them"
             " one by one.",

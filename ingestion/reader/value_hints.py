@@ -6,6 +6,7 @@ A hint sets nothing aside and changes nothing: the rows are judged by the contra
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import islice, product
 from typing import TYPE_CHECKING
@@ -14,15 +15,27 @@ import pyarrow.compute as pc
 
 from ingestion.reader.dialects import profile_text
 from ingestion.reader.headers import shown
-from ingestion.reader.profile_values import PLAIN_DATE, PLAIN_NUMBER, date_rewrite, number_rewrite
+from ingestion.reader.profile_values import (
+    PLAIN_DATE,
+    PLAIN_NUMBER,
+    THREE_DECIMALS,
+    date_rewrite,
+    number_rewrite,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ingestion.reader.contract import Contract
 
+CURRENCY = re.compile(
+    r"AED|ARS|AUD|BDT|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|"
+    r"IDR|ILS|INR|JPY|KES|KRW|KWD|LKR|MXN|MYR|NGN|NOK|NPR|NZD|PEN|PHP|PKR|PLN|"
+    r"QAR|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR|Rs|Re|kr|Kr|kn|zł|"
+    r"Kč|Ft|lei|TL|Rp|RM|Fr|SFr|Ksh|TND|MAD|DZD",
+    re.IGNORECASE,
+)
 SIGN = re.compile(r"^[^\d\s.,'+-]{1,4}\s*(?=[\d+-])|(?<=\d)\s*[^\d\s.,'+-]{1,4}$")
-THREE_DECIMALS = re.compile(r"[+-]?[0-9]{1,3}\.[0-9]{3}")
 SAMPLE_ROWS = 500
 FEWEST_VALUES = 3
 NEARLY_EVERY = 0.9
@@ -78,6 +91,13 @@ def encoding_hint(wrong: int, rows: int, key: str) -> str:
     )
 
 
+def _is_currency(sign: str) -> bool:
+    letters = "".join(letter for letter in sign if unicodedata.category(letter) != "Sc")
+    if letters == sign:
+        return CURRENCY.fullmatch(sign) is not None
+    return letters == "" or (letters.isalpha() and letters.upper() not in ("DR", "CR"))  # R$, US$
+
+
 def _date_hint(name: str, texts: Sequence[str], key: str) -> str | None:
     others = [text for text in texts if not PLAIN_DATE.fullmatch(text)]
     if len(others) < NEARLY_EVERY * len(texts):
@@ -125,6 +145,8 @@ def _number_hint(name: str, texts: Sequence[str], key: str) -> str | None:
     if len(others) < NOTABLE * len(texts):
         return None
     signs = sorted({match[0].strip() for text in others for match in SIGN.finditer(text)})
+    if not all(map(_is_currency, signs)):  # brackets or Dr may say that an amount is negative
+        return None
     fits = []
     for decimal_mark, thousands_mark in NUMBER_FORMS:
         rewrite = number_rewrite(decimal_mark, thousands_mark, tuple(signs))

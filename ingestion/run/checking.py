@@ -98,6 +98,7 @@ def _refused(reason: Reason) -> FileReport:
         rows_faulty=0,
         extra_columns=(),
         content_sha256="",
+        bytes_sha256="",
         first_bad_rows=(),
         hints=(),
     )

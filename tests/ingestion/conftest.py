@@ -11,7 +11,9 @@ from sqlalchemy.engine import Engine, make_url
 
 from ingestion.config.settings import load_settings
 from ingestion.database.engine import connect
+from ingestion.reader.contract import Contract, read_contract
 from ingestion.run.services import Services, open_services
+from tests.reader_bench import PROJECT, Bench
 from tests.services import Bucket
 
 
@@ -37,3 +39,15 @@ def services(
         monkeypatch.setenv(name, value)
     with open_services(load_settings(tmp_path, environ), os.environ) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    """The project's own contract of sales files."""
+    return read_contract(PROJECT / "models" / "staging" / "_pos__sources.yml")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, contract: Contract) -> Bench:
+    """Checks single files."""
+    return Bench(tmp_path, contract)

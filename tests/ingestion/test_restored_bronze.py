@@ -1,0 +1,42 @@
+"""A workspace that was lost is filled from the archive with the same sales, or the run says why."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import pytest
+
+from ingestion.config.profiles import FileProfile
+from ingestion.errors import PipelineError
+from ingestion.run.services import Services
+from tests.run_without_spark import HEADER, run, s3_rows, sale
+
+
+def with_dates(services: Services, date_format: str) -> Services:
+    """The same services, with a profile for all files."""
+    profile = FileProfile(name="north", pattern="*", date_format=date_format)
+    settings = services.settings.model_copy(update={"profiles": (profile,)})
+    return dataclasses.replace(services, settings=settings)
+
+
+def put(services: Services, name: str, day: str) -> None:
+    """Puts a file with one sale into the inbox."""
+    services.store.put_bytes(f"sales_data/{name}.csv", (HEADER + sale(1, day, 5)).encode())
+
+
+def test_archived_files_are_read_again_as_they_were(services: Services) -> None:
+    """Risk: a sender has changed its form, a machine is lost, and 3 April becomes 4 March."""
+    before = with_dates(services, "%d/%m/%Y")
+    put(before, "a", "03/04/2024")
+    run(before)
+    shutil.rmtree(services.workspace.bronze)
+    put(before, "b", "05/04/2024")
+    after = with_dates(services, "%m/%d/%Y")
+    with pytest.raises(PipelineError) as stopped:
+        run(after)
+    assert "The rows of sales_data/a.csv (id 1) cannot be restored" in str(stopped.value)
+    assert "Found: another file profile than the one with which it was loaded" in str(stopped.value)
+    run(before)
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert (month["customer_id"], int(month["total_sales"])) == (1, 10)

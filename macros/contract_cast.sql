@@ -2,7 +2,7 @@
     {%- set value = 'trim(' ~ text ~ ')' -%}
     {%- set base = data_type.split('(')[0] -%}
     {%- if base == 'string' -%}
-        if({{ is_empty_text(text) }}, null, {{ value }})
+        if({{ is_empty_text(trimmed(text), is_trimmed=true) }}, null, {{ trimmed(text) }})
     {%- elif base in ('int', 'bigint') -%}
         if(startswith({{ value }}, '+'), null, try_cast({{ value }} as {{ data_type }}))
     {%- elif base == 'decimal' -%}

@@ -9,7 +9,7 @@
             {%- do rules.append({
                 'code': 'empty_' ~ column.name,
                 'severity': 'reject',
-                'when': value ~ ' is null and ' ~ is_empty_text(raw),
+                'when': value ~ ' is null' ~ ('' if column.data_type == 'string' else ' and ' ~ is_empty_text(raw)),
                 'words': "'" ~ column.name ~ " is empty; expected " ~ type_in_words(column.data_type) ~ "'",
             }) -%}
         {%- endif -%}

@@ -1,4 +1,5 @@
-{% macro is_empty_text(text) -%}
+{% macro is_empty_text(text, is_trimmed=false) -%}
+    {%- set value = text if is_trimmed else 'trim(' ~ text ~ ')' -%}
     {%- set literals = ["''"] -%}
     {%- set lengths = [0] -%}
     {%- for word in var('empty_words') -%}
@@ -8,8 +9,8 @@
     (
         {{ text }} is null
         or (
-            char_length(trim({{ text }})) <= {{ lengths | max }}
-            and lower(trim({{ text }})) in ({{ literals | join(', ') }})
+            char_length({{ value }}) <= {{ lengths | max }}
+            and lower({{ value }}) in ({{ literals | join(', ') }})
         )
     )
 {%- endmacro %}

@@ -10,7 +10,7 @@ stg_retail__products as (
 
     select
         id as product_id,
-        trim(name) as product_name,
+        {{ trimmed('name') }} as product_name,
         current_price,
         old_price,
         created_date,

@@ -10,12 +10,12 @@ stg_retail__sales_people as (
 
     select
         id as sales_person_id,
-        trim(first_name) as first_name,
-        trim(last_name) as last_name,
+        {{ trimmed('first_name') }} as first_name,
+        {{ trimmed('last_name') }} as last_name,
         manager_id,
-        upper(trim(is_manager)) = 'Y' as is_manager,
-        trim(address) as address,
-        trim(pincode) as pincode,
+        upper({{ trimmed('is_manager') }}) = 'Y' as is_manager,
+        {{ trimmed('address') }} as address,
+        {{ trimmed('pincode') }} as pincode,
         joining_date
 
     from source

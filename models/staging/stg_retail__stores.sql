@@ -10,11 +10,11 @@ stg_retail__stores as (
 
     select
         id as store_id,
-        trim(address) as address,
-        trim(store_pincode) as pincode,
-        trim(store_manager_name) as manager_name,
+        {{ trimmed('address') }} as address,
+        {{ trimmed('store_pincode') }} as pincode,
+        {{ trimmed('store_manager_name') }} as manager_name,
         store_opening_date as opening_date,
-        trim(reviews) as reviews
+        {{ trimmed('reviews') }} as reviews
 
     from source
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from tests.pipeline.conftest import HEADER, Pipeline, empty_warehouse
 
 pytestmark = pytest.mark.slow
 
-SALES = HEADER + "2,122,besan,2024-03-05,4,52,2,104\n16,122,maida,2024-04-12,6,20,7,140\n"
+SALES = (
+    f"{HEADER}2,122,besan,2024-03-05,4,52,2,104\n16,122,maida,2024-04-12,6,20,7,140\n"
+    "2,122,besan,2024-04-06,4,52,1,52\n"
+)
 MAY_READ = {
     "staging": {"source"},
     "intermediate": {"staging", "intermediate", "core", "seed"},
@@ -41,8 +45,12 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
     generates, as it does for much data, comes to another result."""
     pipeline.put("a.csv", SALES)
     pipeline.run()
-    query = "select * from retail.sales_team_data_mart order by sales_month"
-    before = pipeline.sql(query)
+    queries = (
+        "select * from retail.sales_team_data_mart order by sales_month, sales_person_id",
+        "select * from retail.rpt_sales_by_customer order by customer_id",
+    )
+    before = [pipeline.sql(query) for query in queries]
+    assert before[1][0]["change_to_previous_month"] == Decimal("-52.00")
     dbt: DbtProject = dbt_project(pipeline.settings)
     monkeypatch.setenv(WORK_SIZE_VARIABLE, WorkSize.INCREMENT)
     [generated] = pipeline.sql("set spark.sql.codegen.factoryMode")
@@ -50,7 +58,7 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
     run_command(dbt, ("build",))
     [generated] = pipeline.sql("set spark.sql.codegen.factoryMode")
     assert generated["value"] == "FALLBACK"
-    assert pipeline.sql(query) == before
+    assert [pipeline.sql(query) for query in queries] == before
     check_keys(pipeline, dbt)
     pipeline.sql("set spark.sql.codegen.factoryMode = NO_CODEGEN")  # as other tests expect it
     manifest = read_manifest(dbt)
@@ -158,4 +166,4 @@ def test_a_failed_test_blocks_the_publication_and_names_its_rows(
     pipeline.settings = good
     pipeline.run()
     assert pipeline.file("b.csv").status == "I"
-    assert len(pipeline.totals()) == 3
+    assert len(pipeline.totals()) == 4

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingestion.commands.status import shown_reason
 from ingestion.commands.withdrawal import file_versions
 from ingestion.config.profiles import profile_for
 from ingestion.database import staging_table
@@ -43,18 +44,19 @@ if TYPE_CHECKING:
     from ingestion.config.profiles import FileProfile
     from ingestion.run.services import Services
 
+_SHOWN_FILES = 10
 _FIXED = ("file_id", "file_name", "line_number", "reasons", "record")
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Rows or files set aside for one reason."""
+    """Rows or files set aside for one reason; one example of rows, and one for each file."""
 
     code: str
     rows: int
     files: tuple[str, ...]
-    example: str
+    examples: tuple[str, ...]
 
 
 def group_by_reason(services: Services) -> list[Group]:
@@ -68,7 +70,7 @@ def group_by_reason(services: Services) -> list[Group]:
             code,
             len(found),
             tuple(dict.fromkeys(row.file_name for row in found)),
-            f"line {found[0].line_number} of {found[0].file_name}: {found[0].reasons}",
+            (f"line {found[0].line_number} of {found[0].file_name}: {found[0].reasons}",),
         )
         for code, found in rows.items()
     ]
@@ -83,7 +85,7 @@ def group_by_reason(services: Services) -> list[Group]:
             f"{code} (whole file)",
             0,
             tuple(dict.fromkeys(file.file_name for file in found)),
-            (found[0].reason or "").splitlines()[0],
+            tuple(f"{file.file_name}: {shown_reason(file.reason or '')}" for file in found),
         )
         for code, found in by_code.items()
     ]
@@ -96,7 +98,7 @@ def _headline(reason: str) -> str:
 
 
 def show_groups(groups: Sequence[Group], console: Console) -> None:
-    """Prints the reasons with their counts and one example each."""
+    """Prints the reasons with their counts, one example of rows, and some of whole files."""
     from rich.markup import escape
 
     if not groups:
@@ -105,7 +107,10 @@ def show_groups(groups: Sequence[Group], console: Console) -> None:
         rows = f"{_counted(group.rows, 'row')} in " if group.rows else ""
         files = _counted(len(group.files), "file")
         console.print(f"[bold]{escape(group.code)}[/bold]  {rows}{files}")
-        console.print(f"  [dim]{escape(group.example)}[/dim]")
+        for example in group.examples[:_SHOWN_FILES]:
+            console.print(f"  [dim]{escape(example)}[/dim]")
+        if len(group.examples) > _SHOWN_FILES:
+            console.print(f"  [dim]… and {len(group.examples) - _SHOWN_FILES} more files[/dim]")
 
 
 def _counted(number: int, noun: str) -> str:

@@ -42,6 +42,12 @@ def read_status(settings: Settings) -> Status:
         return Status(tuple(all_rows(connection)), current_publication(connection))
 
 
+def shown_reason(reason: str) -> str:
+    """A reason's first line, and what it announces to stand below it."""
+    first_line = reason.partition("\n")[0]
+    return reason if first_line.endswith(":") else first_line
+
+
 def show_status(status: Status, console: Console) -> None:
     """Prints the newest rows and the publication."""
     from rich.markup import escape
@@ -64,8 +70,7 @@ def show_status(status: Status, console: Console) -> None:
         console.print(table)
         noted = [row for row in status.files[-_SHOWN:] if row.reason]
         for row in noted:
-            first_line = (row.reason or "").splitlines()[0]
-            console.print(f"[dim]{row.id}: {escape(first_line)}[/dim]", overflow="ellipsis")
+            console.print(f"[dim]{row.id}: {escape(shown_reason(row.reason or ''))}[/dim]")
         if len(status.files) > _SHOWN:
             console.print(f"[dim]The newest {_SHOWN} are shown; --json lists all, whole.[/dim]")
     if status.publication is None:

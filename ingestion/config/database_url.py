@@ -26,7 +26,8 @@ _DRIVERS = {
 _EXPECTED = "mysql://user@host:3306/database, mariadb://… or sqlite:///file"
 _FILES = ("ssl_ca", "ssl_cert", "ssl_key")
 _SECONDS = ("connect_timeout", "read_timeout", "write_timeout")
-_TLS = ("ssl_capath", "ssl_cipher", "ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity")
+_AUTHORITIES = ("ssl_ca", "ssl_capath")
+_TLS = ("ssl_capath", "ssl_cipher", "ssl_check_hostname")
 _MYSQL_OPTIONS = (*_FILES, *_TLS, *_SECONDS, "unix_socket", "charset")
 _SQLITE_OPTIONS = ("timeout",)
 _PASSWORD_APART = (
@@ -45,8 +46,8 @@ def complete_database_url(text: str, key: str | None, project: Path) -> str:
     MySQL and MariaDB go through PyMySQL and always with the character set utf8mb4; a relative
     SQLite file counts from ``project``. Raises UsageError for another database, a URL without a
     database, one that cannot be told apart because of raw signs in the password, an option that is
-    not among those of TLS and timeouts, or a secret that ``key`` does not open. The URL is never
-    part of the message, since it may hold a secret.
+    not among those of TLS and timeouts or cannot be used, or a secret that ``key`` does not open.
+    The URL is never part of the message, since it may hold a secret.
     """
     scheme, separator, rest = open_secret(text, key).strip().partition("://")
     driver = _DRIVERS.get(scheme.lower())
@@ -108,6 +109,7 @@ def _complete_mysql(rest: str, key: str | None) -> str:
     if {"password", "passwd"} & url.query.keys():
         raise UsageError("The password stands behind the ?", action=_PASSWORD_APART)
     _check_options(url.query, _MYSQL_OPTIONS)
+    _check_tls({name: str(value) for name, value in url.query.items() if name.startswith("ssl_")})
     _check_host(url.host or "")
     url = url.update_query_dict({"charset": CHARSET})
     if url.password:
@@ -120,14 +122,19 @@ def _check_options(options: Mapping[str, tuple[str, ...] | str], known: tuple[st
     for name, value in options.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            action = f"Perhaps {near[0]} is meant" if near else None
+            if name.startswith("ssl_verify_"):
+                action = (
+                    "Give ssl_ca or ssl_capath: then the server's certificate and host are checked"
+                )
             raise UsageError(
                 f"The URL has an unknown option, {name}",
                 expected=", ".join(known),
-                action=f"Perhaps {near[0]} is meant" if near else None,
+                action=action,
             )
         if not isinstance(value, str):
             raise UsageError(f"The URL gives {name} twice")
-        if name in _SECONDS and not re.fullmatch("[0-9]+", value):
+        if name in _SECONDS and not re.fullmatch("[1-9][0-9]*", value):
             raise UsageError(f"{name} is no time", expected="whole seconds", found=value)
         if name in _SQLITE_OPTIONS and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
             raise UsageError(f"{name} is no time", expected="seconds", found=value)
@@ -135,6 +142,41 @@ def _check_options(options: Mapping[str, tuple[str, ...] | str], known: tuple[st
             raise UsageError(
                 f"The file of {name} is not there", expected="its absolute path", found=value
             )
+
+
+def _check_tls(options: Mapping[str, str]) -> None:
+    """Raise UsageError for options that the driver would stumble over, or pass over in silence."""
+    is_checked = options.get("ssl_check_hostname", "false").lower()
+    if is_checked not in ("true", "false", "1", "0"):
+        raise UsageError("ssl_check_hostname is no choice", expected="true or false")
+    folder = options.get("ssl_capath")
+    if folder is not None and not Path(folder).is_dir():
+        raise UsageError("The folder of ssl_capath is not there", found=folder)
+    if is_checked in ("true", "1") and not options.keys() & set(_AUTHORITIES):
+        raise UsageError(
+            "ssl_check_hostname checks nothing without an authority",
+            expected="ssl_ca, a file, or ssl_capath, a folder",
+            action="Give one of them; the server's certificate and host are then checked",
+        )
+    if "ssl_key" in options and "ssl_cert" not in options:
+        raise UsageError("ssl_key is given without its ssl_cert")
+    if not options:
+        return
+    import ssl
+
+    try:
+        if (name := "ssl_ca") in options:
+            ssl.create_default_context(cafile=options[name])
+        if (name := "ssl_capath") in options:
+            ssl.create_default_context(capath=options[name])
+        context = ssl.create_default_context()
+        if (name := "ssl_cert") in options:
+            context.load_cert_chain(options[name], options.get("ssl_key"), password="")
+        if (name := "ssl_cipher") in options:
+            context.set_ciphers(options[name])
+    except (OSError, ValueError) as error:  # ssl's own are OSErrors
+        found = str(getattr(error, "reason", None) or error)
+        raise UsageError(f"{name} cannot be used", found=found) from None
 
 
 def _check_host(host: str) -> None:

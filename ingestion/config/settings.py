@@ -31,6 +31,7 @@ from ingestion.config.aws_credentials import (
     AwsCredentials,
     decrypted_credentials,
 )
+from ingestion.config.database_url import SQLITE
 from ingestion.config.mistakes import Mistakes
 from ingestion.config.profiles import FileProfile
 from ingestion.config.secrets import load_key
@@ -220,6 +221,14 @@ def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Se
             model, field = (FileProfile, inside[1]) if inside[1:] else (Settings, setting)
             written = given.written(str(setting), *inside)
             mistakes.add_invalid(written, model, str(field), detail)
+    else:
+        is_file = settings.database_url.get_secret_value().startswith(SQLITE)
+        if settings.database_password and is_file and "database_url" in given.names:
+            mistakes.add(
+                given.written("database_password"),
+                f"A password, while {given.written('database_url')} is an SQLite file",
+                action="Take it out; a file has none",
+            )
     mistakes.raise_if_any()
     return settings
 

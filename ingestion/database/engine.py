@@ -113,7 +113,8 @@ def connect(url: URL, pool_size: int = 5) -> Engine:
     when the database refuses.
     """
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        busy = {} if "timeout" in url.query else {"timeout": _BUSY_SECONDS}
+        engine = sa.create_engine(url, connect_args=busy)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     else:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -127,7 +127,9 @@ def publish(
     base = 0 if current is None else current.version
     still_alone()
     in_transaction(engine, lambda found: publications.is_recorded(found, version, run_id, base))
-    _remove_leftovers(store, prefixes, version, list(scanned.values()))
+    number = _number(version)
+    folders = {item.key_prefix.rpartition(number)[0] for item in scanned.values()}
+    remove_leftovers(store, prefixes, version, folders)
     uploaded = _upload(store, list(scanned.values()), threads, progress)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
@@ -182,13 +184,13 @@ def show_version(
     before = {} if last is None else last.tables
     marts = [table for table in manifest.tables.values() if table.in_database]
     repeated(engine, lambda: mart_tables.ensure_live_tables(engine, marts))
-    still_alone()
+    loaded = []
     with tempfile.TemporaryDirectory() as folder:
         copies = MartCopies(store, Path(folder), local)
-        loaded = [
-            _load_beside(engine, before.get(mart.name), mart, copies, _tag(manifest.run_id))
-            for mart in marts
-        ]
+        for mart in marts:
+            still_alone()
+            old, tag = before.get(mart.name), _tag(manifest.run_id)
+            loaded.append(_load_beside(engine, old, mart, copies, tag))
     still_alone()
     changes = [change for change in loaded if change is not None]
 
@@ -258,12 +260,12 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
         in_transaction(engine, lambda found: publications.record_pointer(found, current.version))
 
 
-def _remove_leftovers(
-    store: ObjectStore, prefixes: Prefixes, version: int, scanned: Sequence[ScannedTable]
+def remove_leftovers(
+    store: ObjectStore, prefixes: Prefixes, version: int, folders: Collection[str]
 ) -> None:
-    """Removes what a run that was cut short has left under the number of this version."""
+    """Removes what a run that was cut short has left under the number of this version, in these
+    folders of marts and among the manifests."""
     number = _number(version)
-    folders = [item.key_prefix.rpartition(number)[0] for item in scanned]
     for folder in (*folders, prefixes.manifests):
         for leftover in store.list_objects(f"{folder}{number}"):
             _LOG.info("removing %s, left by an interrupted run", leftover.key)

@@ -58,6 +58,10 @@ def roll_back(
     def record(_: Connection) -> Publication:
         return shown
 
+    still_alone()
+    names = {*last.tables, *old.tables}
+    folders = {f"{prefix}{name}/" for prefix in prefixes.marts.values() for name in names}
+    publish.remove_leftovers(store, prefixes, manifest.version, folders)
     publish.show_version(store, services.engine, prefixes, last, manifest, {}, record, still_alone)
     return shown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PROFILE = "retail_mart"
+_LOG = logging.getLogger(__name__)
+_VARIABLES = "RETAIL_SPARK_"
 WORK_SIZE_VARIABLE = "RETAIL_WORK_SIZE"  # a WorkSize; the profile chooses Spark's settings by it
 DRIVER_MEMORY_VARIABLE = "RETAIL_SPARK_DRIVER_MEMORY"
 _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
@@ -113,7 +116,8 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
         jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)
         jinja.globals["env_var"] = env_var
         jinja.filters |= dict.fromkeys(("as_bool", "as_native", "as_number", "as_text"), str)
-        profile = _rendered(yaml.safe_load(path.read_text())[PROFILE], jinja)
+        text = path.read_text()
+        profile = _rendered(yaml.safe_load(text)[PROFILE], jinja)
         target = profile["outputs"][environ.get("DBT_TARGET") or profile["target"]]
     except (OSError, KeyError, TypeError, yaml.YAMLError, jinja2.TemplateError) as error:
         raise PipelineError(
@@ -127,6 +131,10 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
             expected="type: spark with method: session (dbt runs in this process)",
             found=f"type: {target.get('type')}, method: {target.get('method')}",
         )
+    for name in sorted(environ):
+        is_meant = name.startswith(_VARIABLES) and name != DRIVER_MEMORY_VARIABLE  # set by a run
+        if is_meant and name not in text:
+            _LOG.warning("%s is set, and %s does not read it", name, path)
     return dict(target)
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ingestion.reader.contract import Contract
 
 _FILE = "warehouse.json"
+_LOG = logging.getLogger(__name__)
 _LOGIC = ("models/**/*.sql", "macros/**/*.sql", "seeds/**/*", "dbt_project.yml")
 
 
@@ -62,14 +64,18 @@ def logic_hash(project: Path, contract: Contract) -> str:
 
 
 def read_state(workspace: Path) -> WarehouseState | None:
-    """What the last run noted; None where there was none."""
+    """What the last run noted; None where there was none, or where it cannot be read any more."""
     path = workspace / _FILE
     if not path.is_file():
         return None
-    content = json.loads(path.read_text())
-    merging = {int(batch_id): ids for batch_id, ids in content.pop("merging", {}).items()}
-    verdicts = {int(file_id): verdict for file_id, verdict in content.pop("verdicts", {}).items()}
-    return WarehouseState(**content, merging=merging, verdicts=verdicts)
+    try:
+        content = json.loads(path.read_text())
+        merging = {int(batch): ids for batch, ids in content.pop("merging", {}).items()}
+        verdicts = {int(file): verdict for file, verdict in content.pop("verdicts", {}).items()}
+        return WarehouseState(**content, merging=merging, verdicts=verdicts)
+    except (ValueError, TypeError, AttributeError):
+        _LOG.warning("%s is damaged; all is built anew", path)
+        return None
 
 
 def write_state(workspace: Path, state: WarehouseState) -> None:

@@ -6,6 +6,7 @@ import decimal
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -161,3 +162,13 @@ def test_describe_hides_password_and_query() -> None:
     """Risk: a secret in a query parameter reaches the summary."""
     url = make_url("mysql+pymysql://me:pw@host/db?ssl_key=hidden")
     assert describe(url) == "mysql+pymysql://me:***@host/db"
+
+
+def test_sqlite_waits_as_long_as_its_url_says(tmp_path: Path) -> None:
+    """Risk: an option of the URL is accepted and does nothing."""
+    for query, milliseconds in (("?timeout=1.5", 1500), ("", 30_000)):
+        engine = connect(make_url(f"sqlite:///{tmp_path / 'database.sqlite'}{query}"))
+        with engine.connect() as connection:
+            found = connection.exec_driver_sql("pragma busy_timeout").scalar()
+        engine.dispose()
+        assert found == milliseconds

@@ -233,6 +233,34 @@ def test_a_removal_that_was_cut_short_is_finished_and_its_versions_are_not_shown
     check_pointer(services)
 
 
+def test_a_rollback_leaves_nothing_of_a_run_that_was_cut_short(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: objects that no manifest names stay on S3 for ever."""
+    for number in (1, 2):
+        put(services, "a.csv", 1, number)
+        run(services)
+    put(services, "a.csv", 1, 3)
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "show_version", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            run(services)
+    history.roll_back(services, None, "rollback", lambda: None)
+    needed = {
+        file.key
+        for item in history.list_publications(services)
+        for table in history.manifest_of(services, item).tables.values()
+        for file in table.files
+    }
+    marts = services.prefixes.marts.values()
+    assert {info.key for mart in marts for info in services.store.list_objects(mart)} == needed
+
+
+def cut_short(*_: Any) -> None:
+    """Ends the run."""
+    raise KeyboardInterrupt
+
+
 def test_a_version_that_lacks_an_object_is_not_shown_again(services: Services) -> None:
     """Risk: readers of S3 are led to an object that a lifecycle rule has removed."""
     for number in (1, 2):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+import botocore
 import pytest
 from pydantic import ValidationError
 
@@ -290,8 +291,7 @@ def test_no_prefix_lies_in_another(project: Path, inner: str, outer: str) -> Non
 @pytest.mark.parametrize("scheme", ["mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"])
 def test_mysql_goes_through_one_driver_in_utf8mb4(project: Path, scheme: str) -> None:
     """Risk: another driver is looked for, or names lose their letters."""
-    authority = project / "ca.pem"
-    authority.touch()
+    authority = Path(botocore.__file__).with_name("cacert.pem")
     url = f"{scheme}://me:pw@db.example.com:3307/retail?charset=latin1&ssl_ca={authority}"
     database = load_settings(project, {"RETAIL_DATABASE_URL": url}).database
     assert database.render_as_string(hide_password=False) == (
@@ -362,16 +362,14 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
         (
             "mysql://me@db/retail?ssl_mode=REQUIRED",
             "The URL has an unknown option, ssl_mode. Expected: ssl_ca, ssl_cert, ssl_key, "
-            "ssl_capath, ssl_cipher, ssl_check_hostname, ssl_verify_cert, ssl_verify_identity, "
-            "connect_timeout, read_timeout, write_timeout, unix_socket, "
-            "charset.",
+            "ssl_capath, ssl_cipher, ssl_check_hostname, connect_timeout, read_timeout, "
+            "write_timeout, unix_socket, charset.",
         ),
         (
             "mysql://me@db/retail?conect_timeout=5",
             "The URL has an unknown option, conect_timeout. Expected: ssl_ca, ssl_cert, ssl_key, "
-            "ssl_capath, ssl_cipher, ssl_check_hostname, ssl_verify_cert, ssl_verify_identity, "
-            "connect_timeout, read_timeout, write_timeout, unix_socket, "
-            "charset. Perhaps connect_timeout is meant.",
+            "ssl_capath, ssl_cipher, ssl_check_hostname, connect_timeout, read_timeout, "
+            "write_timeout, unix_socket, charset. Perhaps connect_timeout is meant.",
         ),
         (
             "mysql://me@db/retail?connect_timeout=abc",
@@ -380,6 +378,28 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
         (
             "mysql://me@db/retail?ssl_ca=/nowhere/ca.pem",
             "The file of ssl_ca is not there. Expected: its absolute path. Found: /nowhere/ca.pem.",
+        ),
+        (
+            "mysql://me@db/retail?read_timeout=0",
+            "read_timeout is no time. Expected: whole seconds. Found: 0.",
+        ),
+        (
+            "mysql://me@db/retail?ssl_check_hostname=banana",
+            "ssl_check_hostname is no choice. Expected: true or false.",
+        ),
+        (
+            "mysql://me@db/retail?ssl_capath=/nowhere",
+            "The folder of ssl_capath is not there. Found: /nowhere.",
+        ),
+        (
+            "mysql://me@db/retail?ssl_check_hostname=true",
+            "ssl_check_hostname checks nothing without an authority. Expected: ssl_ca, a file, or "
+            "ssl_capath, a folder. Give one of them; the server's certificate and host are then "
+            "checked.",
+        ),
+        (
+            "mysql://me@db/retail?ssl_key=/etc/hostname",
+            "ssl_key is given without its ssl_cert.",
         ),
         (
             "mysql://me@db..example/retail",
@@ -405,6 +425,24 @@ def test_a_bad_database_url_is_explained_and_not_shown(project: Path, url: str, 
     (line,) = mistakes(project, {"RETAIL_DATABASE_URL": url})
     assert line == f"- RETAIL_DATABASE_URL: {told}"
     assert "hunt" not in line
+
+
+@pytest.mark.parametrize("option", ["ssl_ca", "ssl_cert", "ssl_cipher"])
+def test_tls_that_cannot_be_is_told_before_a_connection(project: Path, option: str) -> None:
+    """Risk: it is told as a full disk, or nothing is checked and nobody knows."""
+    url = f"mysql://me@db/retail?{option}={project / 'pipeline.toml'}"
+    (project / "pipeline.toml").touch()
+    (line,) = mistakes(project, {"RETAIL_DATABASE_URL": url})
+    assert line.startswith(f"- RETAIL_DATABASE_URL: {option} cannot be used. Found: ")
+
+
+def test_a_file_has_no_password(project: Path) -> None:
+    """Risk: a trial beside the settings of production ends in a stack trace."""
+    environ = {"RETAIL_DATABASE_URL": "sqlite:///x", "RETAIL_DATABASE_PASSWORD": "hunter2"}
+    assert mistakes(project, environ) == [
+        "- RETAIL_DATABASE_PASSWORD: A password, while RETAIL_DATABASE_URL is an SQLite file. "
+        "Take it out; a file has none."
+    ]
 
 
 def test_a_password_without_a_url_is_a_gap(project: Path) -> None:

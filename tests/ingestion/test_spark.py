@@ -72,6 +72,17 @@ def test_the_target_is_rendered_from_the_environment(tmp_path: Path) -> None:
     assert read_target(tmp_path, given)["server_side_parameters"][key] == "3g: '{x}'"
 
 
+def test_a_variable_that_the_profile_does_not_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Risk: a misspelt setting leaves the default in place, and nobody knows why."""
+    profile = PROFILE.format(method="session").replace("MEMORY", "RETAIL_SPARK_MASTER")
+    (tmp_path / "profiles.yml").write_text(profile)
+    read_target(tmp_path, {"RETAIL_SPARK_MASTER": "local[1]", "RETAIL_SPARK_MASTR": "local[1]"})
+    [told] = caplog.messages
+    assert told.startswith("RETAIL_SPARK_MASTR is set, and ")
+
+
 def test_another_method_is_refused(tmp_path: Path) -> None:
     """Risk: dbt builds in one Spark while the pipeline publishes from another."""
     (tmp_path / "profiles.yml").write_text(PROFILE.format(method="thrift"))

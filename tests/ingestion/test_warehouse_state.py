@@ -36,6 +36,15 @@ def test_a_clean_warehouse_may_grow(warehouse: Path, tmp_path: Path) -> None:
     assert is_as_built(built, "logic", warehouse)
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"unknown": 1}', '{"merging": 3}'])
+def test_what_cannot_be_read_any_more_is_as_if_it_were_not_there(
+    tmp_path: Path, content: str
+) -> None:
+    """Risk: a full disk or a power cut ends every run to come in a stack trace."""
+    (tmp_path / "warehouse.json").write_text(content)
+    assert read_state(tmp_path) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [{"logic_hash": "other"}, {"is_whole": False}, {"files": ""}, {"merging": {3: [1, 2]}}],

@@ -57,7 +57,7 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
         "column_count": 1,
         "quote": 1,
     }
-    assert "line 3 of sales_data/a.csv" in groups["invalid_sales_date"].example
+    assert "line 3 of sales_data/a.csv" in groups["invalid_sales_date"].examples[0]
 
     rows = quarantine.rows_to_export(found, "invalid_sales_date", "a.csv")
     assert [row.line_number for row in rows] == [3]

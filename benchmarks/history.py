@@ -1,10 +1,10 @@
 """Measure what one more daily file costs on top of 24 months, against on top of 1 month.
 
-Run: python benchmarks/history.py [--rows-a-day 5000] [--months 24]. Each history is loaded in one
-run; then two days more, one run each, in a fresh process. Printed for the second of them, on both
-histories: seconds, the bytes that Spark's tasks read and wrote (from its event log), what was sent
-to S3 and to the database, and the ratio of the seconds. Needs what the tests need (MariaDB's
-server, the S3 server).
+Run: python benchmarks/history.py [--rows-a-day 5000] [--months 24] [--days-a-load 720]. Each
+history is loaded in as few runs as that allows; then two days more, one run each, in a fresh
+process. Printed for the second of them, on both histories: seconds, the bytes that Spark's tasks
+read and wrote (from its event log), what was sent to S3 and to the database, and the ratio of the
+seconds. Needs what the tests need (MariaDB's server, the S3 server).
 """
 
 from __future__ import annotations
@@ -70,11 +70,17 @@ def task_bytes(events: Path) -> tuple[int, int]:
     return read, written
 
 
-def measure(folder: Path, months: int, rows_a_day: int, environ: dict[str, str]) -> dict[str, Any]:
+def measure(
+    folder: Path, months: int, rows_a_day: int, days_a_load: int, environ: dict[str, str]
+) -> dict[str, Any]:
     """Load ``months`` of 30 days, then two days more; return the last run's seconds and report."""
     with services(folder, folder.parent / "dimensions", environ) as (bucket, environ):
-        start = NEW_YEAR - dt.timedelta(days=30 * months)
-        deliveries = [("history", start, months * 30)]
+        days = 30 * months
+        start = NEW_YEAR - dt.timedelta(days=days)
+        deliveries = [
+            (f"history_{first}", start + dt.timedelta(days=first), min(days_a_load, days - first))
+            for first in range(0, days, days_a_load)
+        ]
         deliveries += [
             ("one_more", NEW_YEAR, 1),
             ("yet_one_more", NEW_YEAR + dt.timedelta(days=1), 1),
@@ -83,6 +89,7 @@ def measure(folder: Path, months: int, rows_a_day: int, environ: dict[str, str])
             path = folder / f"{name}.csv"
             write_days(path, first_day, days, rows_a_day)
             bucket.client.upload_file(str(path), bucket.name, f"sales_data/{name}.csv")
+            path.unlink()
             events = folder / f"events_{name}"
             events.mkdir()
             logged = f"-Dspark.eventLog.enabled=true -Dspark.eventLog.dir=file:{events} "
@@ -100,13 +107,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows-a-day", type=int, default=5_000)
     parser.add_argument("--months", type=int, default=24)
+    parser.add_argument("--days-a-load", type=int, default=720)
     arguments = parser.parse_args()
     environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     write = sys.stdout.write
     with tempfile.TemporaryDirectory() as name:
         write_dimensions(Path(name) / "dimensions")
         reports = {
-            months: measure(Path(name) / f"{months}", months, arguments.rows_a_day, environ)
+            months: measure(
+                Path(name) / f"{months}",
+                months,
+                arguments.rows_a_day,
+                arguments.days_a_load,
+                environ,
+            )
             for months in (1, arguments.months)
         }
     write(f"one more day of {arguments.rows_a_day:,} rows\n")

@@ -112,25 +112,24 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     info = store.head(store.key_at(row.file_location))
     sha256 = None if info is None else store.download(info, path)
     report = checker(state).check(row) if sha256 == row.sha256 else None
-    # an earlier version of the reader noted the hash of the bytes alone
-    known = (None, report.content_sha256, report.bytes_sha256) if report is not None else ()
-    is_read_alike = row.content_sha256 in known  # an older version noted the bytes' hash alone
-    if report is None or not report.accepted or not is_read_alike:
+    action = "Bring the object back, or retract the file"
+    found = ""
+    if report is None:
+        found = "no object there" if info is None else "another content"
+    elif not report.accepted:
+        found = f"a file that is refused by now: {report.reasons[0].message}"
+    # an older version of the reader noted the hash of the bytes alone
+    elif row.content_sha256 not in (None, report.content_sha256, report.bytes_sha256):
+        found = "another file profile than the one with which it was loaded: its constants,"
+        found += " formulas, date format or decimal mark"
+        action = "Bring the profile back, with a pattern for the new files alone in the other"
+    if report is None or found:
         bronze_path(state.services.workspace.bronze, row.batch_id, row.id).unlink(missing_ok=True)
         raise PipelineError(
             f"The rows of {row.file_name} (id {row.id}) cannot be restored",
             expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
-            found="no object there"
-            if info is None
-            else "another content"
-            if report is None
-            else f"a file that is refused by now: {report.reasons[0].message}"
-            if not report.accepted
-            else "another file profile than the one with which it was loaded: its constants, "
-            "formulas, date format or decimal mark",
-            action="Bring the profile back, with a pattern for the new files alone in the other"
-            if report is not None and report.accepted
-            else "Bring the object back, or retract the file",
+            found=found,
+            action=action,
         )
     if report.rows_read != row.rows_read:  # an older version of the reader counted them otherwise
         _LOG.info("%s has %d rows, not %s", row.file_name, report.rows_read, row.rows_read)

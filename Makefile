@@ -20,7 +20,7 @@ demo: setup ## run the pipeline; without settings, on a sample in .workspace
 	@$(PYTHON) run_pipeline.py || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
 
 test: setup mariadb ## all tests, or some: make test ARGS="-k archive"
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed ## ruff, mypy and sqlfluff
 	@$(PYTHON) -m ruff check --quiet .

@@ -18,6 +18,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 _PREFIXES = ("RETAIL_", "AWS_", "DBT_")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs slow tests last, so that a small mistake is told within seconds.
 

@@ -13,7 +13,8 @@ from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.warehouse.dimensions import load_dimensions
 from tests.pipeline.conftest import PROJECT, Pipeline, read_csv
 
-pytestmark = pytest.mark.slow
+# the session comes by a fixture that is asked for by name
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("session")]
 
 CUSTOMER_COLUMNS = (
     "customer_id",

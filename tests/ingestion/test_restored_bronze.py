@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 
 import pytest
 
 from ingestion.config.profiles import FileProfile
+from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError
+from ingestion.reader.verdicts import FileReport
+from ingestion.run.checking import Checker
 from ingestion.run.services import Services
 from tests.run_without_spark import HEADER, run, s3_rows, sale
 
@@ -25,7 +29,21 @@ def put(services: Services, name: str, day: str) -> None:
     services.store.put_bytes(f"sales_data/{name}.csv", (HEADER + sale(1, day, 5)).encode())
 
 
-def test_archived_files_are_read_again_as_they_were(services: Services) -> None:
+def killed_after(check: Callable[..., FileReport]) -> Callable[..., FileReport]:
+    """The check of an archived file, which ends the run; files of the inbox are checked."""
+
+    def killed(checker: Checker, row: FileRow) -> FileReport:
+        report = check(checker, row)
+        if row.file_name.endswith("a.csv"):
+            raise KeyboardInterrupt
+        return report
+
+    return killed
+
+
+def test_archived_files_are_read_again_as_they_were(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Risk: a sender has changed its form, a machine is lost, and 3 April becomes 4 March."""
     before = with_dates(services, "%d/%m/%Y")
     put(before, "a", "03/04/2024")
@@ -33,6 +51,10 @@ def test_archived_files_are_read_again_as_they_were(services: Services) -> None:
     shutil.rmtree(services.workspace.bronze)
     put(before, "b", "05/04/2024")
     after = with_dates(services, "%m/%d/%Y")
+    with monkeypatch.context() as patched:
+        patched.setattr(Checker, "check", killed_after(Checker.check))
+        with pytest.raises(KeyboardInterrupt):
+            run(after)
     with pytest.raises(PipelineError) as stopped:
         run(after)
     assert "The rows of sales_data/a.csv (id 1) cannot be restored" in str(stopped.value)

@@ -1,18 +1,21 @@
 """Measure what one more daily file costs on top of 24 months, against on top of 1 month.
 
-Run: python benchmarks/history.py [--rows-a-day 5000] [--months 24] [--days-a-load 720]. Each
-history is loaded in as few runs as that allows; then two days more, one run each, in a fresh
-process. Printed for the second of them, on both histories: seconds, the bytes that Spark's tasks
-read and wrote (from its event log), what was sent to S3 and to the database, and the ratio of the
-seconds. Needs what the tests need (MariaDB's server, the S3 server).
+Run: python benchmarks/history.py [--rows-a-day 5000] [--months 24] [--days-a-load 720] [--days 3].
+Each history is loaded in as few runs as that allows, and gets one day more. Then come the measured
+days, on one history and the other in turns, one run each, in a fresh process. Printed for each
+history: the median seconds, and of the last day the bytes that Spark's tasks read and wrote (from
+its event log), and what was sent to S3 and to the database; below, the ratio of the seconds. Needs
+what the tests need (MariaDB's server, the S3 server).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import json
 import os
+import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +34,7 @@ from benchmarks.pipeline import (
     services,
     write_dimensions,
 )
+from tests.services import Bucket
 
 NEW_YEAR = dt.date(2025, 1, 1)
 
@@ -70,36 +74,40 @@ def task_bytes(events: Path) -> tuple[int, int]:
     return read, written
 
 
-def measure(
-    folder: Path, months: int, rows_a_day: int, days_a_load: int, environ: dict[str, str]
-) -> dict[str, Any]:
-    """Load ``months`` of 30 days, then two days more; return the last run's seconds and report."""
-    with services(folder, folder.parent / "dimensions", environ) as (bucket, environ):
-        days = 30 * months
-        start = NEW_YEAR - dt.timedelta(days=days)
-        deliveries = [
-            (f"history_{first}", start + dt.timedelta(days=first), min(days_a_load, days - first))
-            for first in range(0, days, days_a_load)
-        ]
-        deliveries += [
-            ("one_more", NEW_YEAR, 1),
-            ("yet_one_more", NEW_YEAR + dt.timedelta(days=1), 1),
-        ]
-        for name, first_day, days in deliveries:
-            path = folder / f"{name}.csv"
-            write_days(path, first_day, days, rows_a_day)
-            bucket.client.upload_file(str(path), bucket.name, f"sales_data/{name}.csv")
-            path.unlink()
-            events = folder / f"events_{name}"
-            events.mkdir()
+class History:
+    """A workspace with its services, into which days of sales are loaded.
+
+    ``seconds`` are those of all runs since it was made, ``report`` is what the last run said, and
+    ``read`` and ``written`` are the bytes of its tasks.
+    """
+
+    def __init__(
+        self, folder: Path, bucket: Bucket, environ: dict[str, str], rows_a_day: int
+    ) -> None:
+        self._folder, self._bucket, self._environ = folder, bucket, environ
+        self._rows_a_day = rows_a_day
+        self.seconds: list[float] = []
+        self.report: dict[str, Any] = {}
+        self.read = self.written = 0
+
+    def load(self, first_day: dt.date, days: int) -> None:
+        """Deliver one file with ``days`` days from ``first_day`` on, and run the pipeline."""
+        name = f"sales_{first_day}.csv"
+        path = self._folder / name
+        write_days(path, first_day, days, self._rows_a_day)
+        self._bucket.client.upload_file(str(path), self._bucket.name, f"sales_data/{name}")
+        path.unlink()
+        with tempfile.TemporaryDirectory(dir=self._folder) as events:
             logged = f"-Dspark.eventLog.enabled=true -Dspark.eventLog.dir=file:{events} "
             logged += "-Dspark.eventLog.compress=false"
             run = Measured(
                 ["run_pipeline.py", "run", "--json"],
-                {**environ, "RETAIL_SPARK_JAVA_OPTIONS": logged},
+                {**self._environ, "RETAIL_SPARK_JAVA_OPTIONS": logged},
             )
-        read, written = task_bytes(events)
-        return {**json.loads(run.output), "wall": run.seconds, "read": read, "written": written}
+            self.read, self.written = task_bytes(Path(events))
+        self.seconds.append(run.seconds)
+        self.report = json.loads(run.output)
+        sys.stderr.write(f"{self._folder.name} months, {name}: {run.seconds:.1f} s\n")
 
 
 def main() -> None:
@@ -108,32 +116,38 @@ def main() -> None:
     parser.add_argument("--rows-a-day", type=int, default=5_000)
     parser.add_argument("--months", type=int, default=24)
     parser.add_argument("--days-a-load", type=int, default=720)
+    parser.add_argument("--days", type=int, default=3)
     arguments = parser.parse_args()
     environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     write = sys.stdout.write
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as running:
         write_dimensions(Path(name) / "dimensions")
-        reports = {
-            months: measure(
-                Path(name) / f"{months}",
-                months,
-                arguments.rows_a_day,
-                arguments.days_a_load,
-                environ,
+        histories = {}
+        for months in sorted({1, arguments.months}):
+            folder = Path(name) / f"{months}"
+            there = running.enter_context(services(folder, Path(name) / "dimensions", environ))
+            history = histories[months] = History(folder, *there, arguments.rows_a_day)
+            days = 30 * months
+            for first in range(0, days, arguments.days_a_load):
+                first_day = NEW_YEAR + dt.timedelta(days=first - days)
+                history.load(first_day, min(arguments.days_a_load, days - first))
+        for day in range(1 + arguments.days):
+            for history in histories.values():
+                history.load(NEW_YEAR + dt.timedelta(days=day), 1)
+        write(f"one more day of {arguments.rows_a_day:,} rows, median of {arguments.days}\n")
+        names = f"{'on top of':<14}{'seconds':>9}{'Spark reads':>14}{'writes':>14}"
+        names += f"{'objects':>9}{'bytes to S3':>14}"
+        write(f"{names}{'rows to database':>18}\n")
+        medians = {}
+        for months, history in histories.items():
+            report = history.report
+            medians[months] = statistics.median(history.seconds[-arguments.days :])
+            write(
+                f"{f'{months} months':<14}{medians[months]:>9.1f}{history.read:>14,}"
+                f"{history.written:>14,}{report['objects_uploaded']:>9}"
+                f"{report['bytes_uploaded']:>14,}{report['rows_loaded']:>18,}\n"
             )
-            for months in (1, arguments.months)
-        }
-    write(f"one more day of {arguments.rows_a_day:,} rows\n")
-    names = f"{'on top of':<14}{'seconds':>9}{'Spark reads':>14}{'writes':>14}"
-    names += f"{'objects':>9}{'bytes to S3':>14}"
-    write(f"{names}{'rows to database':>18}\n")
-    for months, report in reports.items():
-        write(
-            f"{f'{months} months':<14}{report['wall']:>9.1f}{report['read']:>14,}"
-            f"{report['written']:>14,}{report['objects_uploaded']:>9}"
-            f"{report['bytes_uploaded']:>14,}{report['rows_loaded']:>18,}\n"
-        )
-    write(f"ratio of the seconds: {reports[arguments.months]['wall'] / reports[1]['wall']:.2f}\n")
+        write(f"ratio of the seconds: {medians[arguments.months] / medians[1]:.2f}\n")
 
 
 if __name__ == "__main__":

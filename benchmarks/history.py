@@ -65,12 +65,13 @@ def task_bytes(events: Path) -> tuple[int, int]:
     for path in events.rglob("*"):
         if not path.is_file():
             continue
-        for line in path.read_text(encoding="utf-8").splitlines():
-            event = json.loads(line)
-            metrics = event.get("Task Metrics")
-            if event["Event"] == "SparkListenerTaskEnd" and metrics:
-                read += metrics["Input Metrics"]["Bytes Read"]
-                written += metrics["Output Metrics"]["Bytes Written"]
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for line in lines:
+                event = json.loads(line)
+                metrics = event.get("Task Metrics")
+                if event["Event"] == "SparkListenerTaskEnd" and metrics:
+                    read += metrics["Input Metrics"]["Bytes Read"]
+                    written += metrics["Output Metrics"]["Bytes Written"]
     return read, written
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ingestion.errors import PipelineError
-from ingestion.warehouse.dbt_parse import parse_options
+from ingestion.warehouse.dbt_parse import forget, parse_options
 from ingestion.warehouse.spark import PROFILE
 
 if TYPE_CHECKING:
@@ -79,6 +79,14 @@ def parse(dbt: DbtProject) -> Manifest:
 
     Raises ``PipelineError`` for a mistake in a model or its YAML.
     """
+    manifest = _parse(dbt)
+    if not manifest.nodes:  # of another profile, say; dbt then takes neither it nor the files
+        forget(dbt.target)
+        manifest = _parse(dbt)
+    return manifest
+
+
+def _parse(dbt: DbtProject) -> Manifest:
     from dbt.cli.main import dbtRunner
 
     with parse_options(dbt.project, dbt.target) as options:

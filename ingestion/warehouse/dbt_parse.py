@@ -1,4 +1,4 @@
-"""Keeps what dbt has parsed, and gives it back only for the very same project files.
+"""Keeps what dbt has parsed, and gives it back only to the same dbt for the same project files.
 
 dbt alone goes by the files' times: a file that comes back with its old time, from a backup say,
 would pass for unchanged, and the models would follow a contract that is no longer there.
@@ -10,9 +10,11 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 _PARSED = ("models/**/*", "macros/**/*", "seeds/**/*", "tests/data/**/*", "dbt_project.yml")
+_PACKAGES = ("dbt-core", "dbt-adapters", "dbt-spark")  # their macros are parsed too
 _WRITTEN_BY_DBT = "partial_parse.msgpack"
 _KEPT = "parsed"
 
@@ -31,15 +33,21 @@ def parse_options(project: Path, target: Path) -> Iterator[list[str]]:
         return
     yield ["--no-partial-parse"]
     if _kept(project, target) == kept:
-        shutil.rmtree(kept.parent, ignore_errors=True)
+        forget(target)
         kept.parent.mkdir()
         fresh = kept.with_suffix(".new")
         shutil.copyfile(target / _WRITTEN_BY_DBT, fresh)
         fresh.replace(kept)
 
 
+def forget(target: Path) -> None:
+    """Has the next command parse all."""
+    shutil.rmtree(target / _KEPT, ignore_errors=True)
+
+
 def _kept(project: Path, target: Path) -> Path:
     digest = hashlib.sha256(str(project).encode())
+    digest.update(repr([version(name) for name in _PACKAGES]).encode())
     paths = {path for pattern in _PARSED for path in project.glob(pattern) if path.is_file()}
     for path in sorted(paths):
         content = hashlib.sha256(path.read_bytes()).hexdigest()

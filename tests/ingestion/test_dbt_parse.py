@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import PipelineError
+from ingestion.warehouse import dbt_parse
 from ingestion.warehouse.dbt_build import DbtProject, parse, read_manifest, run_command
 from ingestion.warehouse.dbt_parse import parse_options
 from tests.conftest import PROJECT
@@ -76,3 +77,31 @@ def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(dbt: DbtPro
         contract.write_text(f"{text}\n# edited while dbt was at work\n", encoding="utf-8")
     with parse_options(project, dbt.target) as options:
         assert options == ["--no-partial-parse"], "which of the two was parsed is not known"
+
+
+def test_what_dbt_takes_no_more_is_parsed_anew(
+    dbt: DbtProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: after a change of the profile, or in another workspace, dbt builds a project without
+    models, in each run, and calls that success."""
+    models = set(parse(dbt).nodes)
+    profile = dbt.profiles / "profiles.yml"
+    text = profile.read_text(encoding="utf-8")
+    profile.write_text(text.replace("schema: retail", "schema: shop"), encoding="utf-8")
+    assert {node.schema for node in parse(dbt).nodes.values()} == {"shop"}
+    monkeypatch.setenv("RETAIL_WORKSPACE", "elsewhere")
+    assert set(parse(dbt).nodes) == models
+    with parse_options(dbt.project, dbt.target) as options:
+        assert "--partial-parse-file-path" in options
+
+
+def test_another_version_of_an_adapter_parses_anew(
+    dbt: DbtProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: after an upgrade the models still run with the macros of the old adapter."""
+    parse(dbt)
+    with parse_options(dbt.project, dbt.target) as options:
+        assert "--partial-parse-file-path" in options
+    monkeypatch.setattr(dbt_parse, "version", lambda _: "1.11.99")
+    with parse_options(dbt.project, dbt.target) as options:
+        assert options == ["--no-partial-parse"]

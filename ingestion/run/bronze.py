@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,13 @@ from ingestion.warehouse import warehouse_state
 from ingestion.warehouse.raw_tables import batch_folder, bronze_path, merged_files
 
 if TYPE_CHECKING:
+    from ingestion.database.batches import Batch
     from ingestion.run.checking import Checker
 
 _LOG = logging.getLogger(__name__)
 _DATABASE = "database"  # a file with the very first run of the database that bronze belongs to
 _AGAIN = "read_again"
-_UNFINISHED = "unfinished"  # a file with the batches that are being written
+_UNFINISHED = "unfinished"  # a file with the batches that are being written, and by which run
 
 
 def claim(state: RunState) -> None:
@@ -55,22 +56,28 @@ def claim(state: RunState) -> None:
 
 
 def mark_unfinished(state: RunState, batch_ids: Sequence[int]) -> None:
-    """Notes that this workspace writes the bronze of these batches, until it has finished them."""
-    _mark(state.services.workspace.bronze, batch_ids)
+    """Notes that this run writes the bronze of these batches, until it has finished them."""
+    _mark(state.services.workspace.bronze, dict.fromkeys(batch_ids, state.run_id))
 
 
 def unmark(state: RunState, batch_ids: Collection[int | None]) -> None:
     """Notes that the bronze of these batches is what the database means, or is gone."""
     bronze = state.services.workspace.bronze
     marked = _marked(bronze)
-    staying = [batch_id for batch_id in marked if batch_id not in batch_ids]
+    staying = {batch_id: run for batch_id, run in marked.items() if batch_id not in batch_ids}
     if staying != marked:
         _mark(bronze, staying)
 
 
-def _mark(bronze: Path, batch_ids: Sequence[int]) -> None:
+def unmark_published(state: RunState, batch: Batch) -> None:
+    """Notes the same of a published batch, where it was published from the bronze that is here."""
+    if _marked(state.services.workspace.bronze).get(batch.batch_id) == batch.run_id:
+        unmark(state, [batch.batch_id])
+
+
+def _mark(bronze: Path, batches: Mapping[int, str]) -> None:
     bronze.mkdir(parents=True, exist_ok=True)
-    _write(bronze / _UNFINISHED, "\n".join(map(str, batch_ids)))
+    _write(bronze / _UNFINISHED, "\n".join(f"{batch} {run}" for batch, run in batches.items()))
 
 
 def _write(mark: Path, text: str) -> None:
@@ -81,9 +88,11 @@ def _write(mark: Path, text: str) -> None:
         fresh.replace(mark)
 
 
-def _marked(bronze: Path) -> list[int]:
+def _marked(bronze: Path) -> dict[int, str]:
     path = bronze / _UNFINISHED
-    return [int(line) for line in path.read_text().split()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    parts = [line.partition(" ") for line in lines]  # older versions noted no run
+    return {int(batch_id): run_id for batch_id, _, run_id in parts}
 
 
 def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:

@@ -214,6 +214,7 @@ def archive_last_batch(state: RunState) -> None:
     """Archives a batch that an earlier run published but did not archive."""
     batch = state.in_transaction(batches.unfinished_batch)
     if batch is not None and batch.state == BatchState.PUBLISHED:
+        bronze.unmark_published(state, batch)
         state.batch_id = batch.batch_id
         archive_batch(state)
         state.batch_id = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from ingestion.errors import PipelineError
 from ingestion.reader.verdicts import FileReport
 from ingestion.run.checking import Checker
 from ingestion.run.services import Services
+from ingestion.s3.object_store import ObjectStore
 from tests.run_without_spark import HEADER, run, s3_rows, sale
 
 
@@ -62,3 +64,28 @@ def test_archived_files_are_read_again_as_they_were(
     run(before)
     [month] = s3_rows(services.store, "customers_data_mart")
     assert (month["customer_id"], int(month["total_sales"])) == (1, 10)
+
+
+def test_a_published_batch_keeps_its_rows_where_the_pointer_failed(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: the rows of a batch that counts are taken for those of another workspace, and the next
+    full build needs the archive for them."""
+    put(services, "a", "2024-04-03")
+    put_bytes = ObjectStore.put_bytes
+
+    def fail(store: ObjectStore, key: str, *arguments: Any, **options: Any) -> str:
+        if key == services.prefixes.pointer_key:
+            raise PipelineError("S3 failed while writing")
+        return put_bytes(store, key, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectStore, "put_bytes", fail)
+        with pytest.raises(PipelineError):
+            run(services)
+    run(services)
+    services.store.delete("sales_data_processed/a.csv")
+    put(services, "b", "2024-04-05")
+    run(services)
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 10

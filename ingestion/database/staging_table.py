@@ -343,6 +343,11 @@ def record_locations(connection: Connection, locations: Mapping[int, str]) -> No
     _update(connection, {key: {"file_location": value} for key, value in locations.items()})
 
 
+def record_etags(connection: Connection, etags: Mapping[int, str]) -> None:
+    """Writes the ETag of each row's object, for the same bytes were sent again."""
+    _update(connection, {key: {"etag": value} for key, value in etags.items()})
+
+
 def record_rows_read(connection: Connection, file_id: int, rows_read: int) -> None:
     """Writes how many rows the reader finds in the file now."""
     _update(connection, {file_id: {"rows_read": rows_read}})

@@ -83,16 +83,12 @@ def take_files(state: RunState) -> bool:
 def _fetch_moved(state: RunState, pending: Sequence[FileRow]) -> None:
     """Brings files of the unfinished batch to this machine whose objects have left the inbox.
 
-    So have copies of other files (of what they repeat, another version may be in the batch by
-    now), and a file that its sender sent twice before it was checked.
+    So have copies of other files: of what they repeat, another version may be in the batch by now.
     """
     store, downloads = state.services.store, state.services.workspace.downloads
     for row in pending:
         path = local_path(downloads, row.file_name, row.etag)
-        has_moved = row.file_location != store.location(row.file_name)
-        is_active = row.status == FileStatus.ACTIVE and row.etag != staging_table.RETRACTION
-        is_wanted = row.status == FileStatus.DUPLICATE or (is_active and has_moved)
-        if not is_wanted or path.exists():
+        if row.status != FileStatus.DUPLICATE or path.exists():
             continue
         info = store.head(store.key_at(row.file_location))
         if info is not None:
@@ -119,15 +115,19 @@ def _is_csv_name(state: RunState, key: str) -> bool:
 
 
 def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]) -> None:
-    """Moves objects that repeat a loaded one to where it lies, and notes that on its row.
+    """Counts objects that repeat what is loaded, or is about to be, once.
 
-    One that is replaced or removed meanwhile is left to the next run.
+    Where the batch is not published yet, the object is the row's own from now on. Others are moved
+    to where the loaded one lies, which is noted on its row; one that is replaced or removed
+    meanwhile is left to the next run.
     """
     from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
 
     if not repeats:
         return
     store = state.services.store
+    waiting = {row.id: item.etag for item, row in repeats if row.status == FileStatus.ACTIVE}
+    loaded = [repeat for repeat in repeats if repeat[1].id not in waiting]
 
     def move(repeat: tuple[Delivery, FileRow]) -> str | None:
         delivery, row = repeat
@@ -138,12 +138,13 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
             return None
 
     with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
-        moved = list(zip(repeats, pool.map(move, repeats), strict=True))
+        moved = list(zip(loaded, pool.map(move, loaded), strict=True))
     state.changed_while_read += [item.key for (item, _), location in moved if location is None]
     rows = [row for (_, row), location in moved if location is not None]
     locations = {row.id: location for (_, row), location in moved if location is not None}
 
     def record(connection: Connection) -> None:
+        staging_table.record_etags(connection, waiting)
         staging_table.record_locations(connection, locations)
         staging_table.add_note(connection, rows, "already loaded: sent again, counted once")
 
@@ -206,6 +207,7 @@ def archive_batch(state: RunState) -> None:
     if state.batch_id is None:
         return
     _move_out(state, state.batch_rows())
+    state.archived += state.batch_rows()
     state.move_to(BatchState.ARCHIVED)
     intake.clean_downloads(state.services.workspace.downloads, keep=())
 
@@ -218,7 +220,10 @@ def archive_last_batch(state: RunState) -> None:
         state.batch_id = batch.batch_id
         archive_batch(state)
         state.batch_id = None
-        _LOG.info("batch %s of an earlier run is archived", batch.batch_id)
+        _LOG.warning(
+            "batch %d was published by a run that did not end; its files are archived now",
+            batch.batch_id,
+        )
 
 
 def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
@@ -236,15 +241,12 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         settings.download_threads,
         state.steps.progress(len(waiting), "objects"),
     )
-    lost = [row for row in waiting if row.id not in locations]
-    for row in lost:
-        if row.status == FileStatus.ERROR and all(row.id != told.id for told, _ in state.set_aside):
-            state.set_aside.append((row, f"replaced or removed by its sender: {row.file_location}"))
-        elif row.status == FileStatus.INACTIVE:
-            state.warnings.append(
-                f"{row.file_name} counts, but its sender has replaced or removed the object, and "
-                "there is no copy left: it cannot be read again"
-            )
+    state.warnings += [
+        f"{row.file_name} counts, but its sender has replaced or removed the object, and there is "
+        "no copy left: it cannot be read again"
+        for row in waiting
+        if row.status == FileStatus.INACTIVE and row.id not in locations
+    ]
     refused = [row for row in waiting if row.status == FileStatus.ERROR and row.id in locations]
     archive.put_reasons(
         store,
@@ -258,7 +260,6 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         ],
         settings.download_threads,
     )
-    state.set_aside += [(row, locations[row.id]) for row in refused]
     state.in_transaction(lambda connection: staging_table.record_locations(connection, locations))
 
 

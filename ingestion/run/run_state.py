@@ -41,7 +41,8 @@ def read_sales_contract(settings: Settings) -> Contract:
 class RunState:
     """One run. ``batch_id`` is None until a batch is open, and where only the logic changed.
 
-    ``still_alone`` is what the run lock gave.
+    ``still_alone`` is what the run lock gave. ``archived`` are the files of the batches that it has
+    finished: its own, and one that an earlier run had published.
     """
 
     run_id: str
@@ -54,7 +55,7 @@ class RunState:
     checked: Sequence[CheckedFile] = ()
     repeated: int = 0
     changed_while_read: list[str] = dataclasses.field(default_factory=list)
-    set_aside: list[tuple[FileRow, str]] = dataclasses.field(default_factory=list)
+    archived: list[FileRow] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
 
     def in_transaction(self, work: Callable[[Connection], T]) -> T:

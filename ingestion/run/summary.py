@@ -16,6 +16,7 @@ from ingestion.publication.manifest import touched_months
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ingestion.database.staging_table import FileRow
     from ingestion.publication.publish import Published
     from ingestion.run.run_state import RunState
     from ingestion.warehouse.ledger import LedgerEntry, Seller
@@ -94,9 +95,11 @@ def summarise(
     read = sum((entry.amount_read for entry in mine), zero)
     rows_quarantined = sum(entry.count.rows_quarantined for entry in mine)
     verdicts = [item.verdict.status for item in state.checked]
+    refused = [row for row in state.archived if row.status == FileStatus.ERROR]
+    is_partly = bool(refused) or any(row.rows_quarantined for row in state.archived)
     files = {
         "accepted": verdicts.count(FileStatus.ACTIVE),
-        "set aside": len(state.set_aside),
+        "set aside": len(refused),
         "duplicate": verdicts.count(FileStatus.DUPLICATE),
         "already loaded": state.repeated,
         "changed while read": len(state.changed_while_read),
@@ -110,7 +113,7 @@ def summarise(
     return RunSummary(
         run_id=state.run_id,
         outcome=outcome,
-        exit_code=PARTLY if state.set_aside or rows_quarantined else DONE,
+        exit_code=PARTLY if is_partly else DONE,
         files=files,
         rows_read=sum(entry.count.rows_read for entry in mine),
         rows_valid=sum(entry.count.rows_valid for entry in mine),
@@ -118,9 +121,7 @@ def summarise(
         money=Money(read=read, valid=valid, quarantined=quarantined),
         months=() if published is None else touched_months(published.changed),
         top_sellers=sellers,
-        set_aside=[
-            SetAside(row.file_name, row.reason or "", location) for row, location in state.set_aside
-        ],
+        set_aside=[SetAside(row.file_name, row.reason or "", _lies(state, row)) for row in refused],
         warnings=state.warnings,
         version=None if published is None else published.version,
         objects_uploaded=0 if published is None else published.objects_uploaded,
@@ -129,6 +130,13 @@ def summarise(
         marts={} if published is None else _places(state, published),
         seconds=dict(state.steps.seconds),
     )
+
+
+def _lies(state: RunState, row: FileRow) -> str:
+    location = row.file_location
+    if location == state.services.store.location(row.file_name):
+        return f"replaced or removed by its sender: {location}"
+    return location
 
 
 def _places(state: RunState, published: Published) -> dict[str, str]:

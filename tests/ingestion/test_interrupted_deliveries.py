@@ -1,0 +1,77 @@
+"""What a run was doing to files when it ended is brought to its end, and told, by the next one."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingestion.run import delivery_steps as deliveries
+from ingestion.run.services import Services
+from ingestion.run.summary import summarise
+from tests.run_without_spark import HEADER, run, s3_rows, sale
+
+BROKEN = b"customer_id;day\n1;1\n"
+
+
+def send_in_parts(services: Services, key: str, content: bytes) -> None:
+    """Puts an object in another way, so that the same bytes have another ETag."""
+    client, place = services.store.client, {"Bucket": services.settings.bucket, "Key": key}
+    upload = client.create_multipart_upload(**place)["UploadId"]
+    part = client.upload_part(**place, UploadId=upload, PartNumber=1, Body=content)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    client.complete_multipart_upload(**place, UploadId=upload, MultipartUpload=parts)
+
+
+def kill_in(services: Services, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends as it begins the step."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deliveries, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(services)
+
+
+def test_files_sent_twice_before_their_check_are_one(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a broken file that its sender repeats lies among the good ones, and nobody hears."""
+    good = (HEADER + sale(1, "2024-04-03", 5)).encode()
+    for name, content in (("broken", BROKEN), ("good", good)):
+        services.store.put_bytes(f"sales_data/{name}.csv", content)
+    kill_in(services, "check_files", monkeypatch)
+    for name, content in (("broken", BROKEN), ("good", good)):
+        send_in_parts(services, f"sales_data/{name}.csv", content)
+    summary = summarise(run(services))
+    assert summary.exit_code == 3
+    error = services.store.location("sales_data_error/broken.csv")
+    assert {(item.file_name, item.location) for item in summary.set_aside} == {
+        ("sales_data/broken.csv", error)
+    }
+    assert [info.key for info in services.store.list_objects("sales_data_error/")] == [
+        "sales_data_error/broken.csv",
+        "sales_data_error/broken.csv.reasons.json",
+    ]
+    assert [info.key for info in services.store.list_objects("sales_data_processed/")] == [
+        "sales_data_processed/good.csv"
+    ]
+    assert not list(services.store.list_objects("sales_data/"))
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 5
+
+
+def test_what_a_killed_run_set_aside_is_told_by_the_next(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: the scheduler sees a kill and then a success, and a file is missing for ever."""
+    services.store.put_bytes("sales_data/broken.csv", BROKEN)
+    services.store.put_bytes("sales_data/a.csv", (HEADER + sale(1, "2024-04-03", 5)).encode())
+    kill_in(services, "archive_batch", monkeypatch)
+    summary = summarise(run(services))
+    assert summary.exit_code == 3
+    assert summary.files["set aside"] == 1
+    [refused] = summary.set_aside
+    assert refused.location.endswith("/sales_data_error/broken.csv")
+    assert "missing columns" in refused.reason
+    assert summarise(run(services)).exit_code == 0

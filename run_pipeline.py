@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -568,4 +569,6 @@ def write_json(content: Any) -> None:
 
 
 if __name__ == "__main__":
+    # a scheduler's stop ends the run as one by hand does, and nothing temporary is left
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

@@ -14,6 +14,7 @@ from ingestion.warehouse.dbt_parse import forget, parse_options
 from ingestion.warehouse.spark import PROFILE
 
 if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
     from pyspark.sql import SparkSession
 
@@ -53,11 +54,15 @@ class DbtProject:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A model or test that did not end well; ``rows`` are the first rows that a test found."""
+    """A model or test that did not end well; ``rows`` are the first rows that a test found.
+
+    ``found_rows`` is false for a model, and for a test that could not be asked.
+    """
 
     name: str
     kind: str
     message: str
+    found_rows: bool
     rows: tuple[str, ...] = ()
 
 
@@ -66,12 +71,8 @@ class BuildResult:
     """What one ``dbt build`` did; ``is_built`` where every model and seed was built."""
 
     is_built: bool
-    models: int
-    tests: int
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
-    model_seconds: float
-    test_seconds: float
 
 
 def parse(dbt: DbtProject) -> Manifest:
@@ -91,9 +92,16 @@ def _parse(dbt: DbtProject) -> Manifest:
 
     with parse_options(dbt.project, dbt.target) as options:
         outcome = dbtRunner().invoke(dbt.arguments("parse", *options))
+        _stop_if_stopped(outcome)
         if not outcome.success:
             raise _refused(dbt, outcome.exception)
     return cast("Manifest", outcome.result)
+
+
+def _stop_if_stopped(outcome: dbtRunnerResult) -> None:
+    """Goes on with an interruption that dbt has caught."""
+    if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+        raise outcome.exception
 
 
 def _refused(dbt: DbtProject, error: BaseException | None) -> PipelineError:
@@ -128,9 +136,10 @@ def build(
     options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
     runner = dbtRunner(manifest, callbacks=[_follow(steps)])
     outcome = runner.invoke(dbt.arguments("build", *options))
+    _stop_if_stopped(outcome)
     if outcome.exception is not None or outcome.result is None:
         raise _refused(dbt, outcome.exception)
-    return _summed(list(cast("Any", outcome.result)))
+    return summed(list(cast("Any", outcome.result)))
 
 
 def run_command(dbt: DbtProject, command: Sequence[str], *options: str) -> None:
@@ -139,6 +148,7 @@ def run_command(dbt: DbtProject, command: Sequence[str], *options: str) -> None:
 
     arguments = dbt.arguments(command[-1], *options)
     outcome = dbtRunner().invoke([*command[:-1], *arguments])
+    _stop_if_stopped(outcome)
     if not outcome.success:
         raise PipelineError(
             f"dbt {' '.join(command)} failed",
@@ -170,31 +180,21 @@ def _follow(steps: Steps) -> Callable[[Any], None]:
     return follow
 
 
-def _summed(results: Sequence[Any]) -> BuildResult:
+def summed(results: Sequence[Any]) -> BuildResult:
+    """What the results of dbt's nodes come to."""
     failures, warnings, is_built = [], [], True
-    seconds = {True: 0.0, False: 0.0}
-    counts = {True: 0, False: 0}
     for result in results:
         kind = str(result.node.resource_type).replace("_", " ")
         is_test = kind in ("test", "unit test")
-        counts[is_test] += 1
-        seconds[is_test] += result.execution_time
         status = str(result.status)
         is_built &= is_test or status not in (*_FAILED, "skipped")
         if status in _FAILED:
-            failures.append(Failure(result.node.name, kind, (result.message or status).strip()))
+            message = (result.message or status).strip()
+            failures.append(Failure(result.node.name, kind, message, found_rows=status == "fail"))
         elif status == "warn":
             words = result.node.name.replace("_", " ")
             warnings.append(f"the test '{words}' found {result.failures} rows")
-    return BuildResult(
-        is_built=is_built,
-        models=counts[False],
-        tests=counts[True],
-        failures=tuple(failures),
-        warnings=tuple(warnings),
-        model_seconds=seconds[False],
-        test_seconds=seconds[True],
-    )
+    return BuildResult(is_built=is_built, failures=tuple(failures), warnings=tuple(warnings))
 
 
 def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> BuildResult:
@@ -206,7 +206,7 @@ def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> Buil
     for failure in result.failures:
         rows: tuple[str, ...] = ()
         sql = nodes.get(failure.name, {}).get("compiled_code")
-        if failure.kind == "test" and sql:
+        if failure.found_rows and sql:
             with spark_errors(f"The rows of {failure.name} cannot be read"):
                 found = spark.sql(sql).limit(_SHOWN_ROWS).collect()
             rows = tuple(str(row.asDict()) for row in found)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse import dbt_parse
@@ -105,3 +106,13 @@ def test_another_version_of_an_adapter_parses_anew(
     monkeypatch.setattr(dbt_parse, "version", lambda _: "1.11.99")
     with parse_options(dbt.project, dbt.target) as options:
         assert options == ["--no-partial-parse"]
+
+
+def test_an_interruption_that_dbt_catches_is_no_mistake_of_the_models(
+    dbt: DbtProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: who stops a run is told to mend the models."""
+    caught = dbtRunnerResult(success=False, exception=KeyboardInterrupt())
+    monkeypatch.setattr(dbtRunner, "invoke", lambda *_, **__: caught)
+    with pytest.raises(KeyboardInterrupt):
+        parse(dbt)

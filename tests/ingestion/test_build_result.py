@@ -1,0 +1,49 @@
+"""What dbt's results come to: every failure is told, with the rows that a test found."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from ingestion.warehouse import dbt_build
+from ingestion.warehouse.dbt_build import Failure
+
+
+def result(kind: str, status: str, message: str | None = None) -> SimpleNamespace:
+    """One of dbt's results."""
+    node = SimpleNamespace(name=f"a_{kind}_{status}", resource_type=kind)
+    return SimpleNamespace(node=node, status=status, message=message, failures=2)
+
+
+def test_a_test_that_cannot_be_asked_hides_no_other_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Risk: its own error is all that is told of a build in which a model failed."""
+    results: list[Any] = [
+        result("model", "error", "no such column\n"),
+        result("test", "error", "syntax error"),
+        result("test", "fail", "Got 2 results"),
+        result("test", "warn"),
+        result("model", "skipped"),
+    ]
+    manifest = {
+        "nodes": {
+            name: {"name": name, "compiled_code": name} for name in ("a_test_fail", "a_test_error")
+        }
+    }
+    monkeypatch.setattr(dbt_build, "read_manifest", lambda _: manifest)
+    spark = MagicMock()
+    spark.sql.side_effect = lambda sql: {"a_test_fail": spark.found}[sql]
+    spark.found.limit().collect.return_value = [MagicMock(asDict=lambda: {"n": 1})]
+
+    built = dbt_build.summed(results)
+    assert not built.is_built
+    assert built.warnings == ("the test 'a test warn' found 2 rows",)
+    assert dbt_build.with_rows(spark, MagicMock(), built).failures == (
+        Failure("a_model_error", "model", "no such column", found_rows=False),
+        Failure("a_test_error", "test", "syntax error", found_rows=False),
+        Failure("a_test_fail", "test", "Got 2 results", found_rows=True, rows=("{'n': 1}",)),
+    )

@@ -44,6 +44,7 @@ def _check_sign(sign: str) -> str:
 def _check_encoding(encoding: str) -> str:
     try:
         "".encode(encoding)
+        bytes(range(256)).decode(encoding, "replace")  # some read whole names or words only
     except (LookupError, ValueError) as error:
         raise ValueError("No such text encoding") from error
     return encoding.lower()

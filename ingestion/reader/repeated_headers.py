@@ -29,6 +29,8 @@ def repeated_headers(
     columns change from there on.
     """
     names, needed = match.names, sorted(match.positions.values())
+    if not needed:  # the profile has a constant for every column
+        return []
     named = values[needed[0]]
     likely = np.flatnonzero(_begins_with(named, {name[0] for name in names if name}))
     if len(likely) > MOST_LIKELY_HEADERS:  # a column of texts comes first

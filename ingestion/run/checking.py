@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,9 @@ import pyarrow as pa
 
 from ingestion.config.profiles import FileProfile, profile_for
 from ingestion.database.staging_table import FileRow, FileStatus, Verdict
+from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
+from ingestion.reader.bronze_file import usable_processors
 from ingestion.reader.contract import Contract
 from ingestion.reader.file_check import check_file
 from ingestion.reader.verdicts import BadRow, FileReport, Reason
@@ -155,16 +156,29 @@ def _reports(
     def check(row: FileRow) -> tuple[FileRow, FileReport]:
         is_large = row.size_bytes > _LARGE_FILE
         with one_at_a_time if is_large else contextlib.nullcontext():
-            report = checker.check(row)
+            report = _report(checker, row)
         if progress:
             progress(1)
         return row, report
 
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = min(usable_processors(), _MOST_THREADS)
     with concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="check") as pool:
         checked = list(pool.map(check, rows))
     pa.default_memory_pool().release_unused()  # the JVM and the publication are still to come
     return checked
+
+
+def _report(checker: Checker, row: FileRow) -> FileReport:
+    try:
+        return checker.check(row)
+    except (PipelineError, OSError):
+        raise
+    except Exception as error:  # whatever a strange file may bring out, it has a name
+        raise PipelineError(
+            f"{row.file_name} (id {row.id}) cannot be checked",
+            found=f"{type(error).__name__}: {error}",
+            action="Take it out of the inbox, so that the others are loaded, and report this",
+        ) from error
 
 
 def _decide(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingestion.config.profiles import FileProfile
 from ingestion.database.staging_table import Delivery, FileRow, FileStatus, utc_now
+from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
 from ingestion.reader.contract import read_contract
+from ingestion.reader.file_check import check_file
+from ingestion.reader.verdicts import FileReport
 from ingestion.run import checking, intake
 from ingestion.run.intake import clean_downloads, is_csv_name, sort_inbox
 from ingestion.s3.object_store import ObjectInfo
@@ -239,10 +243,29 @@ def test_an_error_in_one_file_ends_the_check(
     checker: checking.Checker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Risk: a full disk, or Ctrl-C, is told only after thousands of other files were read."""
-    monkeypatch.setattr(checking.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(checking, "usable_processors", lambda: 1)
     rows = [put(checker, row(n, f"in/{n}.csv"), HEADER + SALE) for n in range(1, 301)]
     bronze_path(checker.bronze, rows[0].batch_id, rows[0].id).mkdir(parents=True)
     seen: list[int] = []
     with pytest.raises(IsADirectoryError, match=r"1\.parquet"):
         checking.check_batch(checker, rows, {}, lambda _: {}, seen.append)
     assert len(seen) < 299
+
+
+def test_an_error_that_nobody_foresaw_names_its_file(
+    checker: checking.Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: one strange file stops every run with a traceback, and which one is anybody's guess."""
+    rows = [put(checker, row(n, f"in/{n}.csv"), HEADER + SALE) for n in (1, 2)]
+
+    def fail(path: Path, **options: Any) -> FileReport:
+        if options["file_id"] == 2:
+            raise IndexError("list index out of range")
+        return check_file(path, **options)
+
+    monkeypatch.setattr(checking, "check_file", fail)
+    with pytest.raises(PipelineError) as told:
+        checking.check_batch(checker, rows, {}, lambda _: {})
+    assert str(told.value).startswith(
+        "in/2.csv (id 2) cannot be checked. Found: IndexError: list index out of range. Take it out"
+    )

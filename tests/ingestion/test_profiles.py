@@ -107,6 +107,8 @@ def test_constants_come_from_the_key() -> None:
         ("quote", '""', "Wrong value. Expected: one ASCII character, or empty where values are"),
         ("encoding", "latin-9000", "No such text encoding. Expected: a Python encoding name"),
         ("encoding", "base64", "No such text encoding."),
+        ("encoding", "punycode", "No such text encoding."),
+        ("encoding", "idna", "No such text encoding."),
         ("decimal_mark", ";", "Wrong value. Expected: '.' or ','. Found: ';'."),
         ("thousands_mark", "x", "Wrong value. Expected: ',', '.', an apostrophe"),
         ("currency_signs", ["€", "5"], "A currency sign is not blank and holds no digit"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ingestion.config.profiles import FileProfile
-from tests.reader_bench import BESAN, HEADER, Bench, text
+from tests.reader_bench import BESAN, COLUMNS, HEADER, Bench, text
 
 
 def dated(*days: str) -> str:
@@ -193,6 +193,16 @@ def test_a_column_in_the_file_is_not_replaced(bench: Bench) -> None:
     bench.check(text(HEADER, "2,122,besan,2024-03-05,4,52,2,100"), profile)
 
     assert bench.values() == [["2", "122", "besan", "2024-03-05", "4", "52", "2", "100"]]
+
+
+def test_a_file_of_which_all_is_constant_but_the_number_of_its_lines(bench: Bench) -> None:
+    """Risk: it ends every run."""
+    values = dict(
+        zip(COLUMNS, ["2", "122", "besan", "2024-03-05", "4", "52", "1", "52"], strict=True)
+    )
+    profile = FileProfile(name="p", pattern="*", constants=values)
+    assert bench.check(text("till", "7", "8"), profile).accepted
+    assert bench.values() == [list(values.values())] * 2
 
 
 def test_dates_without_signs_need_all_their_digits(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import functools
 import logging
@@ -105,18 +106,32 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
     rows = state.in_transaction(staging_table.all_rows)
     bronze = state.services.workspace.bronze
     merged = functools.cache(lambda batch_id: merged_files(bronze, batch_id))
-    for row in rows:
+
+    def is_missing(row: FileRow) -> bool:
         if not staging_table.is_in_bronze(row):
-            continue
+            return False
         if batch_ids is not None and row.batch_id not in batch_ids:
-            continue
+            return False
         is_there = bronze_path(bronze, row.batch_id, row.id).exists()
-        if not is_there and not any(row.id in ids for ids in merged(row.batch_id)):
-            _LOG.info("bronze of %s is missing; its archived object is read again", row.file_name)
-            _read_archived(state, row)
+        return not is_there and not any(row.id in ids for ids in merged(row.batch_id))
+
+    missing = [row for row in rows if is_missing(row)]
+    if not missing:
+        return
+    _LOG.info("bronze of %d files is missing; their archived objects are read again", len(missing))
+    progress = state.steps.progress(len(missing), "files")
+
+    def read(row: FileRow) -> None:
+        _read_archived(state, row)
+        progress(1)
+
+    with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
+        list(pool.map(read, missing))
 
 
 def _read_archived(state: RunState, row: FileRow) -> None:
+    from ingestion.run import checking
+
     store = state.services.store
     path = local_path(state.services.workspace.downloads, row.file_name, row.etag)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +139,7 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     sha256 = None if info is None else store.download(info, path)
     # beside bronze, where a run that is killed leaves nothing that passes for its rows
     trial = dataclasses.replace(checker(state), bronze=state.services.workspace.downloads / _AGAIN)
-    report = trial.check(row) if sha256 == row.sha256 else None
+    report = checking.report_on(trial, row) if sha256 == row.sha256 else None
     action = "Bring the object back, or retract the file"
     found = ""
     if report is None:
@@ -147,6 +162,8 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     place = bronze_path(state.services.workspace.bronze, row.batch_id, row.id)
     place.parent.mkdir(parents=True, exist_ok=True)
     bronze_path(trial.bronze, row.batch_id, row.id).replace(place)
+    if row.batch_id != state.batch_id:  # the archive has it
+        path.unlink()
     if report.rows_read != row.rows_read:  # an older version of the reader counted them otherwise
         _LOG.info("%s has %d rows, not %s", row.file_name, report.rows_read, row.rows_read)
         state.in_transaction(

@@ -24,6 +24,7 @@ from ingestion.warehouse.raw_tables import batch_folder, bronze_path
 
 _MOST_THREADS = 8
 _LARGE_FILE = 4 << 20  # bytes; one such file at a time, so that memory does not grow with threads
+_ONE_AT_A_TIME = threading.Lock()
 _GONE = (
     "gone: the object was replaced or removed in the inbox before it could be read. "
     "A newer version is taken by the next run; otherwise send the file again"
@@ -151,15 +152,12 @@ def _reports(
 
     An error ends it: files at work are read to their end, and no other is begun.
     """
-    one_at_a_time = threading.Lock()
 
     def check(row: FileRow) -> tuple[FileRow, FileReport]:
-        is_large = row.size_bytes > _LARGE_FILE
-        with one_at_a_time if is_large else contextlib.nullcontext():
-            report = _report(checker, row)
+        found = row, report_on(checker, row)
         if progress:
             progress(1)
-        return row, report
+        return found
 
     threads = min(usable_processors(), _MOST_THREADS)
     with concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="check") as pool:
@@ -168,9 +166,15 @@ def _reports(
     return checked
 
 
-def _report(checker: Checker, row: FileRow) -> FileReport:
+def report_on(checker: Checker, row: FileRow) -> FileReport:
+    """The report on one file, which is bronze afterwards if it is accepted; from any thread.
+
+    Raises ``PipelineError`` with the file's name for what nobody foresaw.
+    """
+    is_large = row.size_bytes > _LARGE_FILE
     try:
-        return checker.check(row)
+        with _ONE_AT_A_TIME if is_large else contextlib.nullcontext():
+            return checker.check(row)
     except (PipelineError, OSError):
         raise
     except Exception as error:  # whatever a strange file may bring out, it has a name

@@ -13,10 +13,13 @@ from ingestion.config.profiles import FileProfile
 from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError
 from ingestion.reader.verdicts import FileReport
+from ingestion.run import bronze
 from ingestion.run.checking import Checker
+from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
-from tests.run_without_spark import HEADER, run, s3_rows, sale
+from ingestion.steps import Steps
+from tests.run_without_spark import CONTRACT, HEADER, run, s3_rows, sale
 
 
 def with_dates(services: Services, date_format: str) -> Services:
@@ -89,3 +92,16 @@ def test_a_published_batch_keeps_its_rows_where_the_pointer_failed(
     run(services)
     [month] = s3_rows(services.store, "customers_data_mart")
     assert int(month["total_sales"]) == 10
+
+
+def test_all_that_is_missing_comes_back_and_leaves_no_originals(services: Services) -> None:
+    """Risk: years of files are fetched one by one, and lie on the disk twice afterwards."""
+    for number in range(12):
+        put(services, f"{number}", f"2024-04-{number + 1:02}")
+    run(services)
+    workspace = services.workspace
+    shutil.rmtree(workspace.bronze)
+    state = RunState("again", services, CONTRACT, Steps(None), lambda: None)
+    bronze.restore(state, None)
+    assert len(list(workspace.bronze.rglob("*.parquet"))) == 12
+    assert not [path for path in workspace.downloads.rglob("*") if path.is_file()]

@@ -187,7 +187,6 @@ class Settings(BaseSettings):
 
 _DERIVED = frozenset({"project", "uses_embedded_s3", "dbt_variables"})
 SETTING_NAMES = frozenset(Settings.model_fields) - _DERIVED
-PREFIX_NAMES = tuple(name for name in Settings.model_fields if name.endswith("_prefix"))
 
 
 def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Settings:

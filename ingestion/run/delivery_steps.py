@@ -44,7 +44,7 @@ def take_files(state: RunState) -> bool:
             _LOG.info("%d local leftovers of an earlier run removed", removed)
     if not inbox.new and unfinished is None:
         return False
-    find_java(os.environ)  # that there is no Java is found out before anything is changed
+    find_java(os.environ)  # that there is no Java is found out before any file is planned
     named = {info.key for info in inbox.new if _is_csv_name(state, info.key)}
     wanted = [info for info in inbox.new if info.key in named]
     lost = [

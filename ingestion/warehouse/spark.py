@@ -1,4 +1,4 @@
-"""The Spark session, made from the dbt profile, and the raw tables that it sees."""
+"""The Spark session, made from the dbt profile."""
 
 from __future__ import annotations
 

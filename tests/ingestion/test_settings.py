@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS, AwsCredentials
 from ingestion.config.secrets import encrypt, generate_key
-from ingestion.config.settings import PREFIX_NAMES, SETTING_NAMES, Settings, load_settings
+from ingestion.config.settings import SETTING_NAMES, Settings, load_settings
 from ingestion.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,9 @@ def test_with_nothing_given_all_is_embedded(project: Path) -> None:
     assert settings.workspace == project / ".workspace"
     assert (settings.bucket, settings.s3_endpoint_url) == ("retail-mart", None)
     assert settings.s3_region == "us-east-1"
-    assert [getattr(settings, name) for name in PREFIX_NAMES] == [
+    assert [
+        getattr(settings, name) for name in Settings.model_fields if name.endswith("_prefix")
+    ] == [
         "sales_data/",
         "sales_data_error/",
         "sales_data_processed/",

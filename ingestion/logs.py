@@ -20,7 +20,6 @@ QUIET_LOGGERS = (
     "dbt",
     "dbt_common",
     "file_log",
-    "py4j",
     "s3transfer",
     "sqlalchemy",
     "stdout_log",
@@ -51,6 +50,7 @@ def configure_logging(
     root.setLevel(level)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it raises what it logs with its stack
 
 
 def masker(secrets: Iterable[str]) -> Callable[[str], str]:

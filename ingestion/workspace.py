@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 from ingestion.errors import PipelineError
@@ -40,6 +41,11 @@ class Workspace:
         return self.root / "logs"
 
     @property
+    def scratch(self) -> Path:
+        """What a command needs until it ends: Spark's shuffles, copies of marts."""
+        return self.root / "scratch"
+
+    @property
     def classes(self) -> Path:
         """Archives of the classes that the JVM loads, one for each JVM and Spark."""
         return self.root / "classes"
@@ -48,6 +54,10 @@ class Workspace:
     def sample_mark(self) -> Path:
         """There while the sample star is loaded into an empty set-up."""
         return self.root / "sample"
+
+    def clear_scratch(self) -> None:
+        """Removes what a run that was killed has left; for who holds the run lock."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def create(self) -> None:
         """Makes the folder; ``PipelineError`` when it cannot be written."""

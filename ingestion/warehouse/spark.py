@@ -8,7 +8,9 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,7 +171,7 @@ def start_session(target: Mapping[str, Any], environ: Mapping[str, str], log: Pa
     builder = SparkSession.builder.appName("retail-mart").enableHiveSupport()
     for name, value in (target.get("server_side_parameters") or {}).items():
         builder = builder.config(name, value)
-    with spark_errors(f"Spark cannot start (its log is {log})"), _stderr_to(log):
+    with spark_errors(f"Spark cannot start (its log is {log})"), _stderr_to(log), _stops_later():
         session = builder.getOrCreate()
         session.sql("show databases").collect()
     return session
@@ -188,6 +190,28 @@ def _stderr_to(log: Path) -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextlib.contextmanager
+def _stops_later() -> Iterator[None]:
+    """A stop waits for the end of the block: a JVM whose start is cut short would live for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    stops: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        stops.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is note:  # Spark sets one that ends its jobs
+                signal.signal(number, handler)
+        if stops:
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -140,11 +140,12 @@ def test_levels_hold_and_libraries_are_quiet(capsys: pytest.CaptureFixture[str])
     """Risk: the log drowns in what libraries say, or DEBUG prints their requests and headers."""
     configure_logging("DEBUG", "text", "run-7", [])
     LOGGER.debug("mine")
-    for name in ("botocore.auth", "urllib3.connectionpool", "py4j.clientserver", "sqlalchemy"):
+    for name in ("botocore.auth", "urllib3.connectionpool", "sqlalchemy"):
         logging.getLogger(name).info("theirs")
         logging.getLogger(name).warning("warned")
+    logging.getLogger("py4j.clientserver").error("it raises this, too")
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" run=run-7 ")[1] for line in lines] == ["mine", *["warned"] * 4]
+    assert [line.split(" run=run-7 ")[1] for line in lines] == ["mine", *["warned"] * 3]
     configure_logging("ERROR", "text", "run-7", [])
     LOGGER.warning("too low")
     logging.getLogger("botocore").warning("too low")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import logging
 import os
 import shlex
@@ -148,4 +148,21 @@ def _rehearse(program: Path, folder: Path, log: Path, *options: str, java: str =
             found=f"{shlex.join(command)} ended with {done.returncode}",
             action=f"Its log is {log}",
         )
-    return float(json.loads(done.stdout))
+    return _seconds(done.stdout, log)
+
+
+def _seconds(output: bytes, log: Path) -> float:
+    """The number that a rehearsal prints, on a line of its own; the JVM may print more around it.
+
+    Raises ``PipelineError`` where there is none.
+    """
+    lines = output.decode(errors="replace").splitlines()
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError):
+            return float(line)
+    raise PipelineError(
+        "The start of Spark cannot be measured",
+        expected="a line with the seconds that it took",
+        found=lines[-1] if lines else "nothing",
+        action=f"The log of the rehearsal is {log}",
+    )

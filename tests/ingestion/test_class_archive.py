@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ingestion.commands.warm_up import record, rehearsal_settings
 from ingestion.config.settings import load_settings
 from ingestion.errors import PipelineError
 from ingestion.warehouse.class_archive import ARCHIVE_VARIABLE, archive_file, use_archive
+from tests.conftest import PROJECT
 
 
 def java_home(folder: Path, version: str) -> Path:
@@ -82,4 +84,39 @@ def test_a_profile_that_takes_no_archive_is_told_before_minutes_are_spent(
         f"The dbt profile in {tmp_path / 'profiles.yml'} takes no archive of classes. Expected: "
         "spark.driver.extraJavaOptions with RETAIL_CLASS_ARCHIVE and RETAIL_SPARK_JAVA_OPTIONS. "
         "Found: no RETAIL_CLASS_ARCHIVE. Take that setting over from profiles.example.yml."
+    )
+
+
+# A rehearsal in the place of the command line, with a JVM that has something to say.
+REHEARSAL = """
+import os, re
+print("[warning][cds] before")
+archive = re.search('ArchiveClassesAtExit=([^"]+)', os.environ["RETAIL_SPARK_JAVA_OPTIONS"])
+if archive:
+    open(archive[1], "w").close()
+print({seconds})
+print("[warning][cds] and after")
+"""
+
+
+@pytest.mark.parametrize("seconds", ["7.25", ""])
+def test_what_the_jvm_prints_is_not_taken_for_the_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    """Risk: one warning of the JVM on stdout ends two minutes of work with a traceback."""
+    shutil.copyfile(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    settings = load_settings(tmp_path, {"RETAIL_WORKSPACE": str(tmp_path / "workspace")})
+    program = tmp_path / "rehearsal.py"
+    program.write_text(REHEARSAL.format(seconds=seconds))
+    if seconds:
+        done = record(program, settings)
+        assert (done.before, done.after) == (7.25, 7.25)
+        return
+    with pytest.raises(PipelineError) as raised:
+        record(program, settings)
+    log = tmp_path / "workspace" / "logs" / "warm-up.log"
+    assert str(raised.value) == (
+        "The start of Spark cannot be measured. Expected: a line with the seconds that it took. "
+        f"Found: [warning][cds] and after. The log of the rehearsal is {log}."
     )

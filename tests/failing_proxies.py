@@ -24,6 +24,7 @@ _STATUS = {
     "ExpiredToken": 400,
     "AccessDenied": 403,
     "NoSuchBucket": 404,
+    "NotImplemented": 501,
 }
 
 

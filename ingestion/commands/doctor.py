@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from ingestion.config.settings import Settings
+    from ingestion.s3.object_store import ObjectStore
 
 
 def examine(settings: Settings, console: Console) -> bool:
@@ -113,14 +115,38 @@ def _object_store(settings: Settings) -> str:
 
     store = open_store(settings, os.environ)
     waiting = len(list_inbox(store, settings.inbox_prefix))
-    probe = f"{settings.publication_prefix}doctor"
-    store.put_bytes(probe, b"written by the doctor")
-    store.get_bytes(probe)
-    store.delete(probe)
+    write_an_object(store, f"{settings.publication_prefix}doctor")
     return (
-        f"bucket {settings.bucket} can be listed, read, written and deleted from; "
-        f"{waiting} objects wait in {settings.inbox_prefix}"
+        f"bucket {settings.bucket} can be listed, read, written, also on a condition, and deleted "
+        f"from; {waiting} objects wait in {settings.inbox_prefix}"
     )
+
+
+def write_an_object(store: ObjectStore, key: str) -> None:
+    """Writes, reads and removes an object of its own, with each right that a run needs.
+
+    Raises ``PipelineError``, also where the server refuses conditions, or passes them over.
+    """
+    from ingestion.s3.object_store import ObjectChanged
+
+    store.put_bytes(key, b"written by the doctor")
+    try:
+        store.get_bytes(key)
+        first = store.head(key)
+        etag = "" if first is None else first.etag
+        store.put_bytes(key, b"written on a condition", if_match=etag)
+        for condition in ({"if_none_match": "*"}, {"if_match": etag}):
+            with contextlib.suppress(ObjectChanged):
+                store.put_bytes(key, b"written all the same", **condition)
+                raise PipelineError(
+                    f"The S3 server at {store.client.meta.endpoint_url} passes conditions over",
+                    expected="a write with If-Match or If-None-Match that is refused where an "
+                    "object has changed: so two writers do not write over each other's object",
+                    found="one that was done all the same",
+                    action="Upgrade the server, or name another in RETAIL_S3_ENDPOINT_URL",
+                )
+    finally:
+        store.delete(key)
 
 
 def _spark(settings: Settings) -> str:

@@ -140,7 +140,8 @@ class ObjectStore:
         """Writes an object: always, only where none is (``"*"``), or only over this ETag.
 
         Raises ObjectChanged when the condition does not hold, unless the object has exactly these
-        bytes already: a repeated write is no conflict.
+        bytes already: a repeated write is no conflict. Raises PipelineError where the server knows
+        no conditions; the object is never written without its own.
         """
         condition: dict[str, Any] = {}
         if if_none_match is not None:
@@ -151,6 +152,8 @@ class ObjectStore:
             try:
                 self.client.put_object(Bucket=self.bucket, Key=key, Body=data, **condition)
             except ClientError as error:
+                if condition and error_code(error) in UNSUPPORTED:
+                    raise self._unconditional(key, error_code(error)) from error
                 if not condition or error_code(error) not in PRECONDITION | GONE:
                     raise
                 if self.head(key) is None or self.get_bytes(key) != data:
@@ -331,6 +334,16 @@ class ObjectStore:
     def _errors(self, doing: str, key: str) -> AbstractContextManager[None]:
         what = f"{doing} {self.location(key)}"
         return s3_errors(what, self.bucket, self.client.meta.endpoint_url)
+
+    def _unconditional(self, key: str, code: str) -> PipelineError:
+        return PipelineError(
+            f"The S3 server at {self.client.meta.endpoint_url} cannot write on a condition",
+            expected="a server that knows If-Match and If-None-Match for PutObject: they keep two"
+            " writers from writing over each other's object",
+            found=f"{code} while writing {self.location(key)}",
+            action="Upgrade the server, or name another in RETAIL_S3_ENDPOINT_URL; python"
+            " run_pipeline.py doctor tries it",
+        )
 
     def _gone(self, key: str) -> ObjectGone:
         return ObjectGone(f"There is no object {self.location(key)}")

@@ -24,7 +24,7 @@ from ingestion.config.profiles import profile_for
 from ingestion.database import staging_table
 from ingestion.database.engine import transaction
 from ingestion.database.staging_table import FileRow, FileStatus
-from ingestion.errors import PipelineError
+from ingestion.errors import PipelineError, UsageError
 from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
 from ingestion.reader.file_content import (
     GZIP_MAGIC,
@@ -118,13 +118,13 @@ def _counted(number: int, noun: str) -> str:
 
 
 def rows_to_export(services: Services, reason: str | None, key: str | None) -> list[QuarantinedRow]:
-    """The rows set aside for one reason code or of one file; ``PipelineError`` for a wrong one."""
+    """The rows set aside for one reason code or of one file; ``UsageError`` for a wrong one."""
     if key is not None:
         key, _ = file_versions(services, key)
     rows = read_rows(services, key)
     codes = sorted({code for row in rows for code in row.codes})
     if reason is not None and reason not in codes:
-        raise PipelineError(
+        raise UsageError(
             f"No row is set aside for {reason}" + ("" if key is None else f" in {key}"),
             found=", ".join(codes) or "no row that is set aside",
             action="python run_pipeline.py quarantine list shows the reasons",
@@ -147,7 +147,7 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
         path.name for path in (folder / f"{file_id}.csv" for file_id in by_file) if path.exists()
     ]
     if there:
-        raise PipelineError(
+        raise UsageError(
             f"The rows cannot be exported to {folder}",
             expected="a folder without exports, which may have been mended",
             found=", ".join(there),
@@ -183,7 +183,7 @@ def replay(services: Services, paths: Iterable[Path]) -> list[str]:
     for file_id, rows in mended.items():
         file = files.get(file_id)
         if file is None or not _may_be_mended(file, history[file.file_name]):
-            raise PipelineError(
+            raise UsageError(
                 f"The rows of file {file_id} cannot be replayed",
                 expected="an export of the version that counts now, or was set aside last",
                 found="no such file" if file is None else f"a newer version of {file.file_name}",
@@ -271,7 +271,7 @@ def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
         try:
             header = next(reader, [])
             if tuple(header[: len(_FIXED)]) != _FIXED:
-                raise PipelineError(
+                raise UsageError(
                     f"{path} is not an export of the quarantine",
                     expected=f"a header that begins with {','.join(_FIXED)}",
                     found=",".join(header[: len(_FIXED)]) or "an empty file",
@@ -282,6 +282,8 @@ def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
                         raise ValueError(f"{len(values)} values for {len(header)} columns")
                     row = dict(zip(_numbered(header), values, strict=True))
                     yield _whole(row["file_id"]), _whole(row["line_number"]), row
+        except UsageError:
+            raise
         except UnicodeDecodeError as error:
             raise PipelineError(
                 f"{path} cannot be replayed",

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ingestion.database import batches, staging_table
 from ingestion.database.engine import transaction
 from ingestion.database.staging_table import RETRACTION, Delivery, FileRow, FileStatus, Verdict
-from ingestion.errors import PipelineError
+from ingestion.errors import PipelineError, UsageError
 from ingestion.run.intake import counting_row
 
 if TYPE_CHECKING:
@@ -26,12 +26,13 @@ _NEVER_PUBLISHED = "retracted before it was published"
 def retract_file(services: Services, key: str, run_id: str) -> None:
     """Plans the withdrawal of the version that counts under ``key``; the run does the rest.
 
-    A newer version that an unfinished batch holds never comes to count.
+    A newer version that an unfinished batch holds never comes to count. Raises ``UsageError`` where
+    no version counts.
     """
     key, rows = file_versions(services, key)
     current = counting_row(rows)
     if current is None or current.etag == RETRACTION:
-        raise PipelineError(
+        raise UsageError(
             f"{key} cannot be retracted",
             expected="a file that counts",
             found=_state(rows),
@@ -56,11 +57,14 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
 
 
 def restore_file(services: Services, key: str) -> None:
-    """Sends the version that was retracted last again: its archived object goes to the inbox."""
+    """Sends the version that was retracted last again: its archived object goes to the inbox.
+
+    Raises ``UsageError`` for a file that is not retracted.
+    """
     key, rows = file_versions(services, key)
     current = counting_row(rows)
     if current is None or current.etag != RETRACTION:
-        raise PipelineError(
+        raise UsageError(
             f"{key} cannot be restored",
             expected="a file that was retracted",
             found=_state(rows),
@@ -78,12 +82,13 @@ def restore_file(services: Services, key: str) -> None:
 def read_again(services: Services, key: str) -> None:
     """Sends the newest version of a file again, to be read under the rules of today.
 
-    For a file that was set aside, or whose profile or contract has changed since.
+    For a file that was set aside, or whose profile or contract has changed since. Raises
+    ``UsageError`` for one that is neither set aside nor counts.
     """
     key, rows = file_versions(services, key)
     newest = rows[-1]
     if newest.status not in (FileStatus.INACTIVE, FileStatus.ERROR) or newest.etag == RETRACTION:
-        raise PipelineError(
+        raise UsageError(
             f"{key} cannot be read again",
             expected="a file that counts or was set aside",
             found=_state(rows),
@@ -107,7 +112,7 @@ def send_again(services: Services, row: FileRow) -> None:
 
 
 def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:
-    """The key as the staging table has it, and its rows."""
+    """The key as the staging table has it, and its rows; ``UsageError`` for an unknown one."""
     inbox = services.settings.inbox_prefix
     with transaction(services.engine) as connection:
         for candidate in (key, inbox + key):
@@ -118,7 +123,7 @@ def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:
             staging_table.files.c.file_name.contains(key, autoescape=True)
         )
         near: list[str] = sorted(set(connection.execute(like.limit(5)).scalars()))
-    raise PipelineError(
+    raise UsageError(
         f"There is no file {key}",
         found="files whose names hold it: " + ", ".join(near) if near else None,
         action="python run_pipeline.py status lists the files",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import utc_now
-from ingestion.errors import PipelineError
+from ingestion.errors import PipelineError, UsageError
 from ingestion.publication import publications, publish
 from ingestion.publication.manifest import Manifest, from_json
 from ingestion.publication.publications import Publication
@@ -34,7 +34,8 @@ def roll_back(
     """Shows an older version again, in the database and on S3, as a new version of its own.
 
     Without ``version``, the one before the current. Files keep their status: the next run that has
-    something to publish publishes all of them again.
+    something to publish publishes all of them again. Raises ``UsageError`` for a version that is
+    not there, or is current.
     """
     kept = list_publications(services)
     target = _chosen(kept, version)
@@ -93,7 +94,7 @@ def _chosen(kept: list[Publication], version: int | None) -> Publication:
     by_version = {item.version: item for item in kept[:-1]}
     wanted = version if version is not None else max(by_version, default=None)
     if wanted is None or wanted not in by_version:
-        raise PipelineError(
+        raise UsageError(
             "There is no earlier version to go back to"
             if wanted is None
             else f"Version {wanted} cannot be shown again",

@@ -75,6 +75,28 @@ def test_an_unknown_option_is_wrong_usage(environ: dict[str, str]) -> None:
     assert "--full-refresh" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["retract", "nosuch.csv"], "There is no file nosuch.csv"),
+        (["restore", "nosuch.csv"], "There is no file nosuch.csv"),
+        (["rollback"], "There is no earlier version to go back to"),
+        (["rollback", "7"], "Version 7 cannot be shown again"),
+        (["quarantine", "export", "mend", "--reason", "nosuch"], "No row is set aside for nosuch"),
+        (["quarantine", "replay", "--file", "nosuch.csv"], "There is no file nosuch.csv"),
+        (["quarantine", "replay", "other.csv"], "other.csv is not an export of the quarantine"),
+        (["quarantine", "replay", "7.csv"], "The rows of file 7 cannot be replayed"),
+    ],
+)
+def test_what_is_not_there_is_wrong_usage(
+    environ: dict[str, str], tmp_path: Path, words: list[str], told: str
+) -> None:
+    """Risk: a mistyped key alarms those who look after the runs."""
+    (tmp_path / "other.csv").write_text("customer_id,store_id\n")
+    (tmp_path / "7.csv").write_text("file_id,file_name,line_number,reasons,record\n7,a.csv,2,,\n")
+    assert_refused(pipeline(*words, environ=environ), 2, told)
+
+
 def test_compact_says_what_hinders_it(environ: dict[str, str]) -> None:
     """Risk: a compaction that has nothing to do starts Spark, or passes an unfinished run over."""
     assert "expected a month such as 2024-03, found '2024-13'" in " ".join(

@@ -1,0 +1,41 @@
+"""What a file's or version's state does not allow is wrong usage; nothing is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingestion.commands import quarantine, withdrawal
+from ingestion.errors import UsageError
+from ingestion.run import history
+from ingestion.run.services import Services
+from tests.run_without_spark import HEADER, run, sale
+from tests.services import Bucket
+
+
+def test_a_state_that_does_not_fit_is_wrong_usage(
+    services: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: an alarm rings for a version that was mistyped, or a file that is withdrawn already."""
+    s3_bucket.put("sales_data/a.csv", (HEADER + sale(1, "2024-03-05", 5)).encode())
+    run(services)
+    before = s3_bucket.keys()
+    with pytest.raises(UsageError, match=r"a\.csv cannot be restored.*a file that was retracted"):
+        withdrawal.restore_file(services, "a.csv")
+    with pytest.raises(UsageError, match=r"Version 1 cannot be shown again.*version 1 is current"):
+        history.roll_back(services, 1, "run", lambda: None)
+    withdrawal.retract_file(services, "a.csv", "run")
+    for act in (
+        lambda: withdrawal.retract_file(services, "a.csv", "run"),
+        lambda: withdrawal.read_again(services, "a.csv"),
+    ):
+        with pytest.raises(UsageError, match=r"a\.csv cannot be re.*Found: status A, retracted by"):
+            act()
+    (tmp_path / "1.csv").write_text("file_id,file_name,line_number,reasons,record\n1,,2,,\n")
+    with pytest.raises(UsageError, match=r"cannot be replayed.* a newer version of"):
+        quarantine.replay(services, [tmp_path / "1.csv"])
+    row = quarantine.QuarantinedRow(1, "sales_data/a.csv", 2, "", ())
+    with pytest.raises(UsageError, match=r"cannot be exported to .* Found: 1\.csv"):
+        quarantine.export_rows(services, [row], tmp_path)
+    assert s3_bucket.keys() == before

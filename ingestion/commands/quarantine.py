@@ -14,7 +14,7 @@ import gzip
 import io
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ from ingestion.reader.file_content import (
     shown_text,
 )
 from ingestion.reader.header_line import read_header_line
+from ingestion.run.archive import find_archived
 from ingestion.run.intake import counting_row
 from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
 
@@ -156,7 +157,8 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
     with transaction(services.engine) as connection:
         files = {row.id: row for row in staging_table.rows_by_id(connection, by_file)}
     for file_id, found in by_file.items():
-        original = _open_original(services, files[file_id])
+        lines = {row.line_number for row in found}
+        original = _open_original(services, files[file_id], lines)
         path = folder / f"{file_id}.csv"
         with path.open("x", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
@@ -189,7 +191,8 @@ def replay(services: Services, paths: Iterable[Path]) -> list[str]:
                 found="no such file" if file is None else f"a newer version of {file.file_name}",
                 action="Export again and mend that",
             )
-        contents[file.file_name] = _mended_content(_open_original(services, file), rows)
+        original = _open_original(services, file, rows.keys())
+        contents[file.file_name] = _mended_content(original, rows)
     for key in contents:
         if services.store.head(key) is not None:
             raise PipelineError(
@@ -210,44 +213,64 @@ def _may_be_mended(file: FileRow, versions: Sequence[FileRow]) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class _Original:
-    """A delivered file as UTF-8 text, and how to read it."""
+    """A delivered file as UTF-8 text, how to read it, and where the lines begin that are asked
+    for."""
 
     text: bytes
     header: tuple[str, ...]
     dialect: Dialect
     encoding: str
     is_gzip: bool
-    line_starts: tuple[int, ...]
+    line_starts: Mapping[int, int]
 
     def record(self, line: int) -> tuple[int, int]:
         """Where the record that starts at this line begins and ends.
 
         One with a quote out of place has one line.
         """
-        start = self.line_starts[line - 1]
+        start = self.line_starts[line]
         end = record_end(self.text, start, self.dialect)
         line_break = _LINE_BREAK.search(self.text, end)
         return start, len(self.text) if line_break is None else line_break.start()
 
 
-def _open_original(services: Services, row: FileRow) -> _Original:
+def _open_original(services: Services, row: FileRow, lines: Collection[int]) -> _Original:
+    """The file as it was taken; ``PipelineError`` where its archived object is another by now."""
     settings, store = services.settings, services.store
     profile = profile_for(row.file_name.removeprefix(settings.inbox_prefix), settings.profiles)
     with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
         path = Path(folder) / "original"
-        path.write_bytes(store.get_bytes(store.key_at(row.file_location)))
-        return _read_original(path, profile)
+        find_archived(store, row, lambda info: store.download(info, path))
+        return _read_original(path, profile, lines)
 
 
-def _read_original(path: Path, profile: FileProfile | None) -> _Original:
+def _read_original(path: Path, profile: FileProfile | None, lines: Collection[int]) -> _Original:
     encoding = profile.encoding if profile else "utf-8"
     dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
     with path.open("rb") as file:
         is_gzip = file.read(2) == GZIP_MAGIC
     text = b"".join(decode_chunks(read_chunks(path, ContentHash()), encoding))
     header = read_header_line(iter([text]), dialect, encoding, profile.skip_lines if profile else 0)
-    starts = (0, *(match.end() for match in _LINE_BREAK.finditer(text)))
-    return _Original(text, header.values, dialect, encoding, is_gzip, starts)
+    return _Original(text, header.values, dialect, encoding, is_gzip, _line_starts(text, lines))
+
+
+def _line_starts(text: bytes, lines: Collection[int]) -> dict[int, int]:
+    """Where each of these lines begins; ``PipelineError`` where one is not there."""
+    found, last = {1: 0}, max(lines)
+    for line, line_break in enumerate(_LINE_BREAK.finditer(text), start=2):
+        if line > last:
+            break
+        if line in lines:
+            found[line] = line_break.end()
+    missing = sorted(lines - found.keys())
+    if missing:
+        raise PipelineError(
+            f"There is no line {missing[0]} to mend",
+            expected="file_id and line_number as they were exported, and the encoding with which "
+            "the file was loaded",
+            found=f"a file of {len(_LINE_BREAK.findall(text)) + 1} lines",
+        )
+    return found
 
 
 def _exported(original: _Original, row: QuarantinedRow) -> list[str]:
@@ -318,12 +341,6 @@ def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> 
     """
     pieces, reached = [], 0
     for line in sorted(rows):
-        if not 1 <= line <= len(original.line_starts):
-            raise PipelineError(
-                f"There is no line {line} to mend",
-                found=f"a file of {len(original.line_starts)} lines",
-                action="Leave file_id and line_number as they were exported",
-            )
         start, end = original.record(line)
         given = rows[line]["record"]
         if given and given == shown_text(original.text[start:end], original.encoding):

@@ -14,6 +14,7 @@ from ingestion.database import batches, staging_table
 from ingestion.database.engine import transaction
 from ingestion.database.staging_table import RETRACTION, Delivery, FileRow, FileStatus, Verdict
 from ingestion.errors import PipelineError, UsageError
+from ingestion.run.archive import find_archived
 from ingestion.run.intake import counting_row
 
 if TYPE_CHECKING:
@@ -100,15 +101,18 @@ def read_again(services: Services, key: str) -> None:
 
 
 def send_again(services: Services, row: FileRow) -> None:
-    """Puts a copy of the row's archived object into the inbox, under the key that it had."""
+    """Puts a copy of the row's archived object into the inbox, under the key that it had.
+
+    Raises ``PipelineError`` where an object is there already, or the archived one is not the one
+    that was taken.
+    """
     store = services.store
-    content = store.get_bytes(store.key_at(row.file_location))
     if store.head(row.file_name) is not None:
         raise PipelineError(
             f"{row.file_name} is in the inbox already",
             action="Run the pipeline first, then ask again",
         )
-    store.put_bytes(row.file_name, content, if_none_match="*")
+    store.copy(find_archived(store, row, store.sha256), row.file_name)
 
 
 def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:

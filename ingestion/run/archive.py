@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.database.staging_table import FileRow, FileStatus
+from ingestion.errors import PipelineError
 from ingestion.reader.verdicts import FileReport
 
 if TYPE_CHECKING:
-    from ingestion.s3.object_store import ObjectStore
+    from ingestion.s3.object_store import ObjectInfo, ObjectStore
 
 REASONS_SUFFIX = ".reasons.json"
 
@@ -21,6 +22,26 @@ def target_key(row: FileRow, inbox: str, processed: str, error: str) -> str:
     """Where the row's object belongs: the error prefix for 'E', else the processed prefix."""
     relative = row.file_name.removeprefix(inbox)
     return (error if row.status == FileStatus.ERROR else processed) + relative
+
+
+def find_archived(
+    store: ObjectStore, row: FileRow, read: Callable[[ObjectInfo], str]
+) -> ObjectInfo:
+    """The row's object where it lies now; ``read`` gives the SHA-256 of its bytes, in hex.
+
+    Raises ``PipelineError`` where it is gone, or has other bytes than were taken from the inbox.
+    Of a file that was set aside for its name, only their number is known.
+    """
+    info = store.head(store.key_at(row.file_location))
+    if info is not None and info.size == row.size_bytes and row.sha256 in (None, read(info)):
+        return info
+    known = f"{row.size_bytes:,} bytes" + (f" with the SHA-256 {row.sha256}" if row.sha256 else "")
+    raise PipelineError(
+        f"The object of {row.file_name} (id {row.id}) is not the one that was taken",
+        expected=f"{known} at {row.file_location}",
+        found="no object there" if info is None else "other content",
+        action="Bring it back, or send the file again",
+    )
 
 
 def reasons_json(row: FileRow, report: FileReport) -> bytes:

@@ -157,9 +157,7 @@ class ObjectStore:
                 if not condition or error_code(error) not in PRECONDITION | GONE:
                     raise
                 if self.head(key) is None or self.get_bytes(key) != data:
-                    raise ObjectChanged(
-                        f"{self.location(key)} was written by someone else meanwhile"
-                    ) from error
+                    raise self._overtaken(key) from error
 
     def put_file(self, key: str, path: Path) -> None:
         """Writes a local file as an object, in parts where it is big, on the calling thread."""
@@ -170,6 +168,32 @@ class ObjectStore:
         )
         with self._errors("writing", key), path.open("rb") as file:
             self.client.upload_fileobj(file, self.bucket, key, Config=config)
+
+    def sha256(self, info: ObjectInfo) -> str:
+        """The SHA-256 in hex of this version's bytes, which are read piece by piece.
+
+        Raises ObjectChanged when the object was replaced meanwhile, ObjectGone when it was removed.
+        """
+
+        def digest(chunks: Iterator[bytes]) -> str:
+            found = hashlib.sha256()
+            for chunk in chunks:
+                found.update(chunk)
+            return found.hexdigest()
+
+        return self._read(info.key, info.etag, digest)
+
+    def copy(self, info: ObjectInfo, key: str) -> None:
+        """Copies this version of an object, on the server, to a key where none is.
+
+        Raises ObjectChanged where another object is at ``key`` (one with the same content is no
+        conflict), or when this version was replaced; ObjectGone when it was removed.
+        """
+        if self.head(key) is None:
+            self._copy(info, key)
+        there = self.head(key)
+        if there is None or not self._is_copy(there, info, None):
+            raise self._overtaken(key)
 
     def delete(self, key: str) -> None:
         """Removes the object; none at this key is no error."""
@@ -194,7 +218,7 @@ class ObjectStore:
                 self._delete_version(info)
                 return key
             else:
-                key = unique_key(target_key, sha256 or self._sha256(info))
+                key = unique_key(target_key, sha256 or self.sha256(info))
         raise PipelineError(
             f"{self.location(info.key)} cannot be moved to {self.location(target_key)}",
             expected="a copy equal to the object",
@@ -232,7 +256,7 @@ class ObjectStore:
         except ClientError as error:
             if error_code(error) not in UNSUPPORTED:
                 raise
-            del conditions["IfNoneMatch"]  # an older server: `move` has just seen that it is free
+            del conditions["IfNoneMatch"]  # an older server: the caller has seen that it is free
             self.client.copy_object(Bucket=self.bucket, Key=key, CopySource=source, **conditions)
 
     def _copy_in_parts(self, info: ObjectInfo, key: str) -> None:
@@ -261,16 +285,7 @@ class ObjectStore:
         """
         if there.size != info.size:
             return False
-        return there.etag == info.etag or self._sha256(there) == (sha256 or self._sha256(info))
-
-    def _sha256(self, info: ObjectInfo) -> str:
-        def digest(chunks: Iterator[bytes]) -> str:
-            found = hashlib.sha256()
-            for chunk in chunks:
-                found.update(chunk)
-            return found.hexdigest()
-
-        return self._read(info.key, info.etag, digest)
+        return there.etag == info.etag or self.sha256(there) == (sha256 or self.sha256(info))
 
     def _delete_version(self, info: ObjectInfo) -> None:
         """Removes this version; a newer one at the key stays."""
@@ -347,6 +362,9 @@ class ObjectStore:
 
     def _gone(self, key: str) -> ObjectGone:
         return ObjectGone(f"There is no object {self.location(key)}")
+
+    def _overtaken(self, key: str) -> ObjectChanged:
+        return ObjectChanged(f"{self.location(key)} was written by someone else meanwhile")
 
     def _changed(self, key: str) -> ObjectChanged:
         return ObjectChanged(f"{self.location(key)} was replaced by another version meanwhile")

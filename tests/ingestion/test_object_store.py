@@ -170,6 +170,53 @@ def test_a_big_file_goes_up_in_parts(store: ObjectStore, tmp_path: Path) -> None
     assert store.head("big") is None
 
 
+# -- copying --------------------------------------------------------------------------------------
+
+
+def test_a_copy_never_overwrites(put: Put, store: ObjectStore, s3_bucket: Bucket) -> None:
+    """Risk: what a sender has just sent is replaced by an old version from the archive."""
+    info = put("done/a.csv", b"old")
+    for _ in range(2):  # the answer to the first call may have been lost
+        store.copy(info, "in/a.csv")
+    assert s3_bucket.objects() == {"done/a.csv": b"old", "in/a.csv": b"old"}
+    put("in/a.csv", b"new")
+    with pytest.raises(ObjectChanged) as raised:
+        store.copy(info, "in/a.csv")
+    assert str(raised.value) == (
+        f"{store.location('in/a.csv')} was written by someone else meanwhile."
+    )
+    assert s3_bucket.objects() == {"done/a.csv": b"old", "in/a.csv": b"new"}
+
+
+def test_only_the_version_that_was_seen_is_copied(put: Put, store: ObjectStore) -> None:
+    """Risk: the bytes that were compared are not those that are sent."""
+    old = put("done/a.csv", b"old")
+    assert store.sha256(old) == sha256(b"old")
+    put("done/a.csv", b"new")
+    with pytest.raises(ObjectChanged):
+        store.sha256(old)
+    with pytest.raises(ObjectChanged):
+        store.copy(old, "in/a.csv")
+    assert store.head("in/a.csv") is None
+
+
+def test_a_sender_is_faster_than_a_copy(
+    put: Put, store: ObjectStore, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: an object that arrives after the look at its key is overwritten."""
+    info = put("done/a.csv", b"old")
+    copy = store.client.copy_object
+
+    def sent_first(**options: Any) -> Any:
+        s3_bucket.put("in/a.csv", b"new")
+        return copy(**options)
+
+    monkeypatch.setattr(store.client, "copy_object", sent_first)
+    with pytest.raises(ObjectChanged):
+        store.copy(info, "in/a.csv")
+    assert s3_bucket.get("in/a.csv") == b"new"
+
+
 # -- moving ---------------------------------------------------------------------------------------
 
 

@@ -75,7 +75,7 @@ def run(as_json: Json = False, full_refresh: FullRefresh = False) -> None:
     raise typer.Exit(summary.exit_code)
 
 
-def after_change(change: Callable[[Services, str], None]) -> None:
+def after_change(change: Callable[[Services, str], object]) -> None:
     """A run that begins with ``change``."""
     from rich.console import Console
 
@@ -93,7 +93,7 @@ def run_once(
     run_id: str,
     full_refresh: bool,
     console: Console | None,
-    change: Callable[[Services, str], None] | None = None,
+    change: Callable[[Services, str], object] | None = None,
 ) -> RunSummary:
     """One run, alone on its database; ``change`` is made first."""
     from ingestion.commands.demo import fill_first_demo
@@ -503,20 +503,13 @@ def replay_quarantine(
 ) -> None:
     """Send mended rows in again, or a whole file after a rule or profile has changed."""
     from ingestion.commands.quarantine import replay
-    from ingestion.commands.withdrawal import read_again
-
-    def change(services: Services, _: str) -> None:
-        if file is not None:
-            read_again(services, file)
-        if paths:
-            replay(services, paths)
 
     if not paths and file is None:
         raise typer.BadParameter("name mended CSV files, or a file with --file")
     for path in paths or ():
         if not path.is_file():
             raise typer.BadParameter(f"{path} is no file")
-    after_change(change)
+    after_change(lambda services, _: replay(services, paths or (), file))
 
 
 @secrets_app.command("generate-key")

@@ -19,10 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.commands.status import shown_reason
-from ingestion.commands.withdrawal import file_versions
+from ingestion.commands.withdrawal import (
+    check_inbox,
+    file_versions,
+    find_sendable,
+    version_to_read,
+)
 from ingestion.config.profiles import profile_for
 from ingestion.database import staging_table
-from ingestion.database.engine import transaction
+from ingestion.database.engine import in_transaction, transaction
 from ingestion.database.staging_table import FileRow, FileStatus
 from ingestion.errors import PipelineError, UsageError
 from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
@@ -169,11 +174,37 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
     return written
 
 
-def replay(services: Services, paths: Iterable[Path]) -> list[str]:
-    """Puts a new version of each file, with the mended rows, into the inbox; returns the keys.
+def replay(services: Services, paths: Iterable[Path], key: str | None = None) -> list[str]:
+    """Puts a new version of each file, with the mended rows, into the inbox, and the newest version
+    of the file ``key`` as it is, to be read under the rules of today; returns the keys.
 
-    The rows that are not in the CSVs stay as they are. Nothing is sent unless every CSV is right.
+    The rows that are not in the CSVs stay as they are. Nothing is sent unless every CSV is right
+    and every object the one that was taken. Raises ``UsageError`` for a file or a CSV that cannot
+    be replayed, ``PipelineError`` for what else is wrong.
     """
+    store = services.store
+    with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
+        mended = _mended_files(services, paths, Path(folder))
+        again = None if key is None else version_to_read(services, key)
+        if again is not None and again.file_name in mended:
+            raise UsageError(
+                f"{again.file_name} cannot be replayed as it is and with mended rows at once",
+                action="Leave --file out: the whole mended file is read under the rules of today",
+            )
+        check_inbox(services, mended)
+        archived = None if again is None else find_sendable(services, again)
+        for name, path in mended.items():
+            store.put_bytes(name, path.read_bytes(), if_none_match="*")
+    if again is None or archived is None:
+        return [*mended]
+    store.copy(archived, again.file_name)
+    # Last: without its mark the object is a repeat to the next run, and counts once as before.
+    in_transaction(services.engine, lambda found: staging_table.ask_to_read_again(found, again))
+    return [*mended, again.file_name]
+
+
+def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> dict[str, Path]:
+    """A file in ``folder`` for each key of which the CSVs mend rows."""
     mended: dict[int, dict[int, dict[str, str]]] = collections.defaultdict(dict)
     for path in paths:
         for file_id, line, values in _read_export(path):
@@ -181,7 +212,7 @@ def replay(services: Services, paths: Iterable[Path]) -> list[str]:
     with transaction(services.engine) as connection:
         files = {row.id: row for row in staging_table.rows_by_id(connection, mended)}
         history = staging_table.rows_by_key(connection, (row.file_name for row in files.values()))
-    contents = {}
+    written = {}
     for file_id, rows in mended.items():
         file = files.get(file_id)
         if file is None or not _may_be_mended(file, history[file.file_name]):
@@ -192,15 +223,9 @@ def replay(services: Services, paths: Iterable[Path]) -> list[str]:
                 action="Export again and mend that",
             )
         original = _open_original(services, file, rows.keys())
-        contents[file.file_name] = _mended_content(original, rows)
-    for key in contents:
-        if services.store.head(key) is not None:
-            raise PipelineError(
-                f"{key} is in the inbox already", action="Run the pipeline, then replay"
-            )
-    for key, content in contents.items():
-        services.store.put_bytes(key, content, if_none_match="*")
-    return list(contents)
+        written[file.file_name] = folder / str(file_id)
+        written[file.file_name].write_bytes(_mended_content(original, rows))
+    return written
 
 
 def _may_be_mended(file: FileRow, versions: Sequence[FileRow]) -> bool:

@@ -6,6 +6,7 @@ table and month. To bring a file back, its archived object is sent again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from ingestion.run.intake import counting_row
 
 if TYPE_CHECKING:
     from ingestion.run.services import Services
+    from ingestion.s3.object_store import ObjectInfo
 
 
 _NEVER_PUBLISHED = "retracted before it was published"
@@ -77,11 +79,12 @@ def restore_file(services: Services, key: str) -> None:
     ]
     store = services.store
     there = [row for row in withdrawn if store.head(store.key_at(row.file_location)) is not None]
-    send_again(services, (there or withdrawn)[-1])
+    chosen = (there or withdrawn)[-1]
+    store.copy(find_sendable(services, chosen), chosen.file_name)
 
 
-def read_again(services: Services, key: str) -> None:
-    """Sends the newest version of a file again, to be read under the rules of today.
+def version_to_read(services: Services, key: str) -> FileRow:
+    """The newest version of a file, to be sent again and read under the rules of today.
 
     For a file that was set aside, or whose profile or contract has changed since. Raises
     ``UsageError`` for one that is neither set aside nor counts.
@@ -95,24 +98,27 @@ def read_again(services: Services, key: str) -> None:
             found=_state(rows),
             action="python run_pipeline.py status lists the files",
         )
-    with transaction(services.engine) as connection:
-        staging_table.ask_to_read_again(connection, newest)
-    send_again(services, newest)
+    return newest
 
 
-def send_again(services: Services, row: FileRow) -> None:
-    """Puts a copy of the row's archived object into the inbox, under the key that it had.
+def find_sendable(services: Services, row: FileRow) -> ObjectInfo:
+    """The row's archived object, fit to be copied into the inbox, under the key that it had.
 
     Raises ``PipelineError`` where an object is there already, or the archived one is not the one
     that was taken.
     """
-    store = services.store
-    if store.head(row.file_name) is not None:
-        raise PipelineError(
-            f"{row.file_name} is in the inbox already",
-            action="Run the pipeline first, then ask again",
-        )
-    store.copy(find_archived(store, row, store.sha256), row.file_name)
+    check_inbox(services, [row.file_name])
+    return find_archived(services.store, row, services.store.sha256)
+
+
+def check_inbox(services: Services, keys: Iterable[str]) -> None:
+    """Raises ``PipelineError`` where an object is at one of these keys already."""
+    for key in keys:
+        if services.store.head(key) is not None:
+            raise PipelineError(
+                f"{key} is in the inbox already",
+                action="Run the pipeline first, then ask again",
+            )
 
 
 def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:

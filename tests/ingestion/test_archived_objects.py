@@ -83,9 +83,9 @@ def test_a_file_that_was_never_read_is_known_by_its_size(
     with pytest.raises(
         PipelineError, match=f"Expected: {len(CONTENT)} bytes at s3://.* Found: oth"
     ):
-        withdrawal.read_again(services, "a.data")
+        quarantine.replay(services, (), "a.data")
     s3_bucket.put("sales_data_error/a.data", CONTENT)
-    withdrawal.read_again(services, "a.data")
+    quarantine.replay(services, (), "a.data")
     assert s3_bucket.get("sales_data/a.data") == CONTENT
 
 

@@ -28,7 +28,7 @@ def test_a_state_that_does_not_fit_is_wrong_usage(
     withdrawal.retract_file(services, "a.csv", "run")
     for act in (
         lambda: withdrawal.retract_file(services, "a.csv", "run"),
-        lambda: withdrawal.read_again(services, "a.csv"),
+        lambda: quarantine.replay(services, (), "a.csv"),
     ):
         with pytest.raises(UsageError, match=r"a\.csv cannot be re.*Found: status A, retracted by"):
             act()

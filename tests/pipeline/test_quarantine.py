@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.commands import quarantine, withdrawal
+from ingestion.commands import quarantine
 from ingestion.errors import PipelineError
 from ingestion.run.quarantined_rows import read_rows
 from ingestion.run.services import Services
@@ -95,7 +95,7 @@ def test_a_file_set_aside_is_read_again_under_a_new_profile(pipeline: Pipeline) 
     reasons = json.loads(pipeline.store.get_bytes("sales_data_error/shop/a.csv.reasons.json"))
     assert "delimiter" in reasons["reasons"][0]["message"]
     pipeline.use_profiles('[[profiles]]\nname = "shop"\npattern = "shop/*"\ndelimiter = ";"\n')
-    summary = pipeline.run(change=lambda services, _: withdrawal.read_again(services, "shop/a.csv"))
+    summary = pipeline.run(change=lambda services, _: quarantine.replay(services, (), "shop/a.csv"))
     assert summary.exit_code == 0
     assert [row.status for row in pipeline.files()] == ["E", "I"]
     assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}

@@ -1,0 +1,115 @@
+"""A replay sends everything or nothing, and leaves no mark where it sends nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingestion.commands import quarantine
+from ingestion.database import staging_table
+from ingestion.database.engine import in_transaction
+from ingestion.database.staging_table import FileRow
+from ingestion.errors import PipelineError, UsageError
+from ingestion.run.quarantined_rows import QuarantinedRow
+from ingestion.run.services import Services
+from tests.run_without_spark import HEADER, run, sale
+from tests.services import Bucket
+
+
+@pytest.fixture
+def shop(services: Services, s3_bucket: Bucket) -> Services:
+    """Two files count."""
+    s3_bucket.put("sales_data/a.csv", (HEADER + sale(1, "2024-03-05", 5)).encode())
+    s3_bucket.put("sales_data/b.csv", (HEADER + sale(2, "2024-03-06", 7)).encode())
+    run(services)
+    return services
+
+
+def rows(services: Services) -> list[FileRow]:
+    return in_transaction(services.engine, staging_table.all_rows)
+
+
+def export(services: Services, folder: Path, file_id: int) -> Path:
+    """The one sale of a file, as if it were set aside."""
+    row = rows(services)[file_id - 1]
+    bad = [QuarantinedRow(row.id, row.file_name, 2, "why", ("why",))]
+    [path] = quarantine.export_rows(services, bad, folder)
+    return path
+
+
+def assert_untouched(services: Services, bucket: Bucket, *inbox: str) -> None:
+    """Nothing was sent, and a repeat of a file still is one."""
+    assert bucket.keys("sales_data/") == [f"sales_data/{name}" for name in inbox]
+    assert [row.is_read_again for row in rows(services)] == [False, False]
+
+
+def test_a_wrong_csv_keeps_the_file_beside_it_back(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: the command fails, and half of what it was told happens all the same."""
+    good = export(shop, tmp_path, 1)
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(good.read_text(encoding="utf-8").replace(",2,why,", ",two,why,"))
+    with pytest.raises(PipelineError, match=r"wrong\.csv cannot be replayed"):
+        quarantine.replay(shop, [good, wrong], "b.csv")
+    assert_untouched(shop, s3_bucket)
+    with pytest.raises(UsageError, match=r"There is no file c\.csv"):
+        quarantine.replay(shop, [good], "c.csv")
+    assert_untouched(shop, s3_bucket)
+    with pytest.raises(UsageError) as raised:
+        quarantine.replay(shop, [good], "a.csv")
+    assert str(raised.value) == (
+        "sales_data/a.csv cannot be replayed as it is and with mended rows at once. Leave --file "
+        "out: the whole mended file is read under the rules of today."
+    )
+    assert_untouched(shop, s3_bucket)
+    assert quarantine.replay(shop, [good], "b.csv") == ["sales_data/a.csv", "sales_data/b.csv"]
+    assert s3_bucket.keys("sales_data/") == ["sales_data/a.csv", "sales_data/b.csv"]
+
+
+def test_a_replay_that_fails_leaves_no_mark(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: a file that is sent twice by mistake, months later, is built anew with its batch."""
+    mended = export(shop, tmp_path, 1)
+    content = s3_bucket.get("sales_data_processed/b.csv")
+    s3_bucket.put("sales_data/b.csv", content)
+    with pytest.raises(PipelineError) as raised:
+        quarantine.replay(shop, [mended], "b.csv")
+    assert str(raised.value) == (
+        "sales_data/b.csv is in the inbox already. Run the pipeline first, then ask again."
+    )
+    assert_untouched(shop, s3_bucket, "b.csv")
+    assert run(shop).repeated == 1
+    shop.store.delete("sales_data_processed/b.csv")
+    with pytest.raises(PipelineError, match="Found: no object there"):
+        quarantine.replay(shop, [mended], "b.csv")
+    assert_untouched(shop, s3_bucket)
+
+
+def test_a_replay_that_is_killed_before_its_end_changes_nothing(
+    shop: Services, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: the file is marked, but not sent; or it is taken by the next run and lost."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(staging_table, "ask_to_read_again", killed)
+        with pytest.raises(KeyboardInterrupt):
+            quarantine.replay(shop, (), "b.csv")
+    assert_untouched(shop, s3_bucket, "b.csv")
+    assert run(shop).repeated == 1
+    assert_untouched(shop, s3_bucket)
+
+    quarantine.replay(shop, (), "b.csv")
+    assert run(shop).repeated == 0
+    assert [(row.status, row.replaces_id) for row in rows(shop)] == [
+        ("I", None),
+        ("S", None),
+        ("I", 2),
+    ]
+    s3_bucket.put("sales_data/b.csv", s3_bucket.get("sales_data_processed/b.csv"))
+    assert run(shop).repeated == 1

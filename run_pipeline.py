@@ -165,7 +165,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     with step("archive"):
         deliveries.archive_batch(state)
         history.remove_old(services, services.settings.keep_publications)
-    sellers = marts.read_top_sellers(dbt, session, published)
+    sellers = marts.read_top_sellers(state, dbt, session, published)
     return summarise(state, entries, published, sellers)
 
 

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 LEDGER_ROLE = "file_ledger"
 SELLERS_ROLE = "top_sellers"
 _SHOWN_FILES = 5
+_SELLER_COLUMNS = {
+    "sales_month": "string",
+    "store_id": "bigint",
+    "sales_person_id": "bigint",
+    "full_name": "string",
+    "total_sales": "decimal(28,2)",
+    "incentive": "decimal(28,2)",
+    "rank_in_store": "int",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,14 +153,29 @@ def changed_verdicts(entries: Sequence[LedgerEntry], before: Sequence[FileRow]) 
 def read_sellers(
     spark: SparkSession, manifest: Mapping[str, Any], months: Sequence[str]
 ) -> list[Seller]:
-    """The best seller of each store in the newest of these months; ties are all named."""
+    """The best seller of each store in the newest of these months; ties are all named.
+
+    Raises ``PipelineError`` where no model has the role, or the one that has it lacks a column.
+    """
     if not months:
         return []
     relation = model_with_role(manifest, SELLERS_ROLE)
     with spark_errors(f"The table {relation} cannot be read"):
         table = spark.table(relation)
+        lacking = [name for name in _SELLER_COLUMNS if name not in table.columns]
+        if lacking:
+            raise PipelineError(
+                f"The top sellers cannot be read from {relation}",
+                expected=f"columns {', '.join(_SELLER_COLUMNS)}",
+                found=f"no {', no '.join(lacking)}",
+                action=f"Bring the columns back, or move pipeline_role: {SELLERS_ROLE} to the model"
+                " that has them",
+            )
+        sellers = table.select(
+            *(table[name].cast(kind).alias(name) for name, kind in _SELLER_COLUMNS.items())
+        ).dropna()
         rows = (
-            table.where((table["sales_month"] == max(months)) & (table["rank_in_store"] == 1))
+            sellers.where((sellers["sales_month"] == max(months)) & (sellers["rank_in_store"] == 1))
             .orderBy("store_id", "sales_person_id")
             .collect()
         )

@@ -51,7 +51,7 @@ def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
     counted = sum(row.rows_read or 0 for row in rows if row.id in counted_ids)
     if counted < SMALL_WORK_ROWS:
         return WorkSize.SMALL
-    manifest = last_manifest(dbt)
+    manifest = last_manifest(dbt.target)
     if manifest is None or not _may_increment(state, logic):
         return WorkSize.LARGE
     batch_ids = _batches_to_write(state)
@@ -239,7 +239,7 @@ def unchanged_dimensions(state: RunState) -> list[str]:
 
 def holds_batches(state: RunState, dbt: DbtProject, besides: Collection[int] = ()) -> bool:
     """Whether the warehouse has the batches that the database has, looking past ``besides``."""
-    manifest = last_manifest(dbt)
+    manifest = last_manifest(dbt.target)
     if manifest is None:
         return False
     tables = fact_tables.fact_tables(manifest, state.services.workspace.warehouse)

@@ -163,7 +163,7 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
     known = warehouse_state.read_state(workspace.root)
     if known is None or not known.merging:
         return
-    manifest = last_manifest(dbt)
+    manifest = last_manifest(dbt.target)
     if known.logic_hash != logic or manifest is None:
         return
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)

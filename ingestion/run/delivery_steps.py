@@ -269,7 +269,7 @@ def _report_again(state: RunState, row: FileRow) -> FileReport:
     checker = bronze.checker(state)
     if row.rows_quarantined is None:  # the check set it aside, the models have not seen it
         return checker.report_again(row)
-    bad_rows = first_bad_rows(state.services.engine, state.contract, row.id)
+    bad_rows = first_bad_rows(state.services, state.contract, row.id)
     return checker.report_of_models(row, bad_rows)
 
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import logging
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from ingestion.database import staging_table
-from ingestion.database.engine import in_transaction, transaction
+from ingestion.database.engine import in_transaction, repeated, transaction
 from ingestion.database.staging_table import FileStatus
+from ingestion.errors import PipelineError
+from ingestion.publication.publications import current_publication
 from ingestion.reader.file_check import SHOWN_BAD_ROWS
 from ingestion.reader.masking import masked
 from ingestion.reader.verdicts import BadRow
 from ingestion.run.intake import counting_row
+from ingestion.run.mart_steps import dbt_project
+from ingestion.warehouse.dbt_build import last_manifest, parse, read_manifest, table_with_role
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -23,7 +30,8 @@ if TYPE_CHECKING:
     from ingestion.reader.contract import Contract
     from ingestion.run.services import Services
 
-TABLE = "fct_quarantined_sales"  # as the model of that name publishes it
+_LOG = logging.getLogger(__name__)
+ROLE = "quarantined_rows"  # by which dbt's manifest tells the model, whatever its name
 FILE_REASON = "file_too_bad"  # the code of rows that only their file's verdict sets aside
 
 
@@ -43,15 +51,10 @@ def read_rows(services: Services, key: str | None = None) -> list[QuarantinedRow
 
     Without those of a file set aside whole of which a newer version counts.
     """
-    if not sa.inspect(services.engine).has_table(TABLE):
+    name = _published_table(services)
+    if name is None:
         return []
-    table = sa.table(
-        TABLE,
-        *(
-            sa.column(name)
-            for name in ("file_id", "file_name", "line_number", "reasons", "reason_codes")
-        ),
-    )
+    table = _as_table(name, ("file_id", "file_name", "line_number", "reasons", "reason_codes"))
     query = sa.select(table).order_by(table.c.file_id, table.c.line_number)
     if key is not None:
         query = query.where(table.c.file_name == key)
@@ -79,23 +82,81 @@ def _corrected(versions: Sequence[FileRow]) -> list[FileRow]:
     return [row for row in versions if row.status == FileStatus.ERROR and row.id < current.id]
 
 
-def first_bad_rows(engine: Engine, contract: Contract, file_id: int) -> list[BadRow]:
+def _published_table(services: Services) -> str | None:
+    """The table with the rows set aside; None, with a warning if need be, where there is none.
+
+    A machine that has made no run yet has no manifest, and one of before the model was renamed
+    does not fit: then dbt reads the project, beside what a run may be at work on.
+    """
+    if in_transaction(services.engine, current_publication) is None:
+        return None
+    known = _known_table(services)
+    if known is not None:
+        return known
+    dbt = dbt_project(services.settings)
+    with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
+        fresh = dataclasses.replace(dbt, target=Path(folder))
+        parse(fresh)
+        name = table_with_role(read_manifest(fresh), ROLE)
+    if not _columns(services.engine, name):
+        _LOG.warning(
+            "rows that are set aside cannot be listed: the database has no table %s. Expected: the "
+            "model with pipeline_role: %s, published with database: true. Run again with "
+            "--full-refresh",
+            *(name, ROLE),
+        )
+        return None
+    return name
+
+
+def _known_table(services: Services) -> str | None:
+    """The table as the last manifest of this workspace names it, if the database has such a one."""
+    manifest = last_manifest(services.workspace.dbt_target)
+    try:
+        name = table_with_role(manifest or {"nodes": {}}, ROLE)
+    except PipelineError:  # of an older version of the project, say
+        return None
+    return name if _columns(services.engine, name) else None
+
+
+def _columns(engine: Engine, name: str) -> set[str]:
+    """The columns of a table in the database; none where it is not there."""
+
+    def look() -> set[str]:
+        inspector = sa.inspect(engine)
+        if not inspector.has_table(name):
+            return set()
+        return {column["name"] for column in inspector.get_columns(name)}
+
+    return repeated(engine, look)
+
+
+def _as_table(name: str, columns: Iterable[str]) -> sa.TableClause:
+    return sa.table(name, *(sa.column(column) for column in columns))
+
+
+def first_bad_rows(services: Services, contract: Contract, file_id: int) -> list[BadRow]:
     """The first rows of a file that a rule rejects, personal values masked.
 
-    Rows that are set aside only because their file is too bad to trust are not among them.
+    Rows that are set aside only because their file is too bad to trust are not among them. The
+    list is empty where they cannot be looked up: a run can do without them in its report.
     """
     names = [column.name for column in contract.columns]
     personal = [place for place, column in enumerate(contract.columns) if column.personal]
     fixed = ("file_id", "line_number", "reasons", "reason_codes", "raw_line")
-    raw: list[sa.ColumnClause[Any]] = [sa.column(f"raw_{name}") for name in names]
-    table = sa.table(TABLE, *(sa.column(name) for name in fixed), *raw)
+    columns = [*fixed, *(f"raw_{name}" for name in names)]
+    known = _known_table(services)
+    if known is None or not _columns(services.engine, known).issuperset(columns):
+        return []
+    table = _as_table(known, columns)
     query = (
         sa.select(table)
         .where(table.c.file_id == file_id, table.c.reason_codes != FILE_REASON)
         .order_by(table.c.line_number)
     )
     found = in_transaction(
-        engine, lambda connection: connection.execute(query.limit(SHOWN_BAD_ROWS)).mappings().all()
+        services.engine,
+        lambda connection: connection.execute(query.limit(SHOWN_BAD_ROWS)).mappings().all(),
     )
     return [
         BadRow(

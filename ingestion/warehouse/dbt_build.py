@@ -214,10 +214,10 @@ def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> Buil
     return dataclasses.replace(result, failures=tuple(failures))
 
 
-def last_manifest(dbt: DbtProject) -> dict[str, Any] | None:
-    """The manifest that an earlier command left; None where there is none, or half of one."""
+def last_manifest(target: Path) -> dict[str, Any] | None:
+    """The manifest that an earlier command left there; None where there is none, or half of one."""
     try:
-        return read_manifest(dbt)
+        return _load_manifest(target)
     except (FileNotFoundError, ValueError):  # dbt writes it in place, so a kill may cut it short
         return None
 
@@ -227,14 +227,28 @@ def read_manifest(dbt: DbtProject) -> dict[str, Any]:
 
     Source of its shape: dbt's manifest schema, version 12.
     """
-    loaded: dict[str, Any] = json.loads((dbt.target / "manifest.json").read_text())
+    return _load_manifest(dbt.target)
+
+
+def _load_manifest(target: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((target / "manifest.json").read_text())
     return loaded
 
 
 def model_with_role(manifest: Mapping[str, Any], role: str) -> str:
     """The relation, as Spark SQL names it, of the one model with ``meta.pipeline_role: role``."""
-    found = [
-        f"{node['schema']}.{node['alias']}"
+    node = _node_with_role(manifest, role)
+    return f"{node['schema']}.{node['alias']}"
+
+
+def table_with_role(manifest: Mapping[str, Any], role: str) -> str:
+    """The name under which the one model with ``meta.pipeline_role: role`` is published."""
+    return str(_node_with_role(manifest, role)["alias"])
+
+
+def _node_with_role(manifest: Mapping[str, Any], role: str) -> Mapping[str, Any]:
+    found: list[Mapping[str, Any]] = [
+        node
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model"
         and node["config"].get("meta", {}).get("pipeline_role") == role
@@ -242,7 +256,7 @@ def model_with_role(manifest: Mapping[str, Any], role: str) -> str:
     if len(found) != 1:
         raise PipelineError(
             f"The pipeline needs one model with meta.pipeline_role: {role}",
-            found=", ".join(found) or "none",
+            found=", ".join(f"{node['schema']}.{node['alias']}" for node in found) or "none",
             action="Mark one model in its YAML",
         )
     return found[0]

@@ -1,0 +1,109 @@
+"""Rows set aside are read from the table that dbt's manifest names, whatever its name is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from ingestion.database.engine import transaction
+from ingestion.run.quarantined_rows import QuarantinedRow, first_bad_rows, read_rows
+from ingestion.run.services import Services
+from tests.conftest import PROJECT
+from tests.run_without_spark import CONTRACT, HEADER, run, sale
+from tests.services import Bucket
+
+RAW = [f"raw_{column.name}" for column in CONTRACT.columns]
+ROW = {
+    "file_id": 1,
+    "file_name": "sales_data/a.csv",
+    "line_number": 3,
+    "reasons": "invalid_price: price: expected a number, found 'x'",
+    "reason_codes": "invalid_price",
+    "raw_line": None,
+    **dict.fromkeys(RAW, "7"),
+    "raw_price": "x",
+}
+FOUND = QuarantinedRow(1, "sales_data/a.csv", 3, str(ROW["reasons"]), ("invalid_price",))
+
+
+@pytest.fixture
+def published(services: Services, s3_bucket: Bucket) -> Services:
+    """A publication of one file."""
+    s3_bucket.put("sales_data/a.csv", (HEADER + sale(1, "2024-03-05", 5)).encode())
+    run(services)
+    return services
+
+
+def make_table(services: Services, name: str, *without: str) -> None:
+    """A table of rows set aside with one row, less these columns."""
+    values = {column: value for column, value in ROW.items() if column not in without}
+    with transaction(services.engine) as connection:
+        connection.execute(sa.text(f"create table {name} ({', '.join(values)})"))
+        table = sa.table(name, *(sa.column(column) for column in values))
+        connection.execute(table.insert().values(values))
+
+
+def name_model(services: Services, alias: str, role: str = "quarantined_rows") -> None:
+    """What dbt has left of its last command: a model with this role."""
+    node = {
+        "resource_type": "model",
+        "schema": "retail",
+        "alias": alias,
+        "config": {"meta": {"pipeline_role": role}},
+    }
+    target = services.workspace.dbt_target
+    target.mkdir(exist_ok=True)
+    (target / "manifest.json").write_text(json.dumps({"nodes": {"model": node}}))
+
+
+def test_the_model_may_have_any_name(published: Services) -> None:
+    """Risk: an analyst renames the model, and nothing is ever set aside again, as it seems."""
+    make_table(published, "rows_to_mend")
+    name_model(published, "rows_to_mend")
+    assert read_rows(published) == [FOUND]
+    [row] = first_bad_rows(published, CONTRACT, 1)
+    assert (row.line_number, row.reason) == (3, ROW["reasons"])
+    assert first_bad_rows(published, CONTRACT, 2) == []
+
+
+def test_a_machine_that_has_made_no_run_asks_dbt(
+    published: Services,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Risk: who looks from a machine of their own is told that nothing is set aside."""
+    shutil.copyfile(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    settings = published.settings.model_copy(update={"project": PROJECT})
+    found = dataclasses.replace(published, settings=settings)
+    name_model(found, "fct_delivered_files", role="file_ledger")  # of an older project
+    with caplog.at_level(logging.WARNING):
+        assert read_rows(found) == []
+    assert (
+        "the database has no table fct_quarantined_sales. Expected: the model with" in caplog.text
+    )
+    make_table(found, "fct_quarantined_sales")
+    assert read_rows(found) == [FOUND]
+    manifest = json.loads((found.workspace.dbt_target / "manifest.json").read_text())
+    assert list(manifest["nodes"]) == ["model"], "a run may be at work on it"
+
+
+def test_nothing_is_asked_before_the_first_publication(services: Services) -> None:
+    """Risk: the first command in a new place waits for dbt, or fails for want of a profile."""
+    assert read_rows(services) == []
+
+
+def test_a_report_does_without_rows_that_cannot_be_looked_up(published: Services) -> None:
+    """Risk: a run that has published fails in its archive, and each one after it as well."""
+    assert first_bad_rows(published, CONTRACT, 1) == [], "no manifest"
+    name_model(published, "fct_quarantined_sales")
+    assert first_bad_rows(published, CONTRACT, 1) == [], "no table"
+    make_table(published, "fct_quarantined_sales", "raw_price")
+    assert first_bad_rows(published, CONTRACT, 1) == [], "a column of the contract is new"

@@ -66,7 +66,8 @@ class Batch:
 def unfinished_batch(connection: Connection) -> Batch | None:
     """The batch that is not archived yet; there is at most one."""
     query = sa.select(batches).where(batches.c.state != BatchState.ARCHIVED.value)
-    row = connection.execute(query.order_by(batches.c.batch_id)).mappings().first()
+    oldest = query.order_by(batches.c.batch_id).limit(1)
+    row = connection.execute(oldest).mappings().first()
     return None if row is None else Batch(**{**row, "state": BatchState(row["state"])})
 
 

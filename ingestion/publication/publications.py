@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import decimal
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -54,15 +55,19 @@ class Publication:
 
 def current_publication(connection: Connection) -> Publication | None:
     """The newest version, which is the one that the database's marts show."""
-    query = sa.select(publications).order_by(publications.c.version.desc())
-    row = connection.execute(query).mappings().first()
-    return None if row is None else Publication(**row)
+    return _newest(connection, sa.select(publications))
 
 
 def built_publication(connection: Connection) -> Publication | None:
     """The newest version that a run has built; a rollback only shows one again."""
-    query = sa.select(publications).where(publications.c.rolled_back_to.is_(None))
-    row = connection.execute(query.order_by(publications.c.version.desc())).mappings().first()
+    return _newest(
+        connection, sa.select(publications).where(publications.c.rolled_back_to.is_(None))
+    )
+
+
+def _newest(connection: Connection, query: sa.Select[Any]) -> Publication | None:
+    newest = query.order_by(publications.c.version.desc()).limit(1)
+    row = connection.execute(newest).mappings().first()
     return None if row is None else Publication(**row)
 
 

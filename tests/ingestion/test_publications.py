@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import time
@@ -22,6 +23,7 @@ from ingestion.run.services import Services, open_services
 from tests import run_without_spark
 from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
 from tests.services import Bucket, MariaDb
+from tests.statements import sent_to
 
 POINTER = "publications/current.json"
 
@@ -259,6 +261,24 @@ def test_a_rollback_leaves_nothing_of_a_run_that_was_cut_short(
 def cut_short(*_: Any) -> None:
     """Ends the run."""
     raise KeyboardInterrupt
+
+
+def test_only_the_newest_version_comes_from_the_server(
+    machines: tuple[Services, Services],
+) -> None:
+    """Risk: the driver fetches the record of every publication of years, several times a run."""
+    one, _ = machines
+    newest = in_transaction(one.engine, publications.current_publication)
+    assert newest is not None
+    later = [dataclasses.replace(newest, version=version) for version in (2, 3)]
+    later.append(dataclasses.replace(newest, version=4, rolled_back_to=1))
+    with transaction(one.engine) as connection:
+        for item in later:
+            publications.add_publication(connection, item)
+    with sent_to(one.engine) as sent:
+        assert in_transaction(one.engine, publications.current_publication) == later[2]
+        assert in_transaction(one.engine, publications.built_publication) == later[1]
+    assert [statement.rows for statement in sent] == [1, 1]
 
 
 def test_a_version_that_lacks_an_object_is_not_shown_again(services: Services) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -84,10 +83,7 @@ def write_files(
     import pyarrow.parquet as pq
 
     versions = [
-        {
-            **_version(row, replaced_by),
-            "delivered_on": day_of(first_seen[row.file_name, row.sha256]),
-        }
+        _version(row, replaced_by, day_of(first_seen[row.file_name, row.sha256]))
         for row, replaced_by in replacements(rows)
     ]
     columns = {name: [version[name] for version in versions] for name, _ in _FILES}
@@ -98,13 +94,17 @@ def write_files(
     (folder / "_new.parquet").replace(folder / "files.parquet")
 
 
-def _version(row: FileRow, replaced_by: FileRow | None) -> dict[str, object]:
+def _version(row: FileRow, replaced_by: FileRow | None, delivered_on: dt.date) -> dict[str, object]:
     """A row of ``raw.files``. What a duplicate replaces is gone; what an accepted version is to
     replace stays until the models trust that version."""
     is_replaced_by_accepted = replaced_by is not None and is_accepted(replaced_by)
     return {
-        **dataclasses.asdict(row),
         "file_id": row.id,
+        "file_name": row.file_name,
+        "status": row.status,
+        "delivered_on": delivered_on,
+        "batch_id": row.batch_id,
+        "rows_read": row.rows_read,
         "is_counted": is_accepted(row) and (replaced_by is None or is_replaced_by_accepted),
         "replaced_by_file_id": replaced_by.id if replaced_by and is_replaced_by_accepted else None,
     }

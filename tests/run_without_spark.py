@@ -86,7 +86,7 @@ def build_and_publish(state: RunState) -> None:
     services = state.services
     bronze.restore(state, None)
     rows = state.in_transaction(staging_table.all_rows)
-    counted = staging_table.counted_ids(rows)
+    counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
     sales = {row.id: read_sales(services, row) for row in rows if row.id in counted}
     state.move_to(BatchState.BUILT)
     state.move_to(BatchState.AUDITED)

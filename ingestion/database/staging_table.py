@@ -59,6 +59,11 @@ files = define_table(
     sa.Index("ix_staging_content", "content_sha256"),
     sa.Index("ix_staging_batch", "batch_id"),
 )
+_ACCEPTED = (FileStatus.ACTIVE.value, FileStatus.INACTIVE.value)
+# the rows that another replaces, or is to replace, as :func:`replacements` has them
+_REPLACED_IDS = sa.select(files.c.replaces_id).where(
+    files.c.replaces_id.is_not(None), files.c.status != FileStatus.ERROR.value
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +184,13 @@ def rows_of_batch(connection: Connection, batch_id: int) -> list[FileRow]:
     return _rows(connection, sa.select(files).where(files.c.batch_id == batch_id))
 
 
+def rows_of_batches(connection: Connection, batch_ids: Collection[int] | None) -> list[FileRow]:
+    """The rows of these batches; None means of all."""
+    if batch_ids is None:
+        return all_rows(connection)
+    return list(_lookup(connection, files.c.batch_id, batch_ids))
+
+
 def rows_by_key(connection: Connection, keys: Iterable[str]) -> dict[str, list[FileRow]]:
     """The rows of each of these keys, oldest first; keys without a row are absent."""
     found: dict[str, list[FileRow]] = {}
@@ -203,7 +215,7 @@ def counted_by_content(connection: Connection, hashes: Iterable[str]) -> dict[st
 
 def is_accepted(row: FileRow) -> bool:
     """Whether the row's content counts, or will count with its batch."""
-    return row.status in (FileStatus.ACTIVE, FileStatus.INACTIVE)
+    return row.status in _ACCEPTED
 
 
 def changes_what_counts(row: FileRow) -> bool:
@@ -225,9 +237,20 @@ def replacements(rows: Iterable[FileRow]) -> list[tuple[FileRow, FileRow | None]
     return [(row, replacing.get(row.id)) for row in rows]
 
 
-def counted_ids(rows: Iterable[FileRow]) -> set[int]:
-    """The ids that count: accepted, and not replaced by an accepted newer version."""
-    return {row.id for row, newer in replacements(rows) if is_accepted(row) and newer is None}
+def counted_ids(connection: Connection, rows: Iterable[FileRow]) -> set[int]:
+    """The ids of these rows that count: accepted, and not replaced by an accepted newer version."""
+    replaced: set[int] = set(connection.execute(_REPLACED_IDS).scalars())
+    return {row.id for row in rows if is_accepted(row) and row.id not in replaced}
+
+
+def counted_by_batch(connection: Connection) -> dict[int, int]:
+    """The rows read from the files that count, of each batch that has such files."""
+    query = (
+        sa.select(files.c.batch_id, sa.func.sum(files.c.rows_read).label("rows_read"))
+        .where(files.c.status.in_(_ACCEPTED), files.c.id.not_in(_REPLACED_IDS))
+        .group_by(files.c.batch_id)
+    )
+    return {row.batch_id: int(row.rows_read or 0) for row in connection.execute(query)}
 
 
 def _replaces(row: FileRow) -> bool:

@@ -103,19 +103,16 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
     gone, has other content, or would be read as other sales by now.
     """
     claim(state)
-    rows = state.in_transaction(staging_table.all_rows)
     bronze = state.services.workspace.bronze
     merged = functools.cache(lambda batch_id: merged_files(bronze, batch_id))
 
     def is_missing(row: FileRow) -> bool:
         if not staging_table.is_in_bronze(row):
             return False
-        if batch_ids is not None and row.batch_id not in batch_ids:
-            return False
         is_there = bronze_path(bronze, row.batch_id, row.id).exists()
         return not is_there and not any(row.id in ids for ids in merged(row.batch_id))
 
-    missing = [row for row in rows if is_missing(row)]
+    missing = [row for row in state.rows_of_batches(batch_ids) if is_missing(row)]
     if not missing:
         return
     _LOG.info("bronze of %d files is missing; their archived objects are read again", len(missing))

@@ -46,16 +46,14 @@ def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
     An increment is small where neither its own days, were they a month, nor the months that are
     there, on average, have many rows: it writes whole months.
     """
-    rows = state.in_transaction(staging_table.all_rows)
-    counted_ids = staging_table.counted_ids(rows)
-    counted = sum(row.rows_read or 0 for row in rows if row.id in counted_ids)
+    counted = sum(state.in_transaction(staging_table.counted_by_batch).values())
     if counted < SMALL_WORK_ROWS:
         return WorkSize.SMALL
     manifest = last_manifest(dbt.target)
     if manifest is None or not _may_increment(state, logic):
         return WorkSize.LARGE
-    batch_ids = _batches_to_write(state)
-    written = sum(row.rows_read or 0 for row in rows if row.batch_id in batch_ids)
+    rows = state.rows_of_batches(_batches_to_write(state))
+    written = sum(row.rows_read or 0 for row in rows)
     warehouse = state.services.workspace.warehouse
     tables = fact_tables.fact_tables(manifest, warehouse)
     months = set().union(*fact_tables.months_of_batches(tables).values())
@@ -243,8 +241,6 @@ def holds_batches(state: RunState, dbt: DbtProject, besides: Collection[int] = (
     if manifest is None:
         return False
     tables = fact_tables.fact_tables(manifest, state.services.workspace.warehouse)
-    rows = state.in_transaction(staging_table.all_rows)
-    counted = staging_table.counted_ids(rows)
-    needed = {row.batch_id for row in rows if row.id in counted} - set(besides)
+    needed = state.in_transaction(staging_table.counted_by_batch).keys() - set(besides)
     known = state.in_transaction(batches.all_batch_ids)
     return fact_tables.hold_batches(tables, needed, known)

@@ -127,13 +127,10 @@ def merge_facts(
     for table in tables:
         fact_tables.copy_batches(session, table, merging)
         fact_tables.check_copies(session, table, merging)
-    rows = state.in_transaction(staging_table.all_rows)
-    counted = staging_table.counted_ids(rows)
-    olds = {old_id for merge in merges for old_id in merge.old_ids}
+    rows = state.rows_of_batches([old_id for merge in merges for old_id in merge.old_ids])
+    counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
     entries = ledger.read_ledger(session, manifest, list(merging))
-    ledger.check_ledger(
-        entries, [row for row in rows if row.id in counted and row.batch_id in olds]
-    )
+    ledger.check_ledger(entries, [row for row in rows if row.id in counted])
     return entries
 
 

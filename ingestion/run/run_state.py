@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -74,9 +74,10 @@ class RunState:
 
     def batch_rows(self) -> list[FileRow]:
         """The staging table's rows of the run's batch; none without a batch."""
-        from ingestion.database.staging_table import rows_of_batch
+        return [] if self.batch_id is None else self.rows_of_batches([self.batch_id])
 
-        batch_id = self.batch_id
-        if batch_id is None:
-            return []
-        return self.in_transaction(lambda connection: rows_of_batch(connection, batch_id))
+    def rows_of_batches(self, batch_ids: Collection[int] | None) -> list[FileRow]:
+        """The staging table's rows of these batches; None means of all."""
+        from ingestion.database.staging_table import rows_of_batches
+
+        return self.in_transaction(lambda connection: rows_of_batches(connection, batch_ids))

@@ -17,6 +17,7 @@ from ingestion.database.engine import ExactDecimal, define_table
 RETRACTION = "retracted"  # the ETag of a row that stands for the withdrawal of its file
 _LOOKUP = 500  # keys or hashes named in one statement
 _LONGEST_REASON = 8_000  # characters; MySQL's TEXT has room for 65,535 bytes
+_DIGITS_OF_A_SUM = 60  # as MySQL has them of a DECIMAL(38, 2)
 _UPDATED = 100  # rows set by one statement; reasons may be long
 metadata = sa.MetaData()
 _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -251,6 +252,21 @@ def counted_by_batch(connection: Connection) -> dict[int, int]:
         .group_by(files.c.batch_id)
     )
     return {row.batch_id: int(row.rows_read or 0) for row in connection.execute(query)}
+
+
+def published_totals(connection: Connection) -> tuple[int, decimal.Decimal]:
+    """The valid rows of all published files, and their exact ``total_cost``."""
+    is_published = files.c.status == FileStatus.INACTIVE.value
+    counted = sa.select(sa.func.sum(files.c.rows_valid)).where(is_published)
+    rows = connection.execute(counted).scalar()
+    amount: sa.ColumnElement[Any] = files.c.amount_valid
+    if connection.dialect.name != "sqlite":  # it has no decimals, and would add up floats
+        amount = sa.func.sum(amount)
+    query = sa.select(amount).where(is_published)
+    amounts: Iterable[decimal.Decimal | None] = connection.execute(query).scalars()
+    with decimal.localcontext(prec=_DIGITS_OF_A_SUM):
+        total = sum((item for item in amounts if item is not None), decimal.Decimal(0))
+    return int(rows or 0), total
 
 
 def _replaces(row: FileRow) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import decimal
 import hashlib
 import json
 import logging
@@ -18,12 +17,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from ingestion.database.engine import in_transaction, repeated
 from ingestion.database.run_lock import StillAlone
-from ingestion.database.staging_table import FileStatus, files, utc_now
+from ingestion.database.staging_table import published_totals, utc_now
 from ingestion.publication import mart_tables, publications
 from ingestion.publication.manifest import (
     Manifest,
@@ -137,7 +135,7 @@ def publish(
 
     def record(connection: Connection) -> Publication:
         finish(connection)
-        rows, amount = _totals(connection)
+        rows, amount = published_totals(connection)
         return Publication(
             version=version,
             run_id=run_id,
@@ -289,14 +287,3 @@ def _upload(
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         list(pool.map(put, fresh.keys(), fresh.values()))
     return {key: path.stat().st_size for key, path in fresh.items()}
-
-
-def _totals(connection: Connection) -> tuple[int, decimal.Decimal]:
-    query = sa.select(files.c.rows_valid, files.c.amount_valid).where(
-        files.c.status == FileStatus.INACTIVE.value
-    )
-    rows, amount = 0, decimal.Decimal(0)
-    for row in connection.execute(query):
-        rows += row.rows_valid or 0
-        amount += row.amount_valid or decimal.Decimal(0)
-    return rows, amount

@@ -116,6 +116,25 @@ def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:
         assert staging_table.counted_by_batch(connection) == {1: 1 + 4, 3: 64, 4: 0}
 
 
+def test_the_totals_of_a_publication_are_exact(each_engine: Engine) -> None:
+    """Risk: the last digits of a large total are rounded; or what is replaced is in it."""
+    staging_table.metadata.create_all(each_engine)
+    with transaction(each_engine) as connection:
+        assert staging_table.published_totals(connection) == (0, decimal.Decimal(0))
+    for batch_id, key in enumerate(("a", "b", "a", "c"), start=1):
+        [row] = deliver(each_engine, batch_id, key)
+        accept(each_engine, row, replaces=1 if batch_id == 3 else None)
+        amount = decimal.Decimal(f"{3 * 10**30 + batch_id}.{batch_id:02d}")
+        with transaction(each_engine) as connection:
+            counted = FileCount(row.id, 10**batch_id, 10**batch_id, 0, amount)
+            staging_table.record_counts(connection, [counted], batch_id if batch_id < 4 else None)
+    with transaction(each_engine) as connection:
+        assert staging_table.published_totals(connection) == (
+            1100,
+            decimal.Decimal(f"{6 * 10**30 + 5}.05"),
+        )
+
+
 def test_names_are_data(engine: Engine) -> None:
     """Risk: a quote, a percent sign or SQL in a key changes the statement."""
     keys = ["o'brien.csv", "50%_off.csv", 'say "hi".csv', "x'; drop table batches; --.csv", "ü:\\"]

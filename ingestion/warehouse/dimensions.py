@@ -108,7 +108,11 @@ def judging_values(contract_file: Path, destination: Path) -> str:
             judging = [column.name for column in contract.columns if column.judges_sales]
             if judging:
                 rows = pq.read_table(path, columns=[key_column(contract).name, *judging])
-                told = [row for row in rows.to_pylist() if any(row[name] for name in judging)]
+                told = [
+                    row
+                    for row in rows.to_pylist()
+                    if any(row[name] is not None for name in judging)
+                ]
                 digest.update(f"{table} {told}".encode())
     return digest.hexdigest()
 

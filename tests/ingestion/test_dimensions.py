@@ -22,6 +22,7 @@ from ingestion.warehouse.dimensions import (
     DIMENSION_TABLES,
     DimensionLoad,
     export_dimensions,
+    judging_values,
     load_dimensions,
 )
 
@@ -449,6 +450,30 @@ def test_the_same_content_is_the_same_file(engine: Engine, contract: Path, tmp_p
     assert {table for table in first if third[table] != first[table]} == {"product"}
     assert list(third["product"].parent.iterdir()) == [third["product"]], "the folder is the table"
     assert first["store"].stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("data_type", "value"),
+    [("boolean", "false"), ("int", "0"), ("decimal(18,4)", "0"), ("string", "''")],
+)
+def test_a_value_that_judges_sales_differs_from_none(
+    sqlite: Engine, contract: Path, tmp_path: Path, data_type: str, value: str
+) -> None:
+    """Risk: a rule reads that a store is not open, and old sales are judged as if nobody knew."""
+    column = (
+        f"{{name: is_open, data_type: '{data_type}', config: {{meta: {{judges_sales: true}}}}}}"
+    )
+    text = CONTRACT.replace("{name: is_open, data_type: boolean}", column)
+    contract.write_text(text, encoding="utf-8")
+    export_dimensions(sqlite, contract, tmp_path / "bronze")
+    hashes = [judging_values(contract, tmp_path / "bronze")]
+    for change in ("insert into store (id) values (1)", f"update store set is_open = {value}"):
+        with sqlite.begin() as connection:
+            connection.execute(sa.text(change))
+        export_dimensions(sqlite, contract, tmp_path / "bronze")
+        hashes.append(judging_values(contract, tmp_path / "bronze"))
+    unknown, known = hashes[1:]
+    assert hashes[0] == unknown != known
 
 
 def test_the_generated_star_fits_the_projects_contract(engine: Engine, tmp_path: Path) -> None:

@@ -27,11 +27,13 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 class ColumnType:
     """Turns text or a stored value into the type of a column, or raises one of ``UNFIT``.
 
+    ``made`` is the class of what it makes: a value of that class stays the same, or does not fit.
     ``bound`` reads a minimum or maximum of the contract.
     """
 
     expected: str
     convert: Callable[[Any], Any]
+    made: type
     bound: Callable[[str], Any] = Decimal
 
 
@@ -52,6 +54,7 @@ def type_of(data_type: str) -> ColumnType:
         return ColumnType(
             f"a whole number from {-limit} to {limit - 1}",
             lambda value: _to_whole(value, limit),
+            int,
         )
     if data_type.startswith("decimal"):
         precision, scale = map(int, re.findall(r"[0-9]+", data_type))
@@ -59,11 +62,12 @@ def type_of(data_type: str) -> ColumnType:
         return ColumnType(
             f"a plain decimal of at most {precision - scale} digits and {scale} decimals",
             lambda value: _to_decimal(value, Decimal(1).scaleb(-scale), exact),
+            Decimal,
         )
     return {
-        "date": ColumnType("a real day as yyyy-MM-dd", _to_day, dt.date.fromisoformat),
-        "string": ColumnType("UTF-8 text", _to_text),
-        "boolean": ColumnType("true or false", _to_boolean),
+        "date": ColumnType("a real day as yyyy-MM-dd", _to_day, dt.date, dt.date.fromisoformat),
+        "string": ColumnType("UTF-8 text", _to_text, str),
+        "boolean": ColumnType("true or false", _to_boolean, bool),
     }[data_type]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -23,6 +24,9 @@ from ingestion.warehouse.dimension_csv import (
     sound_rows,
 )
 from ingestion.warehouse.dimension_types import UNFIT, arrow_type, key_column, shown_value, type_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DIMENSION_TABLES = ("customer", "product", "store", "sales_team")
 _ROWS_A_STATEMENT = 1000
@@ -228,7 +232,8 @@ def _export(connection: Connection, name: str, contract: Contract, folder: Path)
         last_key: Any = None
         for rows in connection.execute(query, execution_options=options).partitions():
             columns = _typed_columns(name, contract, rows)
-            last_key = _check_keys(name, columns[key_column(contract).name], last_key)
+            keys = columns[key_column(contract).name].to_pylist()
+            last_key = _check_keys(name, keys, last_key)
             writer.write_table(pa.table(columns, schema=schema))
     with partial.open("rb") as file:
         path = folder / f"{hashlib.file_digest(file, 'sha256').hexdigest()}.parquet"
@@ -244,20 +249,34 @@ def _export(connection: Connection, name: str, contract: Contract, folder: Path)
 
 def _typed_columns(
     name: str, contract: Contract, rows: Sequence[sa.Row[Any]]
-) -> dict[str, list[Any]]:
-    key_place = contract.columns.index(key_column(contract))
-    columns: dict[str, list[Any]] = {}
-    for place, column in enumerate(contract.columns):
-        convert = type_of(column.data_type).convert
-        nulls = (None, *_ZERO_DAYS) if column.data_type == "date" else (None,)
-        typed = columns[column.name] = []
-        for row in rows:
-            value = row[place]
-            try:
-                typed.append(None if value in nulls else convert(value))
-            except UNFIT as error:
-                raise _misfit(name, column, value, row[key_place]) from error
-    return columns
+) -> dict[str, pa.Array]:
+    columns = list(zip(*rows, strict=True))
+    keys = columns[contract.columns.index(key_column(contract))]
+    return {
+        column.name: _typed(name, column, values, keys)
+        for column, values in zip(contract.columns, columns, strict=True)
+    }
+
+
+def _typed(
+    name: str, column: ContractColumn, values: Sequence[Any], keys: Sequence[Any]
+) -> pa.Array:
+    """The values as Parquet has them: at once where the driver gave all of them so already, else,
+    and where one does not fit, one by one."""
+    import pyarrow as pa
+
+    type_, target = type_of(column.data_type), arrow_type(column.data_type)
+    if set(map(type, values)) <= {type_.made, type(None)}:
+        with contextlib.suppress(*UNFIT):
+            return pa.array(values, target)
+    nulls = (None, *_ZERO_DAYS) if column.data_type == "date" else (None,)
+    typed = []
+    for value, key in zip(values, keys, strict=True):
+        try:
+            typed.append(None if value in nulls else type_.convert(value))
+        except UNFIT as error:
+            raise _misfit(name, column, value, key) from error
+    return pa.array(typed, target)
 
 
 def _misfit(name: str, column: ContractColumn, value: Any, key: Any) -> PipelineError:

@@ -398,6 +398,50 @@ def test_a_stored_value_that_does_not_fit_is_named(
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "price", "told"),
+    [
+        (
+            2147483648,
+            "1.5",
+            "column id. Expected: a whole number from -2147483648 to 2147483647. "
+            "Found: '2147483648'. ",
+        ),
+        (
+            1,
+            "0.00001",
+            "column current_price. Expected: a plain decimal of at most 14 digits and 4 decimals. "
+            "Found: '0.00001000'. ",
+        ),
+    ],
+    ids=["too large", "too fine"],
+)
+def test_a_stored_number_that_does_not_fit_is_named(
+    mariadb: Engine, contract: Path, tmp_path: Path, key: int, price: str, told: str
+) -> None:
+    """Risk: what comes from the driver as a number is taken as it is, and is cut or rounded."""
+    with mariadb.begin() as connection:
+        connection.execute(
+            sa.text(
+                "create table product (id bigint, name char(9), current_price decimal(30,8), "
+                "created_date date)"
+            )
+        )
+        connection.execute(sa.text("insert into product values (0, 'a', 1.50000000, null)"))
+        connection.execute(sa.text(f"insert into product values ({key}, 'b', {price}, null)"))
+
+    with pytest.raises(PipelineError) as raised:
+        export_dimensions(mariadb, contract, tmp_path / "bronze")
+
+    assert f"The table product holds a value that does not fit: key {key}, {told}" in str(
+        raised.value
+    )
+    with mariadb.begin() as connection:
+        connection.execute(sa.text(f"delete from product where id = {key}"))
+    paths = export_dimensions(mariadb, contract, tmp_path / "bronze")
+    assert _rows(paths, "product") == [(0, "a", Decimal("1.5000"), None)]
+
+
 def test_keys_that_are_doubled_or_missing_are_named(
     engine: Engine, contract: Path, tmp_path: Path
 ) -> None:

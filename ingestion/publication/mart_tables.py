@@ -63,12 +63,16 @@ def _key_table(mart: MartTable, metadata: sa.MetaData, suffix: str) -> sa.Table[
 
 def _drop_leftovers(engine: Engine, name: str) -> None:
     """Removes what runs that were cut short have loaded beside this table."""
-    beside = re.compile(rf"{re.escape(name)}({_LOAD_SUFFIX}|{_GONE_SUFFIX})(_[0-9a-f]{{8}})?")
-    metadata = sa.MetaData()
-    for found in sa.inspect(engine).get_table_names():
-        if beside.fullmatch(found):
-            sa.Table(found, metadata)
-    metadata.drop_all(engine, checkfirst=False)
+    _drop_all(engine, rf"{re.escape(name)}({_LOAD_SUFFIX}|{_GONE_SUFFIX})(_[0-9a-f]{{8}})?")
+
+
+def _drop_all(engine: Engine, pattern: str) -> None:
+    names = [name for name in sa.inspect(engine).get_table_names() if re.fullmatch(pattern, name)]
+    if names:
+        with engine.begin() as connection:
+            for name in names:
+                table = sa.Table(name, sa.MetaData())
+                connection.execute(sa.schema.DropTable(table, if_exists=True))
 
 
 def ensure_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
@@ -171,10 +175,9 @@ def swap_in(connection: Connection, change: LoadedChange) -> None:
     connection.execute(live.insert().from_select(names, sa.select(change.rows)))
 
 
-def drop_loaded(engine: Engine, changes: Iterable[LoadedChange]) -> None:
-    """Removes the tables that :func:`load_beside` made."""
-    for change in changes:
-        change.rows.metadata.drop_all(engine)
+def drop_loaded(engine: Engine, tag: str) -> None:
+    """Removes the tables that :func:`load_beside` made for the run of this ``tag``."""
+    _drop_all(engine, rf".+({_LOAD_SUFFIX}|{_GONE_SUFFIX})_{re.escape(tag)}")
 
 
 @dataclasses.dataclass(frozen=True)

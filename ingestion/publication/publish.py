@@ -205,10 +205,7 @@ def show_version(
         )
 
     in_transaction(engine, swap)
-    try:
-        finish_pointer(store, engine, prefixes)  # should it fail, the next run does it
-    finally:
-        repeated(engine, lambda: mart_tables.drop_loaded(engine, changes))
+    finish_pointer(store, engine, prefixes)  # should it fail, the next run does it
     return sum(change.row_count for change in changes)
 
 
@@ -228,7 +225,8 @@ def _load_beside(
 
 
 def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> None:
-    """Makes the pointer name the version that the database shows.
+    """Makes the pointer name the version that the database shows, and removes the tables that were
+    loaded for it.
 
     It is looked at each time: somebody may have deleted it, or brought an older database back.
     """
@@ -255,6 +253,7 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
         if current.pointer_written:
             _LOG.warning("the pointer on S3 named another version than %d", current.version)
     if not current.pointer_written:
+        repeated(engine, lambda: mart_tables.drop_loaded(engine, _tag(current.run_id)))
         in_transaction(engine, lambda found: publications.record_pointer(found, current.version))
 
 

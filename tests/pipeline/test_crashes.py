@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from decimal import Decimal
@@ -18,12 +17,12 @@ from ingestion.database.engine import connect
 from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.warehouse.dimensions import load_dimensions
 from ingestion.warehouse.warehouse_state import list_hash, read_state
+from tests.crash_point import crash
 from tests.pipeline.conftest import HEADER, PROJECT, share_classes, write_dimensions
 from tests.services import Bucket
 
 pytestmark = pytest.mark.slow
 
-CRASH = Path(__file__).with_name("crash_point.py")
 MARCH = "2,122,besan,2024-03-05,4,52,2,104\n"
 APRIL = "16,122,maida,2024-04-12,6,20,7,140\n"
 BEFORE_SPARK = [
@@ -66,7 +65,6 @@ class Shop:
             **bucket.environment,
             "RETAIL_DATABASE_URL": url,
             "RETAIL_WORKSPACE": str(folder / "workspace"),
-            "PYTHONPATH": str(PROJECT),
         }
         self.engine = connect(make_url(url))
         load_dimensions(
@@ -87,8 +85,7 @@ class Shop:
 
     def crash(self, point: str, *command: str) -> None:
         """A run, or another command, that dies at this point."""
-        result = self.call(str(CRASH), point, *command)
-        assert result.returncode == -signal.SIGKILL, f"{point}: {result.stdout}{result.stderr}"
+        crash(point, self.environ, *command)
 
     def run(self, command: str = "run") -> str:
         """The same command once more; returns what it says."""

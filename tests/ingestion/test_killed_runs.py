@@ -1,0 +1,186 @@
+"""A run that is killed while it publishes or archives, and then the same command: what one clean
+run gives. Each point is reached and recovered from alone."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ingestion.config.settings import load_settings
+from ingestion.errors import BusyError
+from ingestion.run.services import Services, open_services
+from tests.crash_point import WITHOUT_SPARK, Progress, crash, progress
+from tests.run_without_spark import HEADER, LINES, TOTALS, run, s3_rows, sale
+from tests.services import Bucket, MariaDb, new_bucket
+
+pytestmark = pytest.mark.slow
+
+MONTHS = ("2024-03", "2024-04")
+S3 = "ingestion.s3.object_store:ObjectStore"
+PUBLISH = "ingestion.publication.publish"
+TABLES = "ingestion.publication.mart_tables"
+RECORD = "ingestion.publication.publications"
+# how far a run has come; versions count from the one that was published before it
+OLD = Progress("audited", manifest=0, database=0, pointer=0, is_noted=True)
+MANIFEST = Progress("audited", manifest=1, database=0, pointer=0, is_noted=True)
+DATABASE = Progress("published", manifest=1, database=1, pointer=0, is_noted=False)
+POINTER = Progress("published", manifest=1, database=1, pointer=1, is_noted=False)
+PUBLISHED = Progress("published", manifest=1, database=1, pointer=1, is_noted=True)
+ARCHIVED = Progress("archived", manifest=1, database=1, pointer=1, is_noted=True)
+# A run writes a JSON of reasons, the manifest and the pointer; it looks after the pointer when it
+# begins, and behind the database. It moves a refused file and a copy, and then what counts.
+POINTS = {
+    f"{S3}.put_file:after": OLD,
+    f"{S3}.put_bytes:after@2": MANIFEST,
+    f"{TABLES}:load_beside:after": MANIFEST,
+    f"{TABLES}:swap_in:after": MANIFEST,
+    f"{RECORD}:add_publication:after": MANIFEST,
+    f"{PUBLISH}:finish_pointer:before@2": DATABASE,
+    f"{S3}.put_bytes:after@3": POINTER,
+    f"{TABLES}:drop_loaded:after": POINTER,
+    f"{PUBLISH}:finish_pointer:after@2": PUBLISHED,
+    f"{S3}._copy:after@3": PUBLISHED,
+    f"{S3}._delete_version:after@3": PUBLISHED,
+    "ingestion.run.delivery_steps:archive_batch:after": ARCHIVED,
+    f"{S3}.delete:after": ARCHIVED,  # of an old version's objects
+}
+# of a run that finds what another has left; the first point is that other's
+IN_THE_NEXT_RUN = {
+    f"{PUBLISH}:finish_pointer:before@2": DATABASE,
+    f"{PUBLISH}:finish_pointer:before": DATABASE,
+    f"{S3}.put_bytes:after": POINTER,
+    "ingestion.run.delivery_steps:archive_last_batch:before": PUBLISHED,
+    f"{S3}._delete_version:before": PUBLISHED,
+    f"{S3}._delete_version:after": PUBLISHED,
+    "ingestion.run.delivery_steps:archive_last_batch:after": ARCHIVED,
+}
+
+
+@dataclasses.dataclass
+class Shop:
+    """A bucket, a database and a workspace; ``days`` have been delivered."""
+
+    bucket: Bucket
+    services: Services
+    environ: Mapping[str, str]
+    days: int = 0
+
+    def deliver(self) -> None:
+        """A corrected day that moves to another month, a broken file, and a copy of the day."""
+        self.days += 1
+        day = HEADER + sale(2, f"{MONTHS[self.days % 2]}-05", self.days) + sale(3, "2024-05-01", 7)
+        self.bucket.put("sales_data/a_day.csv", day.encode())
+        self.bucket.put(f"sales_data/broken_{self.days}.csv", b"customer_id;day\n1;1\n")
+        self.bucket.put(f"sales_data/copy_{self.days}.csv", day.encode())
+
+    def run(self) -> None:
+        """One run; the database needs a moment to see that a killed one is gone."""
+        for _ in range(100):
+            with contextlib.suppress(BusyError):
+                run(self.services)
+                return
+            time.sleep(0.05)
+        pytest.fail("the lock of a killed run is not freed")
+
+    def crash(self, point: str, before: int) -> Progress:
+        """A run that dies at this point; how far it came, with versions counted from ``before``."""
+        crash(point, self.environ, WITHOUT_SPARK)
+        found = progress(self.services.engine, self.bucket)
+        versions = (found.manifest, found.database, found.pointer)
+        return Progress(found.batch, *(item - before for item in versions), found.is_noted)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the database answers."""
+        with self.services.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(query))]
+
+    def picture(self) -> dict[str, Any]:
+        """Everything that must equal a clean run's; of locations the bucket's name is left out."""
+        manifests = self.bucket.objects("publications/manifests/").values()
+        needed = {
+            file["key"]
+            for content in manifests
+            for table in json.loads(content)["tables"]
+            for file in table["files"]
+        }
+        stored = [*self.bucket.keys("customer_data_mart/"), *self.bucket.keys("sales_data_mart/")]
+        downloads = self.services.workspace.downloads
+        return {
+            "staging table": self.rows(
+                f"select id, file_name, replace(file_location, '{self.bucket.name}', ''), status, "
+                "case when status <> 'S' then reason end, "  # it has a time
+                "batch_id, rows_read, rows_valid, rows_quarantined, amount_valid, replaces_id, "
+                "duplicate_of_id from product_staging_table order by id"
+            ),
+            "batches": self.rows("select batch_id, state from pipeline_batches order by 1"),
+            "publications": self.rows(
+                "select version, rows_total, amount_total, pointer_written, is_kept "
+                "from publications order by 1"
+            ),
+            "mart": self.rows(f"select * from {TOTALS.name} order by 1, 2"),
+            "tables": sorted(sa.inspect(self.services.engine).get_table_names()),
+            "S3": {mart.name: s3_rows(self.services.store, mart.name) for mart in (TOTALS, LINES)},
+            "manifests": len(manifests),
+            "objects of marts": (len(stored), sorted(set(stored) ^ needed)),
+            "inbox": self.bucket.keys("sales_data/"),
+            "processed": self.bucket.objects("sales_data_processed/"),
+            "errors": self.bucket.objects("sales_data_error/"),
+            "local copies": [path for path in downloads.rglob("*") if path.is_file()],
+        }
+
+
+@pytest.fixture
+def shops(
+    s3_endpoint: str, mariadb_server: MariaDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[Shop]]:
+    """A shop whose runs are killed, and one in which all goes well."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    with contextlib.ExitStack() as stack:
+        made = []
+        for name in ("killed", "well"):
+            bucket = stack.enter_context(new_bucket(s3_endpoint))
+            environ = {
+                **bucket.environment,
+                "RETAIL_DATABASE_URL": stack.enter_context(mariadb_server.new_database()),
+                "RETAIL_WORKSPACE": str(tmp_path / name),
+                "RETAIL_DOWNLOAD_THREADS": "1",  # the calls of each run come in the same order
+            }
+            for variable, value in environ.items():  # of the credentials, which are the same
+                monkeypatch.setenv(variable, value)
+            settings = load_settings(tmp_path, environ)
+            services = stack.enter_context(open_services(settings, environ))
+            made.append(Shop(bucket, services, {**kept, **environ}))
+        yield made
+
+
+def test_killed_at_every_step_of_a_publication(shops: list[Shop]) -> None:
+    """Risk: a kill between database and S3 shows readers two versions, or leaves half of one."""
+    killed, well = shops
+    for shop in shops:
+        shop.deliver()
+        shop.run()
+    assert killed.picture() == well.picture()
+    for points in (*({point: state} for point, state in POINTS.items()), IN_THE_NEXT_RUN):
+        for shop in shops:
+            shop.deliver()
+        version = progress(killed.services.engine, killed.bucket).database
+        for point, state in points.items():
+            assert killed.crash(point, version) == state, point
+        for shop in shops:
+            shop.run()
+        picture = killed.picture()
+        assert picture == well.picture(), list(points)
+        assert picture["inbox"] == picture["local copies"] == []
+        assert picture["mart"] == [
+            (2, MONTHS[killed.days % 2], killed.days),
+            (3, "2024-05", 7),
+        ]

@@ -105,6 +105,7 @@ def publish(
     logic_hash: str,
     finish: Callable[[Connection], None],
     still_alone: StillAlone,
+    scratch: Path,
     threads: int,
     progress: Callable[[int], Callable[[int], None]],
 ) -> Published:
@@ -112,7 +113,7 @@ def publish(
     where that is repeated.
 
     ``scan`` gives the built tables by name, for a version and the tables published last.
-    ``still_alone`` is what the run lock gave.
+    ``still_alone`` is what the run lock gave; copies of objects lie in ``scratch`` for a while.
     ``progress`` is called with the number of objects to upload; what it returns is called with 1
     after each of them, from several threads.
     """
@@ -148,7 +149,9 @@ def publish(
         )
 
     local = {key: path for item in scanned.values() for key, path in item.local.items()}
-    rows_loaded = show_version(store, engine, prefixes, last, manifest, local, record, still_alone)
+    rows_loaded = show_version(
+        store, engine, prefixes, last, manifest, local, record, still_alone, scratch
+    )
     return Published(
         version=version,
         changed={
@@ -170,10 +173,12 @@ def show_version(
     local: Mapping[str, Path],
     record: Callable[[Connection], Publication],
     still_alone: StillAlone,
+    scratch: Path,
 ) -> int:
     """Makes ``manifest`` the version that readers see, in the database and then on S3.
 
-    Its objects are on S3 already; ``local`` are the copies that are at hand, by object key.
+    Its objects are on S3 already; ``local`` are the copies that are at hand, by object key, and
+    others lie in ``scratch`` for a while.
     ``record`` runs in the one transaction and returns the publication (its manifest's hash is
     filled in here). Returns the rows loaded into the database.
     """
@@ -183,7 +188,8 @@ def show_version(
     marts = [table for table in manifest.tables.values() if table.in_database]
     repeated(engine, lambda: mart_tables.ensure_live_tables(engine, marts))
     loaded = []
-    with tempfile.TemporaryDirectory() as folder:
+    scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         copies = MartCopies(store, Path(folder), local)
         for mart in marts:
             still_alone()

@@ -63,7 +63,17 @@ def roll_back(
     names = {*last.tables, *old.tables}
     folders = {f"{prefix}{name}/" for prefix in prefixes.marts.values() for name in names}
     publish.remove_leftovers(store, prefixes, manifest.version, folders)
-    publish.show_version(store, services.engine, prefixes, last, manifest, {}, record, still_alone)
+    publish.show_version(
+        store,
+        services.engine,
+        prefixes,
+        last,
+        manifest,
+        {},
+        record,
+        still_alone,
+        services.workspace.scratch,
+    )
     return shown
 
 

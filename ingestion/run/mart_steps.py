@@ -194,6 +194,7 @@ def publish_marts(
         logic_hash=logic,
         finish=finish,
         still_alone=state.still_alone,
+        scratch=services.workspace.scratch,
         threads=services.settings.download_threads,
         progress=lambda files: state.steps.progress(files, "objects"),
     )

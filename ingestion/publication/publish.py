@@ -128,7 +128,7 @@ def publish(
     in_transaction(engine, lambda found: publications.is_recorded(found, version, run_id, base))
     number = _number(version)
     folders = {item.key_prefix.rpartition(number)[0] for item in scanned.values()}
-    remove_leftovers(store, prefixes, version, folders)
+    remove_leftovers(store, prefixes, version, folders, threads)
     uploaded = _upload(store, list(scanned.values()), threads, progress)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
@@ -264,15 +264,16 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
 
 
 def remove_leftovers(
-    store: ObjectStore, prefixes: Prefixes, version: int, folders: Collection[str]
+    store: ObjectStore, prefixes: Prefixes, version: int, folders: Collection[str], threads: int
 ) -> None:
     """Removes what a run that was cut short has left under the number of this version, in these
-    folders of marts and among the manifests."""
+    folders of marts and then among the manifests."""
     number = _number(version)
-    for folder in (*folders, prefixes.manifests):
-        for leftover in store.list_objects(f"{folder}{number}"):
-            _LOG.info("removing %s, left by an interrupted run", leftover.key)
-            store.delete(leftover.key)
+    for places in (folders, (prefixes.manifests,)):
+        keys = [info.key for place in places for info in store.list_objects(f"{place}{number}")]
+        for key in keys:
+            _LOG.info("removing %s, left by an interrupted run", key)
+        store.delete_all(keys, threads)
 
 
 def _upload(

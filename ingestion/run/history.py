@@ -62,7 +62,8 @@ def roll_back(
     still_alone()
     names = {*last.tables, *old.tables}
     folders = {f"{prefix}{name}/" for prefix in prefixes.marts.values() for name in names}
-    publish.remove_leftovers(store, prefixes, manifest.version, folders)
+    threads = services.settings.download_threads
+    publish.remove_leftovers(store, prefixes, manifest.version, folders, threads)
     publish.show_version(
         store,
         services.engine,
@@ -130,7 +131,7 @@ def remove_old(services: Services, keep: int) -> int:
     """Removes the objects that only versions older than the last ``keep`` need.
 
     Returns how many objects went. The current version always stays. A version is given up first,
-    and its manifest goes last: as long as that is there, a call that was cut short is finished by
+    and the manifests go last: as long as that is there, a call that was cut short is finished by
     the next one.
     """
     kept = list_publications(services)
@@ -144,14 +145,12 @@ def remove_old(services: Services, keep: int) -> int:
     if not given_up:
         return 0
     needed = {key for item in staying for key in _objects(services, item.manifest_key)}
-    removed = 0
-    for manifest_key in given_up:
-        for key in _objects(services, manifest_key) - needed:
-            store.delete(key)
-            removed += 1
-        store.delete(manifest_key)
-    _LOG.info("%d older versions are gone, with %d objects", len(given_up), removed)
-    return removed
+    given_up_objects = {key for item in given_up for key in _objects(services, item)} - needed
+    threads = services.settings.download_threads
+    store.delete_all(given_up_objects, threads)
+    store.delete_all(given_up, threads)
+    _LOG.info("%d older versions are gone, with %d objects", len(given_up), len(given_up_objects))
+    return len(given_up_objects)
 
 
 def _objects(services: Services, manifest_key: str) -> set[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -199,6 +200,12 @@ class ObjectStore:
         """Removes the object; none at this key is no error."""
         with self._errors("deleting", key):
             self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def delete_all(self, keys: Iterable[str], threads: int) -> None:
+        """Removes these objects, ``threads`` of them at a time. An error is raised when those under
+        way have ended; what is not begun by then stays."""
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            list(pool.map(self.delete, keys))
 
     def move(self, info: ObjectInfo, target_key: str, sha256: str | None = None) -> str:
         """Moves this version of an object: copy, verify, delete. Returns the key it has now.

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from ingestion.errors import BusyError, PipelineError
 from ingestion.publication import publications, publish
 from ingestion.run import history
 from ingestion.run.services import Services, open_services
+from ingestion.s3.object_store import ObjectStore
 from tests import run_without_spark
 from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
 from tests.services import Bucket, MariaDb
@@ -233,6 +235,68 @@ def test_a_removal_that_was_cut_short_is_finished_and_its_versions_are_not_shown
     stored = {info.key for prefix in marts for info in services.store.list_objects(prefix)}
     assert stored == needed | {last.manifest_key}
     check_pointer(services)
+
+
+@pytest.fixture
+def in_pairs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of deleted objects, in order. One of a mart is deleted only with another."""
+    deleted: list[str] = []
+    pair = threading.Barrier(2, timeout=10)
+    real = ObjectStore.delete
+
+    def delete(store: ObjectStore, key: str) -> None:
+        if "_data_mart/" in key:
+            pair.wait()
+        real(store, key)
+        deleted.append(key)
+
+    monkeypatch.setattr(ObjectStore, "delete", delete)
+    return deleted
+
+
+def test_objects_are_removed_side_by_side_and_their_manifest_last(
+    services: Services, in_pairs: list[str]
+) -> None:
+    """Risk: a year of versions takes hours to go; or a removal cut short is never finished."""
+    for number in (1, 2):
+        put(services, "a.csv", 1, number)
+        run(services)
+    first, _ = in_transaction(services.engine, publications.kept_publications)
+    assert history.remove_old(services, keep=1) == 2
+    assert len(in_pairs) == 3
+    assert in_pairs[-1] == first.manifest_key
+    put(services, "a.csv", 1, 3)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(publish, "show_version", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            run(services)
+    run(services)
+    assert len(in_pairs) == 5, "what the run cut short had uploaded"
+    check_pointer(services)
+
+
+def test_an_object_that_cannot_be_removed_is_told_once_and_removed_later(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: the manifest goes before the object, which then stays on S3 for ever."""
+    for number in (1, 2):
+        put(services, "a.csv", 1, number)
+        run(services)
+    first, _ = in_transaction(services.engine, publications.kept_publications)
+    real = ObjectStore.delete
+
+    def delete(store: ObjectStore, key: str) -> None:
+        if "_data_mart/" in key:
+            raise PipelineError(f"no permission to delete {key}")
+        real(store, key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectStore, "delete", delete)
+        with pytest.raises(PipelineError, match=r"^no permission to delete \S+_data_mart/\S+$"):
+            history.remove_old(services, keep=1)
+    assert services.store.head(first.manifest_key) is not None
+    assert history.remove_old(services, keep=1) == 2
+    assert services.store.head(first.manifest_key) is None
 
 
 def test_a_rollback_leaves_nothing_of_a_run_that_was_cut_short(

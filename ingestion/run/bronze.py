@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.database import staging_table
+from ingestion.database import batches, staging_table
 from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
@@ -44,16 +44,25 @@ def claim(state: RunState) -> None:
         shutil.rmtree(bronze / "sales", ignore_errors=True)
     bronze.mkdir(parents=True, exist_ok=True)
     _write(mark, first_run)
-    known = warehouse_state.read_state(state.services.workspace.root)
-    merging = () if known is None else known.merging  # the compaction that wrote them settles that
+    recorded = _merged(state)  # the compaction that wrote them settles that
     strange = [
         batch_id
         for batch_id in _marked(bronze)
-        if batch_id != state.batch_id and batch_id not in merging
+        if batch_id != state.batch_id and batch_id not in recorded
     ]
     for batch_id in strange:
         shutil.rmtree(batch_folder(bronze, batch_id), ignore_errors=True)
     unmark(state, strange)
+
+
+def _merged(state: RunState) -> set[int]:
+    """The new batches of a compaction that was cut short when the database had named them. Of one
+    that had not come so far, another workspace may have used the numbers."""
+    known = warehouse_state.read_state(state.services.workspace.root)
+    if known is None or not known.merging:
+        return set()
+    there = set(state.in_transaction(batches.all_batch_ids))
+    return {new_id for new_id, old_ids in known.merging.items() if there.isdisjoint(old_ids)}
 
 
 def mark_unfinished(state: RunState, batch_ids: Sequence[int]) -> None:

@@ -174,7 +174,7 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
     for table in tables:
         fact_tables.drop_batches(session, table, unnamed)
     compaction.remove_unknown_bronze(workspace.bronze, batch_ids)
-    bronze.unmark(state, known.merging)
+    bronze.unmark(state, known.merging.keys() - {state.batch_id})
     files = warehouse_state.list_hash(workspace.warehouse)
     settled = dataclasses.replace(known, files=files, merging={})
     warehouse_state.write_state(workspace.root, settled)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,24 @@ import pytest
 import sqlalchemy as sa
 
 from ingestion.config.settings import load_settings
+from ingestion.database import staging_table
 from ingestion.errors import BusyError
+from ingestion.run import build_scope, compact_steps
+from ingestion.run import delivery_steps as deliveries
+from ingestion.run.compaction import Merge
+from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
-from tests.crash_point import WITHOUT_SPARK, Progress, crash, progress
-from tests.run_without_spark import HEADER, LINES, TOTALS, run, s3_rows, sale
+from ingestion.steps import Steps
+from ingestion.warehouse import warehouse_state
+from ingestion.warehouse.dbt_build import DbtProject
+from ingestion.warehouse.raw_tables import batch_folder
+from ingestion.workspace import Workspace
+from tests.crash_point import PROJECT, WITHOUT_SPARK, Progress, crash, progress
+from tests.run_without_spark import CONTRACT, HEADER, LINES, TOTALS, run, s3_rows, sale
 from tests.services import Bucket, MariaDb, new_bucket
 
-pytestmark = pytest.mark.slow
-
+LOGIC = "logic"
+MERGED = 3  # the batch that a compaction was about to make
 MONTHS = ("2024-03", "2024-04")
 S3 = "ingestion.s3.object_store:ObjectStore"
 PUBLISH = "ingestion.publication.publish"
@@ -162,6 +173,7 @@ def shops(
         yield made
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_of_a_publication(shops: list[Shop]) -> None:
     """Risk: a kill between database and S3 shows readers two versions, or leaves half of one."""
     killed, well = shops
@@ -184,3 +196,76 @@ def test_killed_at_every_step_of_a_publication(shops: list[Shop]) -> None:
             (2, MONTHS[killed.days % 2], killed.days),
             (3, "2024-05", 7),
         ]
+
+
+def compaction_cut_short(services: Services) -> None:
+    """What a compaction of batch 1 leaves that is killed while it copies the facts."""
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
+    build_scope.note_published(state, LOGIC)
+    rows = [row for row in state.in_transaction(staging_table.all_rows) if row.batch_id == 1]
+    compact_steps.merge_bronze(state, [Merge(MERGED, (1,), (tuple(rows),))])
+    known = warehouse_state.read_state(services.workspace.root)
+    assert known is not None
+    files = warehouse_state.list_hash(services.workspace.warehouse)
+    begun = dataclasses.replace(known, files=files, merging={MERGED: [1]})
+    warehouse_state.write_state(services.workspace.root, begun)
+
+
+@pytest.fixture
+def cut_short(services: Services) -> Services:
+    """A workspace in which a compaction was killed; batch 3 is what it was about to make."""
+    for name in ("1", "2"):
+        services.store.put_bytes(f"sales_data/{name}.csv", content(int(name)))
+        run(services)
+    compaction_cut_short(services)
+    return services
+
+
+def content(customer: int) -> bytes:
+    """A file with one sale."""
+    return (HEADER + sale(customer, "2024-03-05", 1)).encode()
+
+
+def bronze_names(services: Services, batch_id: int) -> list[str]:
+    """The Parquet files of this batch."""
+    folder = batch_folder(services.workspace.bronze, batch_id)
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_another_workspace_takes_the_number_of_a_merge_that_never_was(
+    cut_short: Services, tmp_path: Path
+) -> None:
+    """Risk: the merged rows pass for rows of that batch, are there twice, and each run is refused
+    from then on."""
+    home = cut_short
+    other_workspace = Workspace(tmp_path / "other")
+    other_workspace.create()
+    settings = home.settings.model_copy(update={"workspace": other_workspace.root})
+    other = dataclasses.replace(home, settings=settings, workspace=other_workspace)
+    for services, name in ((other, "3"), (home, "4")):
+        assert bronze_names(home, MERGED) == ["1-1.parquet"]
+        services.store.put_bytes(f"sales_data/{name}.csv", content(int(name)))
+        run(services)
+    assert bronze_names(home, MERGED) == bronze_names(other, MERGED) == ["3.parquet"]
+
+
+def test_a_batch_with_the_number_of_a_merge_that_never_was_is_unfinished(
+    cut_short: Services,
+) -> None:
+    """Risk: this run is killed, too, another workspace finishes its batch, and here its bronze
+    stays as it was begun."""
+    workspace = cut_short.workspace
+    cut_short.store.put_bytes("sales_data/3.csv", content(3))
+    state = RunState(str(uuid.uuid4()), cut_short, CONTRACT, Steps(None), lambda: None)
+    assert deliveries.take_files(state)
+    deliveries.check_files(state)
+    assert state.batch_id == MERGED
+    workspace.dbt_target.mkdir()
+    (workspace.dbt_target / "manifest.json").write_text(json.dumps({"nodes": {}}))
+    dbt = DbtProject(PROJECT, PROJECT, workspace.dbt_target, workspace.logs)
+    compact_steps.settle(state, dbt, None, LOGIC)
+    known = warehouse_state.read_state(workspace.root)
+    assert known is not None
+    assert known.merging == {}
+    assert bronze_names(cut_short, MERGED) == ["3.parquet"]
+    assert (workspace.bronze / "unfinished").read_text() == str(MERGED)

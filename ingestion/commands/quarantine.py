@@ -222,6 +222,11 @@ def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> di
                 found="no such file" if file is None else f"a newer version of {file.file_name}",
                 action="Export again and mend that",
             )
+        if file.file_name in written:
+            raise UsageError(
+                f"Two versions of {file.file_name} cannot be replayed at once",
+                action="Name the exports of the one that is to count",
+            )
         original = _open_original(services, file, rows.keys())
         written[file.file_name] = folder / str(file_id)
         written[file.file_name].write_bytes(_mended_content(original, rows))

@@ -68,6 +68,20 @@ def test_a_wrong_csv_keeps_the_file_beside_it_back(
     assert s3_bucket.keys("sales_data/") == ["sales_data/a.csv", "sales_data/b.csv"]
 
 
+def test_two_versions_of_a_file_are_not_mended_at_once(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: which of the two counts depends on the order of the exports."""
+    counts = export(shop, tmp_path / "counts", 1)
+    s3_bucket.put("sales_data/a.csv", b"customer_id,day\n1,1\n")
+    run(shop)
+    refused = export(shop, tmp_path / "refused", 3)
+    for paths in ([counts, refused], [refused, counts]):
+        with pytest.raises(UsageError, match=r"Two versions of sales_data/a\.csv cannot"):
+            quarantine.replay(shop, paths)
+    assert s3_bucket.keys("sales_data/") == []
+
+
 def test_a_replay_that_fails_leaves_no_mark(
     shop: Services, s3_bucket: Bucket, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -64,12 +64,14 @@ def sale(customer: int, day: str, cost: int) -> str:
     return f"{customer},121,besan,{day},4,{cost},1,{cost}\n"
 
 
-def run(services: Services) -> RunState:
-    """One run, from the lock to the archive."""
+def run(services: Services, change: Callable[[Services, str], object] | None = None) -> RunState:
+    """One run, from the lock to the archive; ``change`` is made first, as a command makes it."""
     with run_lock(services.engine) as still_alone:
         state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), still_alone)
         publish.finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
+        if change is not None:
+            change(services, state.run_id)
         if deliveries.take_files(state):
             deliveries.check_files(state)
             deliveries.set_files_aside(state)

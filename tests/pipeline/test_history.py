@@ -9,7 +9,7 @@ import pytest
 
 from ingestion.commands import withdrawal
 from ingestion.errors import PipelineError
-from ingestion.run import history, mart_steps
+from ingestion.run import history
 from tests.pipeline.conftest import HEADER, Pipeline
 from tests.pipeline.test_quarantine import services
 
@@ -44,37 +44,6 @@ def test_a_retracted_file_is_gone_from_every_month_and_comes_back(
     }
     assert [row.status for row in pipeline.files()] == ["I", "S", "S", "I"]
     assert pipeline.keys("sales_data/") == []
-
-
-def test_a_version_of_a_run_that_failed_is_withdrawn_from_what_that_run_built(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Risk: sales that never got published, or those that they replace, stay in their months."""
-    pipeline.put("a.csv", HEADER + MARCH)
-    pipeline.put("b.csv", HEADER + MARCH.replace("2,122", "16,122", 1))
-    pipeline.run()
-    pipeline.put("a.csv", HEADER + MARCH + MARCH.replace("2024-03", "2024-04"))
-    pipeline.put("c.csv", HEADER + APRIL)
-
-    def refuse(*_: object) -> None:
-        raise PipelineError("not today")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(mart_steps, "audit", refuse)
-        with pytest.raises(PipelineError, match="not today"):
-            pipeline.run()
-    pipeline.run(change=lambda services, run_id: withdrawal.retract_file(services, "a.csv", run_id))
-    assert pipeline.totals() == {
-        (16, "2024-03"): Decimal("104.00"),
-        (16, "2024-04"): Decimal("140.00"),
-    }
-    assert {row.file_name[11:]: row.status for row in pipeline.files()[1:]} == {
-        "b.csv": "I",
-        "c.csv": "I",
-        "a.csv": "I",  # the withdrawal
-    }
-    batches = pipeline.sql("select distinct batch_id from retail.fct_sales order by batch_id")
-    assert [row["batch_id"] for row in batches] == [1, 2]
 
 
 def test_older_versions_are_shown_again_and_removed(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -1,138 +1,34 @@
-"""Whatever is sent, corrected, copied, withdrawn and cut short: the marts are those of a rebuild.
+"""A correction, a withdrawal and two runs that are cut short, in the one order in which they are in
+each other's way: every step's marts are the sums of the files that count.
 
-A plain program keeps the shop's files in a dictionary and adds them up; after every run the
-published marts have to equal its sums, in the database and on S3.
+Many other orders are run without Spark, in ``tests/ingestion/test_sequences.py``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-from collections import defaultdict
-from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ingestion.commands import withdrawal
-from tests.pipeline.conftest import HEADER, WHOLE_RUNS, Pipeline
+from ingestion.run.services import Services
+from tests.pipeline.conftest import Pipeline
+from tests.plain_shop import Content, Cut, Sale, Shop, is_cut_short, text
 
 pytestmark = pytest.mark.slow
 
-CENT = Decimal("0.01")
-KEYS = ("a.csv", "b.csv", "north/a.csv", "z.csv")
-CUT_SHORT = (
-    "ingestion.database.staging_table.add_deliveries",
-    "ingestion.database.staging_table.record_verdicts",
-    "ingestion.run.archive.move_all",
-    "ingestion.run.mart_steps.register_raw_tables",
-    "ingestion.run.mart_steps.audit",
-    "ingestion.publication.mart_tables.swap_in",
-    "ingestion.publication.publish.finish_pointer",
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Sale:
-    """One line of a file; ``day`` None is a day that cannot be read."""
-
-    customer_id: int
-    store_id: int
-    seller_id: int
-    day: str | None
-    cents: int
-
-    def line(self) -> str:
-        amount = f"{self.cents // 100}.{self.cents % 100:02d}"
-        day = self.day or "someday"
-        return (
-            f"{self.customer_id},{self.store_id},besan,{day},{self.seller_id},{amount},1,{amount}"
-        )
-
-
-Content = tuple[Sale, ...]
-sales = st.builds(
-    Sale,
-    customer_id=st.sampled_from([2, 16, 999]),
-    store_id=st.sampled_from([121, 122, 777]),
-    seller_id=st.sampled_from([4, 6, 55]),
-    day=st.sampled_from(["2024-01-31", "2024-02-01", "2024-02-29", "2024-03-05", None]),
-    cents=st.one_of(st.sampled_from([50, 150]), st.integers(1, 99_999)),
-)
-contents = st.lists(sales, max_size=5).map(tuple)
-# (what, key, content): a content is new, or that of another key if None
-changes = st.tuples(
-    st.sampled_from(["send", "send", "send", "copy", "retract", "restore"]),
-    st.sampled_from(KEYS),
-    st.sampled_from(KEYS),
-    contents,
-)
-rounds = st.tuples(
-    st.lists(changes, min_size=1, max_size=3), st.none() | st.sampled_from(CUT_SHORT)
-)
-
-
-class CutShort(BaseException):
-    """Ends a run in the middle, past every handler."""
-
-
-class Shop:
-    """The files that count, by key, as a careful person would keep them by hand."""
-
-    def __init__(self) -> None:
-        self.counting: dict[str, Content] = {}
-        self.retracted: dict[str, Content] = {}
-        self.last_sent: dict[str, Content] = {}
-
-    def retract(self, key: str) -> None:
-        self.retracted[key] = self.counting.pop(key)
-
-    def take(self, inbox: dict[str, Content]) -> None:
-        """One run: every file replaces its own older version, and a copy of another counts not."""
-        changed = {
-            key: content for key, content in inbox.items() if self.counting.get(key) != content
-        }
-        for key in changed:
-            self.counting.pop(key, None)
-        for key, content in sorted(changed.items()):
-            self.retracted.pop(key, None)
-            if content not in self.counting.values():
-                self.counting[key] = content
-
-    def lines(self) -> list[Sale]:
-        return [sale for content in self.counting.values() for sale in content if sale.day]
-
-    def customers(self) -> dict[tuple[int, str], Decimal]:
-        """Total of each customer and month."""
-        totals: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
-        for sale in self.lines():
-            totals[sale.customer_id, str(sale.day)[:7]] += sale.cents * CENT
-        return dict(totals)
-
-    def sellers(self) -> dict[tuple[int, int, str], tuple[Decimal, Decimal]]:
-        """Total and incentive of each store, seller and month."""
-        totals: dict[tuple[int, int, str], Decimal] = defaultdict(Decimal)
-        for sale in self.lines():
-            totals[sale.store_id, sale.seller_id, str(sale.day)[:7]] += sale.cents * CENT
-        best = {
-            (store, month): max(
-                other for (at, _, then), other in totals.items() if (at, then) == (store, month)
-            )
-            for store, _, month in totals
-        }
-        return {
-            (store, seller, month): (
-                total,
-                (total / 100).quantize(CENT, ROUND_HALF_UP)
-                if total == best[store, month]
-                else Decimal("0.00"),
-            )
-            for (store, seller, month), total in totals.items()
-        }
+MARCH = Sale(2, 122, 4, "2024-03-05", 10_450)
+APRIL = Sale(2, 122, 4, "2024-04-01", 50)
+FIRST: dict[str, Content] = {
+    # half a cent of incentive each; two best sellers; a store and a customer that nobody knows
+    "a.csv": (MARCH, Sale(16, 122, 6, "2024-03-06", 10_450), Sale(999, 777, 55, "2024-02-29", 1)),
+    "b.csv": (Sale(16, 121, 6, "2024-03-05", 150), Sale(2, 121, 4, None, 99)),
+}
+CORRECTION: Content = (MARCH, APRIL)
+NEW: Content = (Sale(16, 122, 6, "2024-04-12", 14_000),)
 
 
 def as_customers(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, str], Decimal]:
@@ -154,85 +50,63 @@ def as_sellers(
 
 
 def assert_marts(pipeline: Pipeline, shop: Shop, folder: Path) -> None:
-    """Both marts in both places are the shop's sums, once there is a publication."""
-    if not pipeline.keys("publications/"):
-        assert shop.lines() == []
-        return
-    sizes = (
-        len(pipeline.table("customers_data_mart")),
-        len(pipeline.table("sales_team_data_mart")),
-    )
-    assert sizes == (len(shop.customers()), len(shop.sellers())), "no key is there twice"
-    assert as_customers(pipeline.table("customers_data_mart")) == shop.customers()
-    assert as_sellers(pipeline.table("sales_team_data_mart")) == shop.sellers()
-    assert as_customers(pipeline.s3_table("customers_data_mart", folder)) == shop.customers()
-    assert as_sellers(pipeline.s3_table("sales_team_data_mart", folder)) == shop.sellers()
+    """Both marts in both places are the shop's sums."""
+    for name, read, expected in (
+        ("customers_data_mart", as_customers, shop.customers()),
+        ("sales_team_data_mart", as_sellers, shop.sellers()),
+    ):
+        for rows in (pipeline.table(name), pipeline.s3_table(name, folder)):
+            assert len(rows) == len(expected), "no key is there twice"
+            assert read(rows) == expected
 
 
-def text(content: Content) -> str:
-    return HEADER + "".join(f"{sale.line()}\n" for sale in content)
-
-
-def run_cut_short(pipeline: Pipeline, place: str, **options: Any) -> bool:
-    """A run that ends right after ``place`` has done its work; false if it never got there."""
-    module_name, _, name = place.rpartition(".")
-    module = importlib.import_module(module_name)
-    original = getattr(module, name)
-
-    def ends_after(*args: Any, **kwargs: Any) -> None:
-        original(*args, **kwargs)
-        raise CutShort
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, name, ends_after)
-        try:
-            pipeline.run(**options)
-        except CutShort:
-            return True
-    return False
-
-
-@settings(WHOLE_RUNS, max_examples=4)
-@given(sequence=st.lists(rounds, min_size=2, max_size=4))
-def test_the_marts_equal_those_of_the_files_that_count(
-    pipeline: Pipeline, tmp_path: Path, sequence: list[tuple[list[Any], str | None]]
-) -> None:
-    """Risk: some order of corrections, copies, withdrawals and crashes leaves wrong totals."""
-    pipeline.restart()
+def test_the_marts_equal_those_of_the_files_that_count(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Risk: sales that never got published, or those that they replace, stay in their months."""
     shop = Shop()
-    inbox: dict[str, Content] = {}  # sent since the last run that came to its end
-    for step, (changes_of_round, place) in enumerate(sequence):
-        was_cut_short = bool(inbox)
-        withdrawn: str | None = None
-        for what, key, other, content in changes_of_round:
-            sent: Content | None = None
-            if what == "send":
-                sent = content
-            elif was_cut_short:  # which of two equal files came first is not ours to say then
-                continue
-            elif what == "copy":
-                sent = shop.last_sent.get(other)
-            elif what == "restore":
-                sent = shop.retracted.get(key)
-            elif withdrawn is None and key in shop.counting and key not in inbox:
-                withdrawn = key
-            if sent is not None and key != withdrawn:
-                pipeline.put(key, text(sent))
-                inbox[key] = shop.last_sent[key] = sent
-        options: dict[str, Any] = {}
-        if withdrawn is not None:
-            shop.retract(withdrawn)
-            options["change"] = lambda services, run_id, key=withdrawn: withdrawal.retract_file(
-                services, key, run_id
-            )
-        if place is not None and run_cut_short(pipeline, place, **options):
-            continue
-        if place is None:
-            pipeline.run(**options)
-        shop.take(inbox)
-        inbox.clear()
-        assert pipeline.keys("sales_data/") == [], step
-        assert_marts(pipeline, shop, tmp_path)
+
+    def send(files: dict[str, Content]) -> None:
+        for key, content in files.items():
+            pipeline.put(key, text(content))
+        shop.take(files)
+
+    def cut_short(cut: Cut, change: Callable[[Services, str], object] | None = None) -> bool:
+        return is_cut_short(cut, lambda: pipeline.run(change=change))
+
+    send(FIRST)
+    pipeline.run()
+    assert_marts(pipeline, shop, tmp_path)
+
+    before = Shop()
+    before.take(FIRST)
+    send({"a.csv": CORRECTION, "c.csv": NEW})
+    assert cut_short(Cut("ingestion.run.mart_steps.audit"))
+    waiting = {row.file_name: row.status for row in pipeline.files() if row.batch_id == 2}
+    assert waiting == {"sales_data/a.csv": "A", "sales_data/c.csv": "A"}
+    assert_marts(pipeline, before, tmp_path)
+
+    pipeline.run(change=lambda services, run_id: withdrawal.retract_file(services, "a.csv", run_id))
+    shop.retract("a.csv")
+    assert_marts(pipeline, shop, tmp_path)
+    assert [(row.file_name[11:], row.status) for row in pipeline.files()[1:]] == [
+        ("b.csv", "I"),
+        ("a.csv", "S"),  # it never counted
+        ("c.csv", "I"),
+        ("a.csv", "I"),  # the withdrawal
+    ]
+    batches = pipeline.sql("select distinct batch_id from retail.fct_sales order by batch_id")
+    assert [row["batch_id"] for row in batches] == [1, 2]
+
+    shop.take({"a.csv": CORRECTION})
+    assert cut_short(
+        Cut("ingestion.publication.publications.record_pointer", is_before=True),
+        lambda services, _: withdrawal.restore_file(services, "a.csv"),
+    )
+    assert pipeline.keys("sales_data/") == ["sales_data/a.csv"], "it is not archived yet"
+    assert_marts(pipeline, shop, tmp_path)
+
+    send({"d.csv": CORRECTION})
+    assert pipeline.run().version is None
+    assert pipeline.file("d.csv").status == "D"
+    assert pipeline.keys("sales_data/") == []
     pipeline.run(full_refresh=True)
-    shop.take(inbox)
     assert_marts(pipeline, shop, tmp_path)

@@ -1,4 +1,5 @@
-"""The last gate before publishing: no content counts twice, and changed verdicts are told."""
+"""The last gate before publishing: every row read is counted, no content counts twice, and changed
+verdicts are told."""
 
 from __future__ import annotations
 
@@ -8,16 +9,40 @@ import pytest
 
 from ingestion.database.staging_table import FileCount
 from ingestion.errors import PipelineError
-from ingestion.warehouse.ledger import LedgerEntry, changed_verdicts, check_contents_once
+from ingestion.warehouse.ledger import (
+    LedgerEntry,
+    changed_verdicts,
+    check_contents_once,
+    check_ledger,
+)
 from tests.ingestion.test_intake import row
 
 
-def entry(file_id: int, quarantined: int = 0, reason: str | None = None) -> LedgerEntry:
+def entry(
+    file_id: int, quarantined: int = 0, reason: str | None = None, rows_read: int = 30
+) -> LedgerEntry:
     """What the models counted of a file."""
     zero = decimal.Decimal(0)
     return LedgerEntry(
-        FileCount(file_id, 30, 30 - quarantined, quarantined, zero, reason), zero, zero
+        FileCount(file_id, rows_read, rows_read - quarantined, quarantined, zero, reason),
+        zero,
+        zero,
     )
+
+
+def test_a_row_that_is_lost_or_there_twice_is_not_published() -> None:
+    """Risk: the models drop or double a row, their own counts agree, and it is published."""
+    accepted = [row(1, "in/a.csv", rows_read=30), row(2, "in/b.csv", rows_read=30)]
+    whole = [entry(1), entry(2, 3), entry(3)]
+    check_ledger(whole, accepted)
+    for counted, found in ((31, "31 rows"), (29, "29 rows"), (None, "no entry")):
+        entries = [] if counted is None else [entry(2, rows_read=counted)]
+        with pytest.raises(PipelineError) as refused:
+            check_ledger([whole[0], *entries], accepted)
+        assert str(refused.value) == (
+            "The rows of in/b.csv do not add up; nothing is published. Expected: 30 rows, as read "
+            f"from the file. Found: {found} in the models. Run again with --full-refresh."
+        )
 
 
 def test_a_content_that_a_refused_correction_leaves_in_place_counts_once() -> None:

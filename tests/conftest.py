@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from ingestion.config.settings import Settings, load_settings
@@ -16,14 +17,19 @@ from tests.services import Bucket, MariaDb, new_bucket, running_mariadb, running
 
 PROJECT = Path(__file__).resolve().parent.parent
 _PREFIXES = ("RETAIL_", "AWS_", "DBT_")
+_SERVICES = {"s3_endpoint", "mariadb_server", "each_engine"}
+# a machine that does other work too may need longer for an example
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs slow tests last, so that a small mistake is told within seconds.
+    """Runs what needs no service first, so that a small mistake is told within seconds.
 
-    On two workers, one has the tests of the one Spark session, and first of all that are slow; the
-    other meanwhile those that start Spark in processes of their own.
+    Then, on two workers, one has the tests of the one Spark session; the other meanwhile the fast
+    ones on real services, and those that start Spark in processes of their own. Groups come to the
+    workers in this order, each as a whole; so does each test without a group.
     """
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
@@ -37,8 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _turn(item: pytest.Item) -> int:
     groups = [mark.args[0] for mark in item.iter_markers("xdist_group")]
     if item.get_closest_marker("slow") is None:
-        return 0
-    return 1 if "session" in groups else 2 if "processes" in groups else 3
+        return 2 if groups or _SERVICES & set(getattr(item, "fixturenames", ())) else 0
+    return 1 if "session" in groups else 3 if "processes" in groups else 4
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PASSWORD = "r@w/f#i&s%h:2!ü€"  # what a careless URL or driver would trip over
 PIPELINE_GRANTS = "select, insert, update, delete, create, alter, drop, index"
 _SECONDS_TO_START = 30
+_MOST_PORTS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,15 +174,13 @@ def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    database = MariaDb(_free_port(), folder / "mariadb.sock")
     command = [
         server,
         "--no-defaults",
         data,
         temporary,
         user,
-        f"--port={database.port}",
-        f"--socket={database.socket}",
+        f"--socket={folder / 'mariadb.sock'}",
         f"--pid-file={folder / 'mariadb.pid'}",
         "--bind-address=127.0.0.1",
         "--skip-name-resolve",
@@ -192,10 +191,8 @@ def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
         "--innodb-flush-log-at-trx-commit=0",
         *options,
     ]
-    with (folder / "mariadb.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    database, process = _started(command, folder)
     try:
-        _wait_until_it_answers(database, process, folder / "mariadb.log")
         yield database
     finally:
         process.terminate()
@@ -206,14 +203,33 @@ def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
             process.wait()
 
 
-def _wait_until_it_answers(database: MariaDb, process: subprocess.Popen[bytes], log: Path) -> None:
+def _started(command: list[str], folder: Path) -> tuple[MariaDb, subprocess.Popen[bytes]]:
+    """A server that answers; on another port where somebody else has taken the first one."""
+    log = folder / "mariadb.log"
+    for _ in range(_MOST_PORTS):
+        database = MariaDb(_free_port(), folder / "mariadb.sock")
+        with log.open("wb") as written:
+            process = subprocess.Popen(
+                [*command, f"--port={database.port}"], stdout=written, stderr=written
+            )
+        if _answers(database, process):
+            return database, process
+        process.kill()
+        process.wait()
+        told = log.read_text(errors="replace")
+        if "Address already in use" not in told:
+            break
+    raise RuntimeError(f"MariaDB does not start:\n{told[-2000:]}")
+
+
+def _answers(database: MariaDb, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + _SECONDS_TO_START
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(pymysql.err.OperationalError):
             database.execute("select 1")
-            return
+            return True
         time.sleep(0.05)
-    raise RuntimeError(f"MariaDB does not start:\n{log.read_text(errors='replace')[-2000:]}")
+    return False
 
 
 def _program(name: str) -> str:

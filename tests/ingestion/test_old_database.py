@@ -20,6 +20,8 @@ from ingestion.publication.mart_tables import ensure_live_tables
 from tests.mart_versions import show, with_rows
 from tests.services import PIPELINE_GRANTS, MariaDb, running_mariadb
 
+pytestmark = pytest.mark.xdist_group("old database")  # one worker starts its servers
+
 OLD_DEFAULTS = (
     "--character-set-server=latin1",
     "--collation-server=latin1_swedish_ci",

@@ -102,6 +102,8 @@ def test_a_run_that_has_lost_its_lock_stops_before_it_harms_another(
     the first one deletes or overwrites what readers see."""
     one, other = machines
     put(one, "b.csv", 2, 2)
+    if not has_ended:
+        monkeypatch.setattr("ingestion.database.run_lock._SECONDS_TO_FREE", 1)
     owner, name = (run_without_spark, "build") if place == "scanned" else (publish, "_load_beside")
     real = getattr(owner, name)
     with contextlib.ExitStack() as stack:

@@ -21,7 +21,7 @@ from ingestion.s3.object_store import ObjectGone, ObjectStore
 from tests.mart_versions import show, with_rows
 from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
 
-VERSIONS = 40
+VERSIONS = 16
 S3_VERSIONS = 12
 FEWEST_LOOKS = 10
 ROWS = 30

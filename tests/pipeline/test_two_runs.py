@@ -8,20 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.pipeline.test_command_line import PROJECT, assert_refused, pipeline
 from tests.services import Bucket
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "mariadb"])
 def test_the_second_run_leaves_and_a_killed_one_frees_the_lock(
-    request: pytest.FixtureRequest, s3_bucket: Bucket, tmp_path: Path, kind: str
+    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path
 ) -> None:
     """Risk: two runs load a file twice, or a run that died keeps all others out."""
-    environ = {**s3_bucket.environment, "RETAIL_WORKSPACE": str(tmp_path)}
-    if kind == "mariadb":
-        environ["RETAIL_DATABASE_URL"] = request.getfixturevalue("mariadb_url")
+    environ = {
+        **s3_bucket.environment,
+        "RETAIL_WORKSPACE": str(tmp_path),
+        "RETAIL_DATABASE_URL": mariadb_url,
+    }
     with socket.create_server(("127.0.0.1", 0)) as silent:  # an S3 server that never answers
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         first = subprocess.Popen(

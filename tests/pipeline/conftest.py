@@ -15,7 +15,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
@@ -32,16 +31,9 @@ from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
 from ingestion.warehouse.class_archive import archive_file
 from ingestion.warehouse.dimensions import load_dimensions
-from ingestion.warehouse.spark import WorkSize
+from ingestion.warehouse.spark import WORK_SIZE_VARIABLE, WorkSize
 from tests.services import Bucket
 
-# for property tests whose examples are runs: the same few each time
-WHOLE_RUNS = hypothesis.settings(
-    deadline=None,
-    derandomize=True,
-    phases=[hypothesis.Phase.generate],
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
 PROJECT = Path(run_pipeline.__file__).parent
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
 DIMENSIONS = {
@@ -82,19 +74,8 @@ class Pipeline:
         path = self.settings.workspace / "pipeline.toml"
         path.write_text(toml)
         environ = {**os.environ, "RETAIL_CONFIG": str(path), "RETAIL_DATABASE_URL": self.url}
+        environ.pop(WORK_SIZE_VARIABLE, None)  # an earlier run has set it for Spark
         self.settings = load_settings(PROJECT, environ)
-
-    def restart(self) -> None:
-        """Forgets all files: empty bucket, staging table, marts and warehouse."""
-        for key in self.keys(""):
-            self.store.delete(key)
-        metadata = sa.MetaData()
-        metadata.reflect(self.engine)
-        kept = set(DIMENSIONS)
-        metadata.drop_all(
-            self.engine, [table for table in metadata.sorted_tables if table.name not in kept]
-        )
-        empty_warehouse(self.settings.workspace)
 
     def files(self) -> list[FileRow]:
         """The staging table, oldest first."""
@@ -164,7 +145,7 @@ import os, sys
 from pathlib import Path
 from ingestion.run import mart_steps
 from ingestion.config.settings import load_settings
-from ingestion.warehouse.spark import WorkSize
+from ingestion.warehouse.spark import WORK_SIZE_VARIABLE, WorkSize
 settings = load_settings(Path.cwd())
 dbt = mart_steps.dbt_project(settings)
 session = mart_steps.start_spark(dbt, settings.workspace, WorkSize(sys.argv[1]))

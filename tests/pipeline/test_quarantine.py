@@ -88,19 +88,6 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
         quarantine.replay(found, [path])
 
 
-def test_a_file_set_aside_is_read_again_under_a_new_profile(pipeline: Pipeline) -> None:
-    """Risk: after a profile is written, the sender has to be asked for the file again."""
-    pipeline.put("shop/a.csv", (HEADER + GOOD).replace(",", ";"))
-    assert pipeline.run().exit_code == 3
-    reasons = json.loads(pipeline.store.get_bytes("sales_data_error/shop/a.csv.reasons.json"))
-    assert "delimiter" in reasons["reasons"][0]["message"]
-    pipeline.use_profiles('[[profiles]]\nname = "shop"\npattern = "shop/*"\ndelimiter = ";"\n')
-    summary = pipeline.run(change=lambda services, _: quarantine.replay(services, (), "shop/a.csv"))
-    assert summary.exit_code == 0
-    assert [row.status for row in pipeline.files()] == ["E", "I"]
-    assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
-
-
 def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -71,36 +72,36 @@ def test_one_day_of_good_and_bad_files(pipeline: Pipeline) -> None:
     assert products[777]["product_name"] == long_name.strip()
 
 
-def test_an_empty_inbox_changes_nothing(pipeline: Pipeline) -> None:
-    """Risk: a quiet day empties the marts or leaves an empty Parquet folder."""
+def test_a_quiet_day_changes_nothing_and_the_same_file_again_counts_once(
+    pipeline: Pipeline,
+) -> None:
+    """Risk: a quiet day empties the marts or leaves an empty Parquet folder; or a till that sends a
+    day twice doubles the day."""
     pipeline.store.put_bytes("sales_data/", b"")
     summary = pipeline.run()
     assert (summary.exit_code, summary.outcome) == (
         0,
         "Nothing to do: the inbox has no new files",
     )
+    assert "Spark" not in summary.seconds
     assert pipeline.keys("customer_data_mart/") == []
-    pipeline.put("a.csv", HEADER + MARCH)
-    pipeline.run()
-    before = pipeline.keys("")
-    unfinished = pipeline.settings.workspace / "bronze" / "unfinished"
-    assert unfinished.read_text() == "", "the next run would read the batch again"
-    assert pipeline.run().version is None
-    assert pipeline.keys("") == before
-    assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
-
-
-def test_the_same_file_again_under_any_name_counts_once(pipeline: Pipeline) -> None:
-    """Risk: a till that sends a day twice doubles the day."""
     content = HEADER + MARCH + MAIDA
     pipeline.put("a.csv", content)
     pipeline.run()
+    before, totals = pipeline.keys(""), pipeline.totals()
+    assert sum(totals.values()) == Decimal("244.00")
+    unfinished = pipeline.settings.workspace / "bronze" / "unfinished"
+    assert unfinished.read_text() == "", "the next run would read the batch again"
+    assert pipeline.run().version is None
+    assert (pipeline.keys(""), pipeline.totals()) == (before, totals)
+
     pipeline.put("a.csv", content)
     pipeline.put("copy.csv", content)
     pipeline.put("copy.csv.gz", gzip.compress(content.encode()))
     summary = pipeline.run()
     assert (summary.exit_code, summary.version) == (0, None)
-    assert sum(pipeline.totals().values()) == Decimal("244.00")
+    assert "Spark" not in summary.seconds
+    assert pipeline.totals() == totals
     assert [(row.file_name, row.status) for row in pipeline.files()] == [
         ("sales_data/a.csv", "I"),
         ("sales_data/copy.csv", "D"),
@@ -110,7 +111,7 @@ def test_the_same_file_again_under_any_name_counts_once(pipeline: Pipeline) -> N
     assert pipeline.file("copy.csv").reason == (
         "duplicate: the content of sales_data/a.csv (id 1), which counts"
     )
-    assert pipeline.keys("sales_data/") == []
+    assert pipeline.keys("sales_data/") == ["sales_data/"]
     assert sorted(pipeline.keys("sales_data_processed/")) == [
         "sales_data_processed/a.csv",
         "sales_data_processed/copy.csv",
@@ -118,42 +119,25 @@ def test_the_same_file_again_under_any_name_counts_once(pipeline: Pipeline) -> N
     ]
 
 
-def test_a_corrected_file_replaces_the_old_version_in_every_month(pipeline: Pipeline) -> None:
-    """Risk: old and new version are added up, or a month that became empty stays."""
+def test_late_and_corrected_files_count_in_their_months_and_touch_no_other(
+    pipeline: Pipeline,
+) -> None:
+    """Risk: a late sale replaces its month, or a run rewrites months it has no business with; or
+    old and new version are added up, or a month that became empty stays."""
     pipeline.put("a.csv", HEADER + MARCH + JUNE)
     pipeline.put("b.csv", HEADER + MAIDA)
     pipeline.run()
-    pipeline.put("a.csv", HEADER + MARCH.replace(",104", ",140"))
-    summary = pipeline.run()
-    assert list(summary.months) == ["2024-03", "2024-06"]
-    assert pipeline.totals() == {
-        (2, "2024-03"): Decimal("140.00"),
-        (16, "2024-03"): Decimal("140.00"),
-    }
-    assert [row.status for row in pipeline.files()] == ["S", "I", "I"]
-    kept = pipeline.keys("sales_data_processed/")
-    assert len(kept) == 3, "both versions and b.csv are archived, none over another"
-    assert {row.file_location for row in pipeline.files()} == {
-        pipeline.store.location(key) for key in kept
-    }
-    pipeline.put("a.csv", HEADER + MAIDA)  # what b.csv says already
-    summary = pipeline.run()
-    assert (list(summary.months), summary.files["duplicate"]) == (["2024-03"], 1)
-    assert pipeline.totals() == {(16, "2024-03"): Decimal("140.00")}
-    assert [row.status for row in pipeline.files()] == ["S", "I", "S", "D"]
-
-
-def test_a_late_file_recomputes_its_month_and_no_other(pipeline: Pipeline, tmp_path: Path) -> None:
-    """Risk: a late sale replaces its month, or a run rewrites months it has no business with."""
-    pipeline.put("a.csv", HEADER + MARCH + JUNE)
-    pipeline.run()
-    before = {row["total_cost"]: row for row in pipeline.s3_table("sales_team_sales", tmp_path)}
+    june, before = published_objects(pipeline, "2024-06"), set(pipeline.keys(""))
     pipeline.put("late.csv", HEADER + "16,122,maida,2024-03-31,6,20,7,140\n")
     summary = pipeline.run()
     assert list(summary.months) == ["2024-03"]
+    assert len(june) >= 4, "of each mart"
+    assert published_objects(pipeline, "2024-06") == june
+    new = [key for key in set(pipeline.keys("")) - before if "/v000002-" in key]
+    assert summary.objects_uploaded == len([key for key in new if key.endswith(".parquet")])
     assert pipeline.totals() == {
         (2, "2024-03"): Decimal("104.00"),
-        (16, "2024-03"): Decimal("140.00"),
+        (16, "2024-03"): Decimal("280.00"),
         (2, "2024-06"): Decimal("52.00"),
     }
     sellers = {
@@ -162,10 +146,40 @@ def test_a_late_file_recomputes_its_month_and_no_other(pipeline: Pipeline, tmp_p
     }
     assert sellers == {
         (4, "2024-03"): Decimal("0.00"),
-        (6, "2024-03"): Decimal("1.40"),
+        (6, "2024-03"): Decimal("2.80"),
         (4, "2024-06"): Decimal("0.52"),
     }
-    assert len(before) == 2
+
+    pipeline.put("a.csv", HEADER + MARCH.replace(",104", ",140"))
+    summary = pipeline.run()
+    assert list(summary.months) == ["2024-03", "2024-06"]
+    assert pipeline.totals() == {
+        (2, "2024-03"): Decimal("140.00"),
+        (16, "2024-03"): Decimal("280.00"),
+    }
+    assert [row.status for row in pipeline.files()] == ["S", "I", "I", "I"]
+    kept = pipeline.keys("sales_data_processed/")
+    assert len(kept) == 4, "both versions and the other files are archived, none over another"
+    assert {row.file_location for row in pipeline.files()} == {
+        pipeline.store.location(key) for key in kept
+    }
+    pipeline.put("a.csv", HEADER + MAIDA)  # what b.csv says already
+    summary = pipeline.run()
+    assert (list(summary.months), summary.files["duplicate"]) == (["2024-03"], 1)
+    assert pipeline.totals() == {(16, "2024-03"): Decimal("280.00")}
+    assert [row.status for row in pipeline.files()] == ["S", "I", "I", "S", "D"]
+
+
+def published_objects(pipeline: Pipeline, month: str) -> set[str]:
+    """The keys on S3 of the month's part of the marts, by the pointer."""
+    pointer = json.loads(pipeline.store.get_bytes("publications/current.json"))
+    manifest = json.loads(pipeline.store.get_bytes(pointer["manifest"]))
+    return {
+        file["key"]
+        for table in manifest["tables"]
+        for file in table["files"]
+        if file["path"].partition("/")[0].endswith(f"={month}")
+    }
 
 
 def test_a_changed_customer_takes_its_months_along_even_past_a_run_that_failed(
@@ -196,15 +210,11 @@ def test_a_changed_customer_takes_its_months_along_even_past_a_run_that_failed(
 
     with transaction(pipeline.engine) as connection:
         connection.execute(sa.text("update store set reviews = 'Busy' where id = 122"))
-    pipeline.put("july.csv", HEADER + JUNE.replace("2024-06", "2024-07"))
-    assert list(pipeline.run().months) == ["2024-07"]
-    assert unchanged() == {"customer", "product", "sales_team"}
-    assert names() == shown | {("2024-07", "Dhanu Roy")}
-
-    with transaction(pipeline.engine) as connection:
         connection.execute(sa.text("update sales_team set manager_id = 9 where id = 6"))
-    pipeline.put("august.csv", HEADER + JUNE.replace("2024-06", "2024-08"))
-    assert list(pipeline.run().months) == ["2024-04", "2024-08"]
+    pipeline.put("july.csv", HEADER + JUNE.replace("2024-06", "2024-07"))
+    assert list(pipeline.run().months) == ["2024-04", "2024-07"], "no mart shows the reviews"
+    assert unchanged() == {"customer", "product"}
+    assert names() == shown | {("2024-07", "Dhanu Roy")}
     lines = pipeline.s3_table("sales_team_sales", tmp_path)
     managers = {(row["sales_person_id"], row["manager_id"]) for row in lines}
     assert managers == {(4, 10), (6, 9)}

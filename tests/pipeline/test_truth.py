@@ -94,12 +94,8 @@ def test_tutorial_first_file_then_both_and_the_bad_one(
     ]
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "sqlite_pipeline"])
-def test_bike_store_by_month(
-    kind: str, request: pytest.FixtureRequest, shared: Path, tmp_path: Path
-) -> None:
+def test_bike_store_by_month(pipeline: Pipeline, shared: Path, tmp_path: Path) -> None:
     """Risk: one product name for two products multiplies sales; equal lines are taken for one."""
-    pipeline: Pipeline = request.getfixturevalue(kind)
     data = shared / "data" / "bike_store"
     load_shared_dimensions(pipeline, data)
     for path in sorted((data / "sales_by_month").iterdir()):

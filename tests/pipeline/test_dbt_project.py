@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from ingestion.commands.docs import write_docs
+from ingestion.commands.doctor import examine
 from ingestion.errors import PipelineError
+from ingestion.run import mart_steps
 from ingestion.run.mart_steps import dbt_project
+from ingestion.run.run_state import RunState
 from ingestion.warehouse.dbt_build import DbtProject, read_manifest, run_command
+from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.spark import WORK_SIZE_VARIABLE, WorkSize
 from tests.pipeline.conftest import HEADER, Pipeline, empty_warehouse
 
@@ -55,16 +63,22 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
     monkeypatch.setenv(WORK_SIZE_VARIABLE, WorkSize.INCREMENT)
     [generated] = pipeline.sql("set spark.sql.codegen.factoryMode")
     assert generated["value"] == "NO_CODEGEN"
-    run_command(dbt, ("build",))
-    [generated] = pipeline.sql("set spark.sql.codegen.factoryMode")
-    assert generated["value"] == "FALLBACK"
-    assert [pipeline.sql(query) for query in queries] == before
-    check_keys(pipeline, dbt)
-    pipeline.sql("set spark.sql.codegen.factoryMode = NO_CODEGEN")  # as other tests expect it
+    try:
+        run_command(dbt, ("build",))
+        [generated] = pipeline.sql("set spark.sql.codegen.factoryMode")
+        assert generated["value"] == "FALLBACK"
+        assert [pipeline.sql(query) for query in queries] == before
+    finally:
+        pipeline.sql("set spark.sql.codegen.factoryMode = NO_CODEGEN")  # as other tests expect it
     manifest = read_manifest(dbt)
+    check_data_tests(pipeline, manifest)
     assert len(manifest["unit_tests"]) >= 10
     check_layers(manifest)
     check_descriptions(manifest)
+    page = write_docs(pipeline.settings)
+    assert "sales_team_data_mart" in page.read_text(encoding="utf-8")
+    told = Console(file=io.StringIO(), width=200)
+    assert examine(pipeline.settings, told), told.file.getvalue()
 
     pipeline.put("b.csv", SALES.replace("2024-03", "2024-05"))
     summary = pipeline.run()
@@ -77,21 +91,87 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
     assert pipeline.totals() == totals
 
 
-def check_keys(pipeline: Pipeline, dbt: DbtProject) -> None:
-    """A line that is twice in the fact, or has no number, is found; one far behind is none."""
-    name = "fct_sales_has_each_line_of_a_file_once_whole_and_within_its_ranges"
-    columns = [row["col_name"] for row in pipeline.sql("describe table retail.fct_sales")]
-    listed = columns[: columns.index("# Partition Information")]
-    for number, is_wrong in (("66L", False), ("2L", True), ("cast(null as bigint)", True)):
-        chosen = (f"{number} as line_number" if one == "line_number" else one for one in listed)
-        pipeline.sql(
-            f"insert into retail.fct_sales select {', '.join(chosen)} from retail.fct_sales "
-            "where line_number = 2"
+def other(column: str, value: str) -> str:
+    """The rows of a table with another value in this column."""
+    return f"select * except ({column}), {value} as {column} from {{table}}"
+
+
+KEYS_OF_FACT = "fct_sales_has_each_line_of_a_file_once_whole_and_within_its_ranges"
+TWICE = "select * from {table} union all select * from {table}"
+FEWER = other("sales_count", "sales_count - 1")
+MORE_MONEY = other("total_sales", "total_sales + 0.01bd")
+OF_LINES = (
+    "select * from {table} where customer_id <> 16",  # a month less
+    other("total_cost", "explode(array(total_cost, 0))"),  # as much money, in more rows
+    other("total_cost", "total_cost + 0.01bd"),
+)
+OF_FILES = (
+    other("rows_valid", "rows_valid - 1"),
+    other("amount_valid", "amount_valid - 0.01bd"),
+)
+# What may not be published: by the data test that has to find it, a table and its rows.
+WRONG_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
+    KEYS_OF_FACT: {
+        "fct_sales": tuple(
+            other("line_number", f"explode(array(line_number, {number}))")
+            for number in ("2L", "cast(null as bigint)")
         )
-        with pytest.raises(PipelineError) if is_wrong else contextlib.nullcontext():
-            run_command(dbt, ("test",), "--select", name)
-        if is_wrong:
-            run_command(dbt, ("run",), "--full-refresh", "--select", "fct_sales")
+    },
+    "fct_delivered_files_has_each_file_once_and_all_of_it": {
+        "fct_delivered_files": (TWICE, *OF_FILES)
+    },
+    "every_row_that_the_reader_read_is_there": dict.fromkeys(
+        ("stg_pos__files", "fct_delivered_files"), (other("rows_read", "rows_read + 1"),)
+    ),
+    "dimensions_have_each_key_once": dict.fromkeys(
+        ("dim_customers", "dim_products", "dim_stores", "dim_sales_people"), (TWICE,)
+    ),
+    "marts_hold_the_rows_and_money_of_the_sales": {
+        **dict.fromkeys(("fct_sales", "customer_sales", "sales_team_sales"), OF_LINES),
+        **dict.fromkeys(
+            ("customers_data_mart", "sales_team_data_mart", "rpt_sales_by_product_and_month"),
+            (FEWER, MORE_MONEY),
+        ),
+    },
+    "reports_hold_the_money_of_the_marts": {
+        "fct_delivered_files": OF_FILES,
+        **dict.fromkeys(
+            (
+                "customers_data_mart",
+                "sales_team_data_mart",
+                "rpt_sales_by_customer",
+                "rpt_sales_by_store_and_month",
+                "rpt_sales_by_seller_and_month",
+            ),
+            (FEWER, MORE_MONEY),
+        ),
+    },
+}
+
+
+def check_data_tests(pipeline: Pipeline, manifest: dict[str, Any]) -> None:
+    """Each data test finds nothing in what was built, and each kind of wrong row."""
+    tests = {
+        node["name"]: node["compiled_code"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test"
+    }
+    far_behind = other("line_number", "explode(array(line_number, line_number + 64))")
+    assert found_by(pipeline, tests[KEYS_OF_FACT], "fct_sales", far_behind) == []
+    for name, tables in WRONG_ROWS.items():
+        assert pipeline.sql(tests[name]) == [], name
+        for table, changes in tables.items():
+            for rows in changes:
+                found = found_by(pipeline, tests[name], table, rows)
+                assert found != [], f"{name} finds nothing wrong in {table}: {rows}"
+
+
+def found_by(pipeline: Pipeline, test: str, table: str, rows: str) -> list[dict[str, Any]]:
+    """What a data test finds where the table has these rows instead of its own."""
+    relation = f"retail.{table}"
+    parts = re.split(rf"{re.escape(relation)}\b", test)
+    assert len(parts) > 1, f"it does not read {relation}"
+    return pipeline.sql(f"({rows.format(table=relation)})".join(parts))
 
 
 def check_layers(manifest: dict[str, Any]) -> None:
@@ -135,35 +215,34 @@ def check_descriptions(manifest: dict[str, Any]) -> None:
     assert marts <= exposed
 
 
-def test_a_failed_test_blocks_the_publication_and_names_its_rows(
-    pipeline: Pipeline, tmp_path: Path
+def test_a_row_that_is_lost_blocks_the_publication_and_is_named(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Risk: wrong numbers are published, or the last good ones are lost."""
     pipeline.put("a.csv", SALES)
     pipeline.run()
     before, totals = pipeline.keys("publications/"), pipeline.totals()
-    project = tmp_path / "project"
-    project.mkdir()
-    for name in ("models", "macros", "seeds", "dbt_project.yml", "profiles.example.yml"):
-        (project / name).symlink_to(pipeline.settings.project / name)
-    (project / "tests" / "data").mkdir(parents=True)
-    for path in (pipeline.settings.project / "tests" / "data").iterdir():
-        (project / "tests" / "data" / path.name).symlink_to(path)
-    (project / "tests" / "data" / "no_sale_is_above_one_hundred.sql").write_text(
-        "select customer_id, total_cost from {{ ref('fct_sales') }} where total_cost > 100\n"
-    )
-    good = pipeline.settings
-    pipeline.settings = good.model_copy(update={"project": project})
+    register = mart_steps.register_raw_tables
+
+    def without_a_row(state: RunState, *arguments: Any) -> None:
+        path = bronze_path(state.services.workspace.bronze, 2, pipeline.file("b.csv").id)
+        rows = pq.read_table(path)
+        pq.write_table(rows.slice(1), path)
+        register(state, *arguments)
+
     pipeline.put("b.csv", SALES.replace("2024-03", "2024-05"))
-    with pytest.raises(Exception, match="no_sale_is_above_one_hundred") as blocked:
-        pipeline.run()
-    assert "nothing is published and the last publication stays" in str(blocked.value)
-    assert "'total_cost': Decimal('104.00')" in str(blocked.value)
+    with monkeypatch.context() as patched:
+        patched.setattr(mart_steps, "register_raw_tables", without_a_row)
+        with pytest.raises(PipelineError) as blocked:
+            pipeline.run()
+    told = str(blocked.value)
+    assert "nothing is published and the last publication stays" in told
+    assert "test every_row_that_the_reader_read_is_there: Got 1 result" in told
+    assert "'rows_read_by_reader': 3, 'rows_read': 2" in told
     assert (pipeline.keys("publications/"), pipeline.totals()) == (before, totals)
     assert pipeline.file("b.csv").status == "A"
     assert pipeline.keys("sales_data/") == ["sales_data/b.csv"]
 
-    pipeline.settings = good
     pipeline.run()
     assert pipeline.file("b.csv").status == "I"
     assert len(pipeline.totals()) == 4

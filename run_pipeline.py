@@ -295,6 +295,7 @@ def rollback(
 ) -> None:
     """Show an older version again, in the database and on S3, in one step."""
     from ingestion.database.run_lock import run_lock
+    from ingestion.publication.publish import finish_pointer
     from ingestion.run.history import roll_back
     from ingestion.run.services import open_services
 
@@ -303,6 +304,7 @@ def rollback(
         open_services(settings, os.environ) as services,
         run_lock(services.engine) as still_alone,
     ):
+        finish_pointer(services.store, services.engine, services.prefixes)
         shown = roll_back(services, version, run_id, still_alone)
         typer.echo(
             f"Version {shown.version} shows version {shown.rolled_back_to} again: "

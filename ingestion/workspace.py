@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import uuid
 from pathlib import Path
 
 from ingestion.errors import PipelineError
+
+_PROCESS = uuid.uuid4().hex  # a process in a container often has the number of the one before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +45,13 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
-        """What a command needs until it ends: Spark's shuffles, copies of marts."""
-        return self.root / "scratch"
+        """What this process needs until it ends: Spark's shuffles, copies of marts."""
+        return self.root / "scratch" / _PROCESS
+
+    def make_scratch(self) -> Path:
+        """The same, which is there afterwards."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        return self.scratch
 
     @property
     def classes(self) -> Path:
@@ -56,8 +64,10 @@ class Workspace:
         return self.root / "sample"
 
     def clear_scratch(self) -> None:
-        """Removes what a run that was killed has left; for who holds the run lock."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        """Removes what other processes have left there; for who holds the run lock."""
+        for folder in self.scratch.parent.glob("*"):
+            if folder != self.scratch:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def create(self) -> None:
         """Makes the folder; ``PipelineError`` when it cannot be written."""

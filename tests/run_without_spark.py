@@ -115,7 +115,7 @@ def build_and_publish(state: RunState) -> None:
         logic_hash="0" * 64,
         finish=finish,
         still_alone=state.still_alone,
-        scratch=services.workspace.scratch,
+        scratch=services.workspace.make_scratch(),
         threads=services.settings.download_threads,
         progress=lambda files: state.steps.progress(files, "objects"),
     )

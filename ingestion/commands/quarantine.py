@@ -183,7 +183,7 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
     be replayed, ``PipelineError`` for what else is wrong.
     """
     store = services.store
-    with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
+    with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
         mended = _mended_files(services, paths, Path(folder))
         again = None if key is None else version_to_read(services, key)
         if again is not None and again.file_name in mended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -158,6 +158,12 @@ def all_batch_ids(connection: Connection) -> list[int]:
     return list(
         connection.execute(sa.select(batches.c.batch_id).order_by(batches.c.batch_id)).scalars()
     )
+
+
+def runs_of(connection: Connection, batch_ids: Collection[int]) -> dict[int, str]:
+    """The run that moved each of these batches last; of those that are there."""
+    query = sa.select(batches.c.batch_id, batches.c.run_id).where(batches.c.batch_id.in_(batch_ids))
+    return {row.batch_id: row.run_id for row in connection.execute(query)}
 
 
 def finished_batch_ids(connection: Connection) -> list[int]:

@@ -188,7 +188,6 @@ def show_version(
     marts = [table for table in manifest.tables.values() if table.in_database]
     repeated(engine, lambda: mart_tables.ensure_live_tables(engine, marts))
     loaded = []
-    scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         copies = MartCopies(store, Path(folder), local)
         for mart in marts:

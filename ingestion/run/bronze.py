@@ -44,7 +44,8 @@ def claim(state: RunState) -> None:
         shutil.rmtree(bronze / "sales", ignore_errors=True)
     bronze.mkdir(parents=True, exist_ok=True)
     _write(mark, first_run)
-    recorded = _merged(state)  # the compaction that wrote them settles that
+    known = warehouse_state.read_state(state.services.workspace.root)
+    recorded = recorded_merges(state, {} if known is None else known.merging)
     strange = [
         batch_id
         for batch_id in _marked(bronze)
@@ -55,14 +56,19 @@ def claim(state: RunState) -> None:
     unmark(state, strange)
 
 
-def _merged(state: RunState) -> set[int]:
-    """The new batches of a compaction that was cut short when the database had named them. Of one
-    that had not come so far, another workspace may have used the numbers."""
-    known = warehouse_state.read_state(state.services.workspace.root)
-    if known is None or not known.merging:
-        return set()
+def recorded_merges(state: RunState, merging: Mapping[int, Sequence[int]]) -> set[int]:
+    """Of the new batches of a compaction that was cut short, with the old ones of each, those that
+    the database has named: where it has not, another workspace may have used the number since."""
+    marked = _marked(state.services.workspace.bronze)
+    runs = state.in_transaction(lambda found: batches.runs_of(found, merging))
     there = set(state.in_transaction(batches.all_batch_ids))
-    return {new_id for new_id, old_ids in known.merging.items() if there.isdisjoint(old_ids)}
+
+    def is_recorded(batch_id: int) -> bool:
+        if marked.get(batch_id):
+            return runs.get(batch_id) == marked[batch_id]
+        return there.isdisjoint(merging[batch_id])
+
+    return set(filter(is_recorded, merging))
 
 
 def mark_unfinished(state: RunState, batch_ids: Sequence[int]) -> None:
@@ -139,12 +145,13 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     from ingestion.run import checking
 
     store = state.services.store
-    path = local_path(state.services.workspace.downloads, row.file_name, row.etag)
+    # beside bronze, where a run that is killed leaves nothing that passes for its rows
+    folder = state.services.workspace.downloads / _AGAIN / str(row.id)
+    trial = dataclasses.replace(checker(state), downloads=folder, bronze=folder)
+    path = local_path(folder, row.file_name, row.etag)
     path.parent.mkdir(parents=True, exist_ok=True)
     info = store.head(store.key_at(row.file_location))
     sha256 = None if info is None else store.download(info, path)
-    # beside bronze, where a run that is killed leaves nothing that passes for its rows
-    trial = dataclasses.replace(checker(state), bronze=state.services.workspace.downloads / _AGAIN)
     report = checking.report_on(trial, row) if sha256 == row.sha256 else None
     action = "Bring the object back, or retract the file"
     found = ""
@@ -158,7 +165,7 @@ def _read_archived(state: RunState, row: FileRow) -> None:
         found += " formulas, date format or decimal mark"
         action = "Bring the profile back, with a pattern for the new files alone in the other"
     if report is None or found:
-        bronze_path(trial.bronze, row.batch_id, row.id).unlink(missing_ok=True)
+        shutil.rmtree(folder)
         raise PipelineError(
             f"The rows of {row.file_name} (id {row.id}) cannot be restored",
             expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
@@ -168,8 +175,7 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     place = bronze_path(state.services.workspace.bronze, row.batch_id, row.id)
     place.parent.mkdir(parents=True, exist_ok=True)
     bronze_path(trial.bronze, row.batch_id, row.id).replace(place)
-    if row.batch_id != state.batch_id:  # the archive has it
-        path.unlink()
+    shutil.rmtree(folder)
     if report.rows_read != row.rows_read:  # an older version of the reader counted them otherwise
         _LOG.info("%s has %d rows, not %s", row.file_name, report.rows_read, row.rows_read)
         state.in_transaction(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ from ingestion.warehouse.raw_tables import batch_folder, bronze_path
 _MOST_THREADS = 8
 _LARGE_FILE = 4 << 20  # bytes; one such file at a time, so that memory does not grow with threads
 _ONE_AT_A_TIME = threading.Lock()
+_LOG = logging.getLogger(__name__)
+_UNREADABLE = (
+    "unreadable: the check of the file has failed. It may be whole: report this, with the file."
+)
 _GONE = (
     "gone: the object was replaced or removed in the inbox before it could be read. "
     "A newer version is taken by the next run; otherwise send the file again"
@@ -169,20 +174,17 @@ def _reports(
 def report_on(checker: Checker, row: FileRow) -> FileReport:
     """The report on one file, which is bronze afterwards if it is accepted; from any thread.
 
-    Raises ``PipelineError`` with the file's name for what nobody foresaw.
+    Whatever nobody foresaw that a strange file brings out is the reason why it is set aside.
     """
     is_large = row.size_bytes > _LARGE_FILE
     try:
         with _ONE_AT_A_TIME if is_large else contextlib.nullcontext():
             return checker.check(row)
-    except (PipelineError, OSError):
+    except (PipelineError, OSError, MemoryError):
         raise
-    except Exception as error:  # whatever a strange file may bring out, it has a name
-        raise PipelineError(
-            f"{row.file_name} (id {row.id}) cannot be checked",
-            found=f"{type(error).__name__}: {error}",
-            action="Take it out of the inbox, so that the others are loaded, and report this",
-        ) from error
+    except Exception as error:
+        _LOG.warning("%s (id %d) cannot be read", row.file_name, row.id, exc_info=True)
+        return _refused(Reason("unreadable", f"{_UNREADABLE} {type(error).__name__}: {error}"))
 
 
 def _decide(

@@ -168,9 +168,10 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
         _LOG.warning("other tables were changed meanwhile: the next run builds all of them anew")
         return
     batch_ids = state.in_transaction(batches.all_batch_ids)
+    recorded = bronze.recorded_merges(state, known.merging)
     unnamed: list[int] = []
     for new_id, old_ids in known.merging.items():
-        unnamed += [new_id] if set(old_ids) & set(batch_ids) else old_ids
+        unnamed += old_ids if new_id in recorded else [new_id]
     for table in tables:
         fact_tables.drop_batches(session, table, unnamed)
     compaction.remove_unknown_bronze(workspace.bronze, batch_ids)

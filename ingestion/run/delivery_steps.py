@@ -83,12 +83,16 @@ def take_files(state: RunState) -> bool:
 def _fetch_moved(state: RunState, pending: Sequence[FileRow]) -> None:
     """Brings files of the unfinished batch to this machine whose objects have left the inbox.
 
-    So have copies of other files: of what they repeat, another version may be in the batch by now.
+    So have copies of other files: of what they repeat, another version may be in the batch by now;
+    and files sent twice, of which older versions of the pipeline moved the second.
     """
     store, downloads = state.services.store, state.services.workspace.downloads
     for row in pending:
         path = local_path(downloads, row.file_name, row.etag)
-        if row.status != FileStatus.DUPLICATE or path.exists():
+        has_moved = row.file_location != store.location(row.file_name)
+        is_active = row.status == FileStatus.ACTIVE and row.etag != staging_table.RETRACTION
+        is_wanted = row.status == FileStatus.DUPLICATE or (is_active and has_moved)
+        if not is_wanted or path.exists():
             continue
         info = store.head(store.key_at(row.file_location))
         if info is not None:
@@ -224,6 +228,9 @@ def archive_last_batch(state: RunState) -> None:
             "batch %d was published by a run that did not end; its files are archived now",
             batch.batch_id,
         )
+        for row in state.archived:
+            if row.status == FileStatus.ERROR:
+                _LOG.warning("%s is set aside: %s", row.file_name, row.reason)
 
 
 def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:

@@ -73,7 +73,7 @@ def roll_back(
         {},
         record,
         still_alone,
-        services.workspace.scratch,
+        services.workspace.make_scratch(),
     )
     return shown
 

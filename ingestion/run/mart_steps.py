@@ -75,6 +75,7 @@ def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMAL
     """
     class_archive.use_archive(workspace)
     os.environ[spark.WORK_SIZE_VARIABLE] = size
+    os.environ[spark.SCRATCH_VARIABLE] = str(Workspace(workspace).scratch)
     os.environ.setdefault(spark.DRIVER_MEMORY_VARIABLE, spark.driver_memory())
     target = spark.read_target(dbt.profiles, os.environ)
     return spark.start_session(target, os.environ, dbt.logs / "spark.log")
@@ -194,7 +195,7 @@ def publish_marts(
         logic_hash=logic,
         finish=finish,
         still_alone=state.still_alone,
-        scratch=services.workspace.scratch,
+        scratch=services.workspace.make_scratch(),
         threads=services.settings.download_threads,
         progress=lambda files: state.steps.progress(files, "objects"),
     )

@@ -27,6 +27,7 @@ PROFILE = "retail_mart"
 _LOG = logging.getLogger(__name__)
 _VARIABLES = "RETAIL_SPARK_"
 WORK_SIZE_VARIABLE = "RETAIL_WORK_SIZE"  # a WorkSize; the profile chooses Spark's settings by it
+SCRATCH_VARIABLE = "RETAIL_SCRATCH"  # a folder for what tasks exchange
 DRIVER_MEMORY_VARIABLE = "RETAIL_SPARK_DRIVER_MEMORY"
 _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
     Path("/sys/fs/cgroup/memory.max"),
@@ -210,6 +211,8 @@ def _stops_later() -> Iterator[None]:
         for number, handler in before.items():
             if signal.getsignal(number) is note:  # Spark sets one that ends its jobs
                 signal.signal(number, handler)
+        if before[signal.SIGTERM] is signal.default_int_handler:  # a scheduler's ends them too
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
         if stops:
             raise KeyboardInterrupt
 

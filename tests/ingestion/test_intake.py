@@ -11,7 +11,6 @@ import pytest
 
 from ingestion.config.profiles import FileProfile
 from ingestion.database.staging_table import Delivery, FileRow, FileStatus, utc_now
-from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
 from ingestion.reader.contract import read_contract
 from ingestion.reader.file_check import check_file
@@ -252,11 +251,11 @@ def test_an_error_in_one_file_ends_the_check(
     assert len(seen) < 299
 
 
-def test_an_error_that_nobody_foresaw_names_its_file(
+def test_an_error_that_nobody_foresaw_sets_its_file_aside(
     checker: checking.Checker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Risk: one strange file stops every run with a traceback, and which one is anybody's guess."""
-    rows = [put(checker, row(n, f"in/{n}.csv"), HEADER + SALE) for n in (1, 2)]
+    rows = [put(checker, row(n, f"in/{n}.csv"), HEADER + SALE * n) for n in (1, 2)]
 
     def fail(path: Path, **options: Any) -> FileReport:
         if options["file_id"] == 2:
@@ -264,8 +263,10 @@ def test_an_error_that_nobody_foresaw_names_its_file(
         return check_file(path, **options)
 
     monkeypatch.setattr(checking, "check_file", fail)
-    with pytest.raises(PipelineError) as told:
-        checking.check_batch(checker, rows, {}, lambda _: {})
-    assert str(told.value).startswith(
-        "in/2.csv (id 2) cannot be checked. Found: IndexError: list index out of range. Take it out"
+    good, strange = checking.check_batch(checker, rows, {}, lambda _: {})
+    assert good.verdict.status == FileStatus.ACTIVE
+    assert strange.verdict.status == FileStatus.ERROR
+    assert strange.verdict.reason == (
+        "unreadable: the check of the file has failed. It may be whole: report this, with the "
+        "file. IndexError: list index out of range"
     )

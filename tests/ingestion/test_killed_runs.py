@@ -268,4 +268,4 @@ def test_a_batch_with_the_number_of_a_merge_that_never_was_is_unfinished(
     assert known is not None
     assert known.merging == {}
     assert bronze_names(cut_short, MERGED) == ["3.parquet"]
-    assert (workspace.bronze / "unfinished").read_text() == str(MERGED)
+    assert (workspace.bronze / "unfinished").read_text().split()[0] == str(MERGED)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from ingestion.config.profiles import FileProfile
 from ingestion.database.staging_table import FileRow
@@ -105,3 +106,16 @@ def test_all_that_is_missing_comes_back_and_leaves_no_originals(services: Servic
     bronze.restore(state, None)
     assert len(list(workspace.bronze.rglob("*.parquet"))) == 12
     assert not [path for path in workspace.downloads.rglob("*") if path.is_file()]
+
+
+def test_versions_of_the_same_bytes_are_read_beside_each_other(services: Services) -> None:
+    """Risk: what one thread is reading, another removes, and the new machine's run ends."""
+    for number in range(20):
+        put(services, f"{number}", f"2024-04-{number + 1:02}")
+    run(services)
+    sent_again = 'update product_staging_table set file_name = "sales_data/0.csv", etag = "same"'
+    with services.engine.begin() as connection:
+        connection.execute(sa.text(sent_again))
+    shutil.rmtree(services.workspace.bronze)
+    bronze.restore(RunState("again", services, CONTRACT, Steps(None), lambda: None), None)
+    assert len(list(services.workspace.bronze.rglob("*.parquet"))) == 20

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.warehouse.spark import read_target
+from ingestion.workspace import Workspace
 from tests.services import Bucket
 
 PROJECT = Path(__file__).parents[2]
@@ -57,6 +58,15 @@ def test_what_a_killed_run_left_is_gone_after_the_next(s3_bucket: Bucket, tmp_pa
     shutil.copyfile(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
     target = read_target(tmp_path, environ)["server_side_parameters"]
     assert target["spark.local.dir"] == str(tmp_path / "scratch")
+
+
+def test_what_this_process_needs_stays(tmp_path: Path) -> None:
+    """Risk: a second run in one process, as `warm-up` makes it, takes the shuffles from Spark."""
+    workspace = Workspace(tmp_path)
+    mine = workspace.make_scratch() / "blockmgr-2"
+    mine.mkdir()
+    workspace.clear_scratch()
+    assert mine.exists()
 
 
 # Stops itself in the moment in which the JVM has been started, but Spark has not.

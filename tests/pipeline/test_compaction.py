@@ -41,8 +41,10 @@ DELIVERIES: tuple[dict[str, str], ...] = (
         "c.csv": "2,121,besan,2024-03-07,4,52,1,52\n",
         "empty.csv": "",
     },
-    {"e.csv": "16,122,maida,2024-04-02,6,20,2,40\n"},
-    {"f.csv": "16,122,maida,2024-04-03,6,20,3,60\n"},
+    {
+        "e.csv": "16,122,maida,2024-04-02,6,20,2,40\n",
+        "f.csv": "16,122,maida,2024-04-03,6,20,3,60\n",
+    },
     {"g.csv": "2,121,besan,2024-05-01,4,52,1,52\n"},
 )
 
@@ -115,7 +117,7 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
         with pytest.raises(PipelineError, match=r"cannot be merged; what is published stays\."):
             compact(pipeline, "2024-05")
     assert pipeline.files() == files
-    assert bronze_names(pipeline)["batch_id=5"] == ["2-5.parquet"]
+    assert bronze_names(pipeline)["batch_id=4"] == ["2-5.parquet"]
     summary = deliver(pipeline, last)  # its batch gets the number of the one that never was
     assert list(summary.months) == ["2024-05"]
 
@@ -127,13 +129,13 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
     assert shown_dimensions(pipeline) == shown, "the next run would look at all months"
     assert picture(pipeline, tmp_path) == before
     assert set(pipeline.keys("")) == objects, "an object that is published was touched"
-    # March, April, and May, which is open and has the newest delivery
-    assert [done.before[name].batches for name in done.before] == [5, 5, None]
+    # March of two batches, April of two files in one, and May, which is open and the newest
+    assert [done.before[name].batches for name in done.before] == [4, 4, None]
     assert [done.after[name].batches for name in done.after] == [3, 3, None]
     assert bronze_names(pipeline) == {
-        "batch_id=5": ["8.parquet"],
-        "batch_id=6": ["2-5.parquet"],
-        "batch_id=7": ["6-7.parquet"],
+        "batch_id=4": ["8.parquet"],
+        "batch_id=5": ["2-5.parquet"],
+        "batch_id=6": ["6-7.parquet"],
     }
     partitions = pipeline.sql(
         "select sales_month, batch_id, count(distinct _metadata.file_path) as files, "
@@ -141,9 +143,9 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
         "from retail.fct_sales group by sales_month, batch_id order by sales_month, batch_id"
     )
     assert [tuple(row.values()) for row in partitions] == [
-        ("2024-03", 6, 1, 3, Decimal("348.00")),
-        ("2024-04", 7, 1, 2, Decimal("100.00")),
-        ("2024-05", 5, 1, 1, Decimal("52.00")),
+        ("2024-03", 5, 1, 3, Decimal("348.00")),
+        ("2024-04", 6, 1, 2, Decimal("100.00")),
+        ("2024-05", 4, 1, 1, Decimal("52.00")),
     ]
     assert done.after["line marts"] == done.before["line marts"]
     assert sum(entry.count.amount_valid for entry in done.moved) == Decimal("448.00")
@@ -166,7 +168,7 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
         (16, "2024-04"): Decimal("40.00"),
         (2, "2024-05"): Decimal("52.00"),
     }
-    assert pipeline.table("fct_quarantined_sales", "batch_id") == [{"batch_id": 6}]
+    assert pipeline.table("fct_quarantined_sales", "batch_id") == [{"batch_id": 5}]
     corrected = picture(pipeline, tmp_path)
     assert corrected["quarantine"] == before["quarantine"]
 
@@ -176,10 +178,10 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
             compact(pipeline)
     assert compact(pipeline) is None
     assert bronze_names(pipeline) == {
-        "batch_id=5": ["8.parquet"],
-        "batch_id=7": ["6-7.parquet"],
-        "batch_id=9": [],
-        "batch_id=10": ["2-9.parquet"],
+        "batch_id=4": ["8.parquet"],
+        "batch_id=6": ["6-7.parquet"],
+        "batch_id=8": [],
+        "batch_id=9": ["2-9.parquet"],
     }
     state = read_state(workspace)
     assert state is not None
@@ -190,10 +192,10 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
     pipeline.run(full_refresh=True)
     assert picture(pipeline, tmp_path) == corrected
     assert bronze_names(pipeline) == {
-        "batch_id=5": ["8.parquet"],
-        "batch_id=7": ["6.parquet"],
-        "batch_id=9": [],
-        "batch_id=10": ["2.parquet", "3.parquet", "5.parquet", "9.parquet"],
+        "batch_id=4": ["8.parquet"],
+        "batch_id=6": ["6.parquet"],
+        "batch_id=8": [],
+        "batch_id=9": ["2.parquet", "3.parquet", "5.parquet", "9.parquet"],
     }
 
     (workspace / "warehouse.json").unlink()

@@ -16,7 +16,7 @@ from ingestion.database.engine import transaction
 from ingestion.errors import PipelineError
 from ingestion.run import mart_steps
 from ingestion.warehouse.dbt_build import UNCHANGED_VARIABLE
-from tests.pipeline.conftest import HEADER, Pipeline
+from tests.pipeline.conftest import DIMENSIONS, HEADER, Pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -128,12 +128,14 @@ def test_late_and_corrected_files_count_in_their_months_and_touch_no_other(
     pipeline.put("b.csv", HEADER + MAIDA)
     pipeline.run()
     june, before = published_objects(pipeline, "2024-06"), set(pipeline.keys(""))
+    rows = published_rows(pipeline)
     pipeline.put("late.csv", HEADER + "16,122,maida,2024-03-31,6,20,7,140\n")
     summary = pipeline.run()
     assert list(summary.months) == ["2024-03"]
     assert len(june) >= 4, "of each mart"
     assert published_objects(pipeline, "2024-06") == june
     new = [key for key in set(pipeline.keys("")) - before if "/v000002-" in key]
+    assert summary.rows_loaded == len(published_rows(pipeline) - rows) < len(rows)
     assert summary.objects_uploaded == len([key for key in new if key.endswith(".parquet")])
     assert pipeline.totals() == {
         (2, "2024-03"): Decimal("104.00"),
@@ -168,6 +170,13 @@ def test_late_and_corrected_files_count_in_their_months_and_touch_no_other(
     assert (list(summary.months), summary.files["duplicate"]) == (["2024-03"], 1)
     assert pipeline.totals() == {(16, "2024-03"): Decimal("280.00")}
     assert [row.status for row in pipeline.files()] == ["S", "I", "I", "S", "D"]
+
+
+def published_rows(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """The rows of every published table in the database, each with its table's name."""
+    own = {"product_staging_table", "pipeline_batches", "publications", *DIMENSIONS}
+    names = set(sa.inspect(pipeline.engine).get_table_names()) - own
+    return {(name, str(row)) for name in names for row in pipeline.table(name)}
 
 
 def published_objects(pipeline: Pipeline, month: str) -> set[str]:

@@ -37,22 +37,22 @@ def test_a_clean_warehouse_may_grow(tables: Path, tmp_path: Path) -> None:
     assert is_as_built(built, "logic", tables)
 
 
-def test_the_list_of_files_is_told_as_it_always_was(warehouse: Path, tmp_path: Path) -> None:
+def test_the_list_of_files_is_told_as_it_always_was(tables: Path, tmp_path: Path) -> None:
     """Risk: after an upgrade no workspace knows its own tables, and all of them are built anew."""
     for name in ("fct_sales/a.b/c", "fct_sales/a/b", "fct_sales/.c.crc", "fct_sales.old/ü", "z"):
-        (warehouse / name).parent.mkdir(exist_ok=True)
-        (warehouse / name).write_text(name)
-    (warehouse / "empty").mkdir()
-    (warehouse / "to_file").symlink_to(warehouse / "z")
-    (warehouse / "to_folder").symlink_to(warehouse / "fct_sales")
-    (warehouse / "to_nothing").symlink_to(warehouse / "nothing")
-    for without in ([], [warehouse / "fct_sales", warehouse / "other"]):
+        (tables / name).parent.mkdir(exist_ok=True)
+        (tables / name).write_text(name)
+    (tables / "empty").mkdir()
+    (tables / "to_file").symlink_to(tables / "z")
+    (tables / "to_folder").symlink_to(tables / "fct_sales")
+    (tables / "to_nothing").symlink_to(tables / "nothing")
+    for without in ([], [tables / "fct_sales", tables / "other"]):
         listed = "".join(
-            f"{path.relative_to(warehouse)} {path.stat().st_size}\n"
-            for path in sorted(warehouse.rglob("*"))
+            f"{path.relative_to(tables)} {path.stat().st_size}\n"
+            for path in sorted(tables.rglob("*"))
             if path.is_file() and not any(path.is_relative_to(folder) for folder in without)
         )
-        assert list_hash(warehouse, without) == hashlib.sha256(listed.encode()).hexdigest()
+        assert list_hash(tables, without) == hashlib.sha256(listed.encode()).hexdigest()
     assert list_hash(tmp_path / "nothing") == hashlib.sha256(b"").hexdigest()
 
 

@@ -31,7 +31,7 @@ from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
 from ingestion.warehouse.class_archive import archive_file
 from ingestion.warehouse.dimensions import load_dimensions
-from ingestion.warehouse.spark import WORK_SIZE_VARIABLE, WorkSize
+from ingestion.warehouse.spark import SCRATCH_VARIABLE, WORK_SIZE_VARIABLE, WorkSize
 from tests.services import Bucket
 
 PROJECT = Path(run_pipeline.__file__).parent
@@ -74,7 +74,8 @@ class Pipeline:
         path = self.settings.workspace / "pipeline.toml"
         path.write_text(toml)
         environ = {**os.environ, "RETAIL_CONFIG": str(path), "RETAIL_DATABASE_URL": self.url}
-        environ.pop(WORK_SIZE_VARIABLE, None)  # an earlier run has set it for Spark
+        for name in (WORK_SIZE_VARIABLE, SCRATCH_VARIABLE):  # an earlier run has set them for Spark
+            environ.pop(name, None)
         self.settings = load_settings(PROJECT, environ)
 
     def files(self) -> list[FileRow]:

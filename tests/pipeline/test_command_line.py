@@ -370,7 +370,7 @@ def test_first_and_second_run_of_a_fresh_workspace(tmp_path: Path) -> None:
         assert [line.split()[0] for line in listed] == ["version", "1"]
         assert listed[1].endswith(" 11,966  466,189.41  current")
         assert_refused(
-            pipeline("rollback", environ=environ), 1, "There is no earlier version to go back to"
+            pipeline("rollback", environ=environ), 2, "There is no earlier version to go back to"
         )
         aside = pipeline("quarantine", "list", environ=environ).stdout.splitlines()
         assert "column_count  5 rows in 5 files" in aside

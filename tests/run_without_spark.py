@@ -36,6 +36,7 @@ from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
 from ingestion.steps import Steps
 from ingestion.warehouse.raw_tables import bronze_path
+from tests.services import Bucket
 
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
 CONTRACT = read_contract(Path(run_pipeline.__file__).parent / SALES_CONTRACT)
@@ -200,3 +201,11 @@ def s3_rows(store: ObjectStore, name: str) -> list[dict[str, Any]]:
             for row in pq.read_table(pa.BufferReader(content)).to_pylist()
         ]
     return rows
+
+
+def objects_of_marts(bucket: Bucket) -> tuple[list[str], set[str]]:
+    """The keys that are stored below the marts' prefixes, and those that the manifests name."""
+    stored = [*bucket.keys("customer_data_mart/"), *bucket.keys("sales_data_mart/")]
+    manifests = bucket.objects("publications/manifests/").values()
+    tables = [table for content in manifests for table in json.loads(content)["tables"]]
+    return stored, {file["key"] for table in tables for file in table["files"]}

@@ -39,7 +39,7 @@ from ingestion.reader.file_content import (
     read_chunks,
     shown_text,
 )
-from ingestion.reader.header_line import read_header_line
+from ingestion.reader.header_line import LINE_BREAK, read_header_line
 from ingestion.run.archive import find_archived
 from ingestion.run.intake import counting_row
 from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 _SHOWN_FILES = 10
 _FIXED = ("file_id", "file_name", "line_number", "reasons", "record")
-_LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,7 +259,7 @@ class _Original:
         """
         start = self.line_starts[line]
         end = record_end(self.text, start, self.dialect)
-        line_break = _LINE_BREAK.search(self.text, end)
+        line_break = LINE_BREAK.search(self.text, end)
         return start, len(self.text) if line_break is None else line_break.start()
 
 
@@ -287,7 +286,7 @@ def _read_original(path: Path, profile: FileProfile | None, lines: Collection[in
 def _line_starts(text: bytes, lines: Collection[int]) -> dict[int, int]:
     """Where each of these lines begins; ``PipelineError`` where one is not there."""
     found, last = {1: 0}, max(lines)
-    for line, line_break in enumerate(_LINE_BREAK.finditer(text), start=2):
+    for line, line_break in enumerate(LINE_BREAK.finditer(text), start=2):
         if line > last:
             break
         if line in lines:
@@ -298,7 +297,7 @@ def _line_starts(text: bytes, lines: Collection[int]) -> dict[int, int]:
             f"There is no line {missing[0]} to mend",
             expected="file_id and line_number as they were exported, and the encoding with which "
             "the file was loaded",
-            found=f"a file of {len(_LINE_BREAK.findall(text)) + 1} lines",
+            found=f"a file of {len(LINE_BREAK.findall(text)) + 1} lines",
         )
     return found
 

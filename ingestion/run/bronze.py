@@ -59,6 +59,8 @@ def claim(state: RunState) -> None:
 def recorded_merges(state: RunState, merging: Mapping[int, Sequence[int]]) -> set[int]:
     """Of the new batches of a compaction that was cut short, with the old ones of each, those that
     the database has named: where it has not, another workspace may have used the number since."""
+    if not merging:
+        return set()
     marked = _marked(state.services.workspace.bronze)
     runs = state.in_transaction(lambda found: batches.runs_of(found, merging))
     there = set(state.in_transaction(batches.all_batch_ids))

@@ -28,7 +28,8 @@ _LARGE_FILE = 4 << 20  # bytes; one such file at a time, so that memory does not
 _ONE_AT_A_TIME = threading.Lock()
 _LOG = logging.getLogger(__name__)
 _UNREADABLE = (
-    "unreadable: the check of the file has failed. It may be whole: report this, with the file."
+    "unreadable: the check of the file has failed. It may be whole: report this, with the file and "
+    "the cause that RETAIL_LOG_LEVEL=DEBUG logs. Found:"
 )
 _GONE = (
     "gone: the object was replaced or removed in the inbox before it could be read. "
@@ -183,8 +184,10 @@ def report_on(checker: Checker, row: FileRow) -> FileReport:
     except (PipelineError, OSError, MemoryError):
         raise
     except Exception as error:
-        _LOG.warning("%s (id %d) cannot be read", row.file_name, row.id, exc_info=True)
-        return _refused(Reason("unreadable", f"{_UNREADABLE} {type(error).__name__}: {error}"))
+        # its words may hold values of persons
+        _LOG.warning("%s (id %d) cannot be read", row.file_name, row.id)
+        _LOG.debug("the cause", exc_info=True)
+        return _refused(Reason("unreadable", f"{_UNREADABLE} {type(error).__name__}"))
 
 
 def _decide(

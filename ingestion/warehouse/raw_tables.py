@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ingestion.database.staging_table import FileRow, is_accepted, replacements
 from ingestion.reader.contract import Contract
+from ingestion.warehouse.dimension_types import arrow_type
 from ingestion.warehouse.spark import spark_errors
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import SparkSession
 
 SCHEMA = "raw"
@@ -87,7 +87,7 @@ def write_files(
         for row, replaced_by in replacements(rows)
     ]
     columns = {name: [version[name] for version in versions] for name, _ in _FILES}
-    table = pa.table(columns, schema=pa.schema([(n, _arrow_type(t)) for n, t in _FILES]))
+    table = pa.table(columns, schema=pa.schema([(n, arrow_type(t)) for n, t in _FILES]))
     folder = bronze / "files"
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / "_new.parquet", compression="snappy")
@@ -108,19 +108,6 @@ def _version(row: FileRow, replaced_by: FileRow | None, delivered_on: dt.date) -
         "is_counted": is_accepted(row) and (replaced_by is None or is_replaced_by_accepted),
         "replaced_by_file_id": replaced_by.id if replaced_by and is_replaced_by_accepted else None,
     }
-
-
-def _arrow_type(name: str) -> pa.DataType:
-    import pyarrow as pa
-
-    types: dict[str, pa.DataType] = {
-        "bigint": pa.int64(),
-        "int": pa.int32(),
-        "string": pa.string(),
-        "boolean": pa.bool_(),
-        "date": pa.date32(),
-    }
-    return types[name]
 
 
 def register(

@@ -211,8 +211,9 @@ def _stops_later() -> Iterator[None]:
         for number, handler in before.items():
             if signal.getsignal(number) is note:  # Spark sets one that ends its jobs
                 signal.signal(number, handler)
-        if before[signal.SIGTERM] is signal.default_int_handler:  # a scheduler's ends them too
-            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        by_hand = signal.getsignal(signal.SIGINT)  # ignored, perhaps, where Spark has not started
+        if before[signal.SIGTERM] is signal.default_int_handler and callable(by_hand):
+            signal.signal(signal.SIGTERM, by_hand)  # a scheduler's stop ends the jobs, too
         if stops:
             raise KeyboardInterrupt
 

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import decimal
 import itertools
-import json
 import re
 import threading
 import time
@@ -35,7 +34,7 @@ from tests.failing_proxies import (
     from_nth,
     s3_proxy,
 )
-from tests.run_without_spark import HEADER, LINES, TOTALS, run, s3_rows, sale
+from tests.run_without_spark import HEADER, LINES, TOTALS, objects_of_marts, run, s3_rows, sale
 from tests.services import Bucket, MariaDb
 
 pytestmark = pytest.mark.slow
@@ -118,14 +117,7 @@ class Shop:
 
     def check_objects(self) -> None:
         """S3 holds the objects of the versions that are kept, and no others."""
-        manifests = self.bucket.objects("publications/manifests/").values()
-        needed = {
-            file["key"]
-            for content in manifests
-            for table in json.loads(content)["tables"]
-            for file in table["files"]
-        }
-        stored = [*self.bucket.keys("customer_data_mart/"), *self.bucket.keys("sales_data_mart/")]
+        stored, needed = objects_of_marts(self.bucket)
         assert set(stored) == needed
 
 

@@ -268,5 +268,5 @@ def test_an_error_that_nobody_foresaw_sets_its_file_aside(
     assert strange.verdict.status == FileStatus.ERROR
     assert strange.verdict.reason == (
         "unreadable: the check of the file has failed. It may be whole: report this, with the "
-        "file. IndexError: list index out of range"
+        "file and the cause that RETAIL_LOG_LEVEL=DEBUG logs. Found: IndexError"
     )

@@ -30,7 +30,16 @@ from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.raw_tables import batch_folder
 from ingestion.workspace import Workspace
 from tests.crash_point import PROJECT, WITHOUT_SPARK, Progress, crash, progress
-from tests.run_without_spark import CONTRACT, HEADER, LINES, TOTALS, run, s3_rows, sale
+from tests.run_without_spark import (
+    CONTRACT,
+    HEADER,
+    LINES,
+    TOTALS,
+    objects_of_marts,
+    run,
+    s3_rows,
+    sale,
+)
 from tests.services import Bucket, MariaDb, new_bucket
 
 LOGIC = "logic"
@@ -116,14 +125,7 @@ class Shop:
 
     def picture(self) -> dict[str, Any]:
         """Everything that must equal a clean run's; of locations the bucket's name is left out."""
-        manifests = self.bucket.objects("publications/manifests/").values()
-        needed = {
-            file["key"]
-            for content in manifests
-            for table in json.loads(content)["tables"]
-            for file in table["files"]
-        }
-        stored = [*self.bucket.keys("customer_data_mart/"), *self.bucket.keys("sales_data_mart/")]
+        stored, needed = objects_of_marts(self.bucket)
         downloads = self.services.workspace.downloads
         return {
             "staging table": self.rows(
@@ -140,7 +142,7 @@ class Shop:
             "mart": self.rows(f"select * from {TOTALS.name} order by 1, 2"),
             "tables": sorted(sa.inspect(self.services.engine).get_table_names()),
             "S3": {mart.name: s3_rows(self.services.store, mart.name) for mart in (TOTALS, LINES)},
-            "manifests": len(manifests),
+            "manifests": len(self.bucket.keys("publications/manifests/")),
             "objects of marts": (len(stored), sorted(set(stored) ^ needed)),
             "inbox": self.bucket.keys("sales_data/"),
             "processed": self.bucket.objects("sales_data_processed/"),

@@ -109,6 +109,7 @@ class BronzeFile:
                 column_encoding=dict.fromkeys(NUMBERS, "DELTA_BINARY_PACKED"),
                 write_statistics=NUMBERS,
                 write_batch_size=WRITE_BATCH_ROWS,
+                write_page_checksum=True,
             )
         return self._writer
 

@@ -135,10 +135,12 @@ def _failed(result: BuildResult, dbt: DbtProject) -> PipelineError:
     for failure in result.failures:
         lines.append(f"{failure.kind} {failure.name}: {failure.message}")
         lines += [f"    {row}" for row in failure.rows]
+    found = "\n  ".join(["", *lines, ""])
+    mend = spark.damage_action(found) or "Mend the data or the model and run again"
     return PipelineError(
         "The marts did not pass; nothing is published and the last publication stays",
-        found="\n  " + "\n  ".join(lines) + "\n",
-        action=f"Mend the data or the model and run again; dbt's own log is {dbt.logs / 'dbt.log'}",
+        found=found,
+        action=f"{mend}; dbt's own log is {dbt.logs / 'dbt.log'}",
     )
 
 

@@ -35,6 +35,7 @@ _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
 )
 _LEAST_DRIVER_MB, _MOST_DRIVER_MB = 1024, 8192
 _JAVA_VERSIONS = ("17", "21")
+DAMAGED_FILE = "[FAILED_READ_FILE"  # Spark's condition where a file's bytes are not what it wrote
 _JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
 
 
@@ -234,6 +235,22 @@ def spark_errors(what: str) -> Iterator[None]:
                 action="End it (a dbt command or a Spark shell, perhaps) and run again",
             ) from error
         causes = re.findall(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error): .*)$", text, re.M)
-        raise PipelineError(what, found=causes[-1] if causes else text.splitlines()[0]) from error
+        found = causes[-1] if causes else text.splitlines()[0]
+        found = next((cause for cause in causes if DAMAGED_FILE in cause), found)  # names the file
+        raise PipelineError(what, found=found, action=damage_action(found)) from error
     except RuntimeError as error:
         raise PipelineError(what, found=str(error)) from error
+
+
+def without_stack(text: str) -> str:
+    """An error's words as Spark's JVM hands them on, without the lines of its stack."""
+    noise = re.compile(r"\s*(at \S+\(|\.\.\. \d+ more|An error occurred while calling )")
+    lines = [line for line in text.strip().splitlines() if not noise.match(line)]
+    return "\n".join(re.sub(r"^(\s*): ", r"\1", line) for line in lines)
+
+
+def damage_action(text: str) -> str | None:
+    """What to do where ``text`` tells of a file that Spark cannot read; None where it does not."""
+    if DAMAGED_FILE not in text:
+        return None
+    return "Its bytes have changed (a disk?): remove the file and run again, and it is made anew"

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import PipelineError
-from ingestion.warehouse.spark import driver_memory, find_java, find_profiles, read_target
+from ingestion.warehouse.spark import (
+    driver_memory,
+    find_java,
+    find_profiles,
+    read_target,
+    without_stack,
+)
 
 PROFILE = """
 retail_mart:
@@ -108,3 +114,21 @@ def test_the_drivers_memory_follows_the_containers(
         path.write_text(limit)
     assert driver_memory([path]) == (memory or driver_memory([]))
     assert 1024 <= int(driver_memory([]).removesuffix("m")) <= 8192
+
+
+def test_an_error_of_the_jvm_is_told_without_its_stack() -> None:
+    """Risk: the one line that names the cause drowns in a hundred lines of Java."""
+    told = without_stack(
+        "Runtime Error in model fct_sales\n"
+        "  An error occurred while calling o82.sql.\n"
+        "  : org.apache.spark.SparkException: Job aborted\n"
+        "  \tat org.apache.spark.Task.run(Task.scala:147)\n"
+        "  Caused by: java.io.IOException: No space left on device\n"
+        "  \tat java.base/java.lang.Thread.run(Thread.java:840)\n"
+        "  \t... 1 more\n"
+    )
+    assert told == (
+        "Runtime Error in model fct_sales\n"
+        "  org.apache.spark.SparkException: Job aborted\n"
+        "  Caused by: java.io.IOException: No space left on device"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,7 @@ def check_descriptions(manifest: dict[str, Any]) -> None:
     assert marts <= exposed
 
 
-def test_a_row_that_is_lost_blocks_the_publication_and_is_named(
+def test_a_row_that_is_lost_or_changed_blocks_the_publication_and_is_named(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Risk: wrong numbers are published, or the last good ones are lost."""
@@ -224,24 +225,38 @@ def test_a_row_that_is_lost_blocks_the_publication_and_is_named(
     before, totals = pipeline.keys("publications/"), pipeline.totals()
     register = mart_steps.register_raw_tables
 
-    def without_a_row(state: RunState, *arguments: Any) -> None:
-        path = bronze_path(state.services.workspace.bronze, 2, pipeline.file("b.csv").id)
-        rows = pq.read_table(path)
-        pq.write_table(rows.slice(1), path)
-        register(state, *arguments)
+    def run_where_bronze(change: Callable[[Path], None]) -> str:
+        def register_changed(state: RunState, *arguments: Any) -> None:
+            file = pipeline.file("b.csv")
+            change(bronze_path(state.services.workspace.bronze, file.batch_id or 0, file.id))
+            register(state, *arguments)
 
-    pipeline.put("b.csv", SALES.replace("2024-03", "2024-05"))
-    with monkeypatch.context() as patched:
-        patched.setattr(mart_steps, "register_raw_tables", without_a_row)
-        with pytest.raises(PipelineError) as blocked:
-            pipeline.run()
-    told = str(blocked.value)
-    assert "nothing is published and the last publication stays" in told
+        with monkeypatch.context() as patched:
+            patched.setattr(mart_steps, "register_raw_tables", register_changed)
+            with pytest.raises(PipelineError) as blocked:
+                pipeline.run()
+        told = str(blocked.value)
+        assert "nothing is published and the last publication stays" in told
+        assert (pipeline.keys("publications/"), pipeline.totals()) == (before, totals)
+        assert pipeline.file("b.csv").status == "A"
+        assert pipeline.keys("sales_data/") == ["sales_data/b.csv"]
+        return told
+
+    pipeline.put("b.csv", SALES.replace("2024-03", "2024-05").replace("104", "104.25"))
+    told = run_where_bronze(lambda path: pq.write_table(pq.read_table(path).slice(1), path))
     assert "test every_row_that_the_reader_read_is_there: Got 1 result" in told
     assert "'rows_read_by_reader': 3, 'rows_read': 2" in told
-    assert (pipeline.keys("publications/"), pipeline.totals()) == (before, totals)
-    assert pipeline.file("b.csv").status == "A"
-    assert pipeline.keys("sales_data/") == ["sales_data/b.csv"]
+
+    def flip_a_bit(path: Path) -> None:
+        content = path.read_bytes()
+        assert content.count(b"104.25") == 1
+        path.write_bytes(content.replace(b"104.25", b"104.24"))
+
+    told = run_where_bronze(flip_a_bit)
+    assert re.search(r"reading file file:///\S+\.parquet", told)
+    assert "CRC checksum verification failed" in told
+    assert "remove the file and run again" in told
+    assert not re.search(r"^\s+at ", told, re.MULTILINE)
 
     pipeline.run()
     assert pipeline.file("b.csv").status == "I"

@@ -86,7 +86,9 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
     faults |= _find_wrong_bytes(block, faults)
     values, readable = _parse(block, layout, faults)
     lines = block.lines[readable]
-    for index in repeated_headers(values, layout.headers, layout.match, layout.match_again, lines):
+    for index in repeated_headers(
+        values, layout.headers, layout.match, layout.match_again, lines, layout.dialect
+    ):
         faults[int(readable[index])] = REPEATED_HEADER
     empty_records = readable[_empty_rows(values)]
     contract_values = {

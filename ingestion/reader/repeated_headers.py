@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.reader.csv_quotes import Dialect, plain_value
 from ingestion.reader.headers import SHOWN_HEADERS, HeaderMatch, normalised, shown
 from ingestion.reader.verdicts import FileSetAside, Reason
 
 MOST_LIKELY_HEADERS = 1000
+MARKS = re.compile(rb"(?:\x1a|\xef\xbb\xbf)+")  # of the end of one file, and the start of the next
 
 
 def repeated_headers(
@@ -20,11 +23,13 @@ def repeated_headers(
     match: HeaderMatch,
     match_again: Callable[[Sequence[str]], HeaderMatch],
     lines: np.ndarray,
+    dialect: Dialect,
 ) -> list[int]:
     """Return the rows in which the columns' names stand again, in any spelling.
 
     ``values`` are the rows' values, an array for each of ``headers``, which ``match`` belongs to;
-    ``match_again`` matches other texts in the same way, and ``lines`` are the rows' line numbers.
+    ``match_again`` matches other texts in the same way, ``lines`` are the rows' line numbers, and
+    ``dialect`` is the file's.
     Raises FileSetAside where the names stand in another order, or others are among them: the
     columns change from there on.
     """
@@ -35,14 +40,15 @@ def repeated_headers(
     likely = np.flatnonzero(_begins_with(named, {name[0] for name in names if name}))
     if len(likely) > MOST_LIKELY_HEADERS:  # a column of texts comes first
         plain = pc.utf8_lower(
-            pc.replace_substring_regex(named.take(pa.array(likely)), r"[\s_\-\x{FEFF}]+", "")
+            pc.replace_substring_regex(named.take(pa.array(likely)), r"[\s_\-\x{FEFF}\x1A\"']+", "")
         )
-        likely = likely[pc.is_in(plain, pa.array(sorted(names))).to_numpy(zero_copy_only=False)]
+        bare = pa.array(sorted({re.sub("[\"']", "", name) for name in names}))
+        likely = likely[pc.is_in(plain, bare).to_numpy(zero_copy_only=False)]
     found = []
     for index in likely.tolist():
-        if any(normalised(_text(values[place][index])) not in names for place in needed):
+        if any(normalised(_name(values[place][index], dialect)) not in names for place in needed):
             continue
-        texts = [_text(column[index]).removeprefix("\ufeff") for column in values]
+        texts = [_name(column[index], dialect) for column in values]
         again = match_again(texts)
         if again.reasons:
             continue
@@ -58,7 +64,7 @@ def _begins_with(values: pa.Array, letters: set[str]) -> np.ndarray:
     if data is None or not data.size:
         return np.zeros(len(values), dtype=bool)
     is_first = np.zeros(256, dtype=bool)
-    for letter in letters | set(" _-\t\u00a0\u2010\ufeff"):
+    for letter in letters | set(" _-\t\u00a0\u2010\ufeff\x1a"):
         for spelling in (letter.lower(), letter.upper()):
             is_first[spelling.encode()[0]] = True
     offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)
@@ -86,6 +92,11 @@ def _other_columns(headers: Sequence[str], found: Sequence[str], line: int) -> F
     )
 
 
-def _text(value: pa.StringScalar) -> str:
-    """Return the value's text; bytes that are none were found before."""
-    return str(value.as_buffer().to_pybytes(), "utf-8", "replace")
+def _name(value: pa.StringScalar, dialect: Dialect) -> str:
+    """Return the value's text as a name: behind marks that joining files has left in front of it,
+    quotes are seen as such. Bytes that are no text were found before."""
+    content = value.as_buffer().to_pybytes()
+    marks = MARKS.match(content)
+    if marks is not None:
+        content = plain_value(content[marks.end() :], dialect)
+    return str(content, "utf-8", "replace")

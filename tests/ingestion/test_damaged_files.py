@@ -17,6 +17,26 @@ def test_a_second_header_with_a_byte_order_mark_is_one_too(bench: Bench) -> None
     assert [row["row_fault"] for row in bench.rows()] == [None, "header", None]
 
 
+@pytest.mark.parametrize("mark", ["\ufeff", "\x1a", "\x1a\ufeff"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_marks_between_joined_files_hide_no_other_order(
+    bench: Bench, mark: str, quote: str
+) -> None:
+    """Risk: behind a mark quotes are text, the header is no header, and prices count as totals."""
+
+    def quoted(line: str) -> str:
+        return ",".join(f"{quote}{value}{quote}" for value in line.split(","))
+
+    before = "\ufeff" + text(quoted(HEADER), quoted(BESAN)) + mark
+    other = HEADER.replace("price,quantity,total_cost", "total_cost,quantity,price")
+    code, message = bench.reason(before + text(quoted(other), "16,122,maida,2024-03-12,6,140,7,20"))
+    assert code == "header"
+    assert message.startswith("the columns change in line 3.")
+
+    bench.check(before + text(quoted(HEADER), quoted(MAIDA)))
+    assert [row["row_fault"] for row in bench.rows()] == [None, "header", None]
+
+
 def test_a_last_line_that_stops_in_the_middle_sets_the_file_aside(bench: Bench) -> None:
     """An upload that broke off would count as a whole day."""
     code, message = bench.reason(text(HEADER, BESAN) + "16,122,mai")

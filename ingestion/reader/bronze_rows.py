@@ -19,7 +19,7 @@ from ingestion.reader.csv_quotes import Dialect
 from ingestion.reader.file_content import shown_text
 from ingestion.reader.headers import HeaderMatch
 from ingestion.reader.profile_values import ValueRules
-from ingestion.reader.repeated_headers import repeated_headers
+from ingestion.reader.repeated_headers import check_glued_header, repeated_headers
 from ingestion.reader.verdicts import FileSetAside, Reason
 
 NEW_LINE = 10
@@ -90,6 +90,16 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
         values, layout.headers, layout.match, layout.match_again, lines, layout.dialect
     ):
         faults[int(readable[index])] = REPEATED_HEADER
+    for index, fault in faults.items():
+        if fault.code in ("column_count", "quote"):
+            check_glued_header(
+                block.text(index),
+                layout.headers,
+                layout.match,
+                layout.match_again,
+                int(block.lines[index]),
+                layout.dialect,
+            )
     empty_records = readable[_empty_rows(values)]
     contract_values = {
         name: values[place]

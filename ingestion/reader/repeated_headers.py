@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.reader.csv_quotes import Dialect, plain_value
+from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values
 from ingestion.reader.headers import SHOWN_HEADERS, HeaderMatch, normalised, shown
 from ingestion.reader.verdicts import FileSetAside, Reason
 
@@ -58,6 +58,34 @@ def repeated_headers(
     return found
 
 
+def check_glued_header(
+    record: bytes,
+    headers: Sequence[str],
+    match: HeaderMatch,
+    match_again: Callable[[Sequence[str]], HeaderMatch],
+    line: int,
+    dialect: Dialect,
+) -> None:
+    """Raise FileSetAside where ``record``, which is no row, ends with a header of other columns.
+
+    So does the last line of a file that has no line break there, once another file is joined to it:
+    the first name of the header is glued to its last value. ``line`` is where the record begins.
+    """
+    rest = len(headers) - 1
+    if not rest or record.count(dialect.delimiter) < 2 * rest:
+        return
+    values = raw_values(record, dialect)
+    texts = ["", *(_text(plain_value(raw, dialect)) for raw in values[-rest:])]
+    before = {name: place for name, place in match.positions.items() if place}
+    if not before or sum(normalised(text) in match.names for text in texts) < len(before):
+        return
+    again = match_again(texts).positions
+    if len(again) < len(before):
+        return
+    if again != before or _has_other_names(texts, headers, match):
+        raise _other_columns(headers, ["…", *texts[1:]], line)
+
+
 def _begins_with(values: pa.Array, letters: set[str]) -> np.ndarray:
     """Tell which values begin with one of these letters in any case, or with what names hide."""
     data = values.buffers()[2] if len(values) else None
@@ -99,4 +127,8 @@ def _name(value: pa.StringScalar, dialect: Dialect) -> str:
     marks = MARKS.match(content)
     if marks is not None:
         content = plain_value(content[marks.end() :], dialect)
+    return _text(content)
+
+
+def _text(content: bytes) -> str:
     return str(content, "utf-8", "replace")

@@ -37,6 +37,37 @@ def test_marks_between_joined_files_hide_no_other_order(
     assert [row["row_fault"] for row in bench.rows()] == [None, "header", None]
 
 
+@pytest.mark.parametrize("end", ["104", '"104"'])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_header_glued_to_the_last_row_hides_no_other_order(
+    bench: Bench, end: str, mark: str
+) -> None:
+    """Risk: the first of two joined files has no line break at its end, and prices count as
+    totals from the second one on."""
+    before = text(HEADER, MAIDA) + BESAN.removesuffix("104") + end + mark
+    other = HEADER.replace("price,quantity,total_cost", "total_cost,quantity,price")
+    first = "total_cost,quantity,price,customer_id,store_id,product_name,sales_date,sales_person_id"
+    for again in (other, first, other.upper(), '"' + other.replace(",", '","') + '"'):
+        code, message = bench.reason(before + text(again, "16,122,maida,2024-03-12,6,140,7,20"))
+        assert code == "header"
+        assert message.startswith("the columns change in line 3. Expected: customer_id, ")
+        assert "104" not in message
+
+    report = bench.check(before + text(HEADER, MAIDA))
+    assert (report.rows_read, report.rows_faulty) == (3, 1)
+    bench.destination.unlink()
+    note = text(f"{HEADER},note", f"{MAIDA},x") + f"{BESAN},x"
+    assert bench.reason(note + text(f"{HEADER},barcode", f"{MAIDA},0001"))[0] == "header"
+
+
+def test_a_long_row_among_few_columns_is_no_header(bench: Bench) -> None:
+    """Risk: a sender of whom the profile knows nearly all loses a file for one row."""
+    constants = dict.fromkeys(COLUMNS, "1")
+    profile = FileProfile(name="p", pattern="*", constants=constants)
+    report = bench.check(text("x,y", "1,2", "1,2,3", "3,4"), profile)
+    assert (report.accepted, report.rows_read, report.rows_faulty) == (True, 3, 1)
+
+
 def test_a_last_line_that_stops_in_the_middle_sets_the_file_aside(bench: Bench) -> None:
     """An upload that broke off would count as a whole day."""
     code, message = bench.reason(text(HEADER, BESAN) + "16,122,mai")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ingestion.reader.csv_blocks import MAX_RECORD_BYTES
 from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
-from ingestion.reader.dialects import HEAD_BYTES
+from ingestion.reader.dialects import HEAD_BYTES, text_kind
 from ingestion.reader.file_content import shown_text
 from ingestion.reader.masking import without_personal
 from ingestion.reader.verdicts import FileSetAside, Reason
@@ -90,7 +90,7 @@ def _find_header(text: bytes, dialect: Dialect, skip_lines: int, *, final: bool)
     if text[end : end + 1] not in (b"", b"\r", b"\n"):
         if not final and text[end : end + 1] == dialect.quote:
             return None
-        raise FileSetAside(_open_quote(line))
+        raise FileSetAside(text_kind(text[start : start + HEAD_BYTES]) or _open_quote(line))
     if found is None:
         return _Place(line, start, end, line + 1, len(text)) if final else None
     inner = len(LINE_BREAK.findall(text, start, end))

@@ -273,6 +273,7 @@ def test_a_file_without_a_header_line_is_told_so(bench: Bench) -> None:
         (b"\n<!DOCTYPE html>\n<title>Sign in</title>", "an HTML page"),
         (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "an XML document"),
         (b'[\n {"customer_id": 2}\n]', "a JSON document"),
+        (b'{"customer_id":2,"store_id":122}\n{"customer_id":3}\n', "a JSON document"),
     ],
 )
 def test_other_content_named_csv_is_told_what_it_is(

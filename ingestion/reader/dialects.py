@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DELIMITERS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma", ":": "colon"}
 DATA_VALUE = re.compile(r"[+-]?[0-9][0-9.,:/ T-]*")
 HEADER_SEARCH_LINES = 30
+LINE_BREAK = re.compile(r"\r\n|\r|\n")  # the reader's, which are fewer than those of splitlines
 WIDE_ENCODING_SHARE = 0.2
 HEAD_BYTES = 64 * 1024
 BYTE_ORDER_MARKS = (
@@ -157,7 +158,7 @@ def explain_header(
     the message.
     """
     delimiter = profile.delimiter if profile else ","
-    lines = header.head.splitlines()[:HEADER_SEARCH_LINES]
+    lines = LINE_BREAK.split(header.head, HEADER_SEARCH_LINES)[:HEADER_SEARCH_LINES]
     missing = [column.name for column in contract.columns if column.required]
     for number, line in enumerate(lines):
         for mark, name in DELIMITERS.items():

@@ -250,6 +250,17 @@ def test_a_proposed_profile_reads_the_file(bench: Bench) -> None:
     assert bench.values() == [BESAN.split(",")]
 
 
+@pytest.mark.parametrize("mark", ["\x0c", "\x0b", "\x85", "\u2028"])
+def test_lines_above_the_header_are_counted_as_they_are_skipped(bench: Bench, mark: str) -> None:
+    """Risk: a form feed of a printed report makes the proposed profile skip the header too."""
+    content = text(f"{mark}Sales{mark}report", "", HEADER, BESAN)
+    code, message = bench.reason(content)
+    assert code == "dialect"
+    assert "the header in line 3, below '�Sales�report' (certain" in message
+    assert message.endswith("skip_lines = 2")
+    assert bench.check(content, FileProfile(name="n", pattern="*", skip_lines=2)).rows_read == 1
+
+
 def test_a_file_without_a_header_line_is_told_so(bench: Bench) -> None:
     """The first sale would be taken for the names of the columns."""
     code, message = bench.reason(text(BESAN, MAIDA))

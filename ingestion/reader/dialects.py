@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ingestion.reader.headers import match_header, shown
+from ingestion.reader.masking import without_personal
 from ingestion.reader.verdicts import Reason
 
 if TYPE_CHECKING:
@@ -170,9 +171,8 @@ def explain_header(
             found = []
             if number:
                 options["skip_lines"] = header.line - 1 + number
-                found.append(
-                    f"the header in line {header.line + number}, below '{shown(lines[0])}'"
-                )
+                above = without_personal(shown(lines[0]))
+                found.append(f"the header in line {header.line + number}, below '{above}'")
             if mark != delimiter:
                 options["delimiter"] = mark
                 found.append(f"columns parted by a {name}")

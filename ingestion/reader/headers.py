@@ -119,10 +119,11 @@ def _extra_names(headers: Sequence[str], positions: Sequence[int]) -> dict[int, 
 
 
 def _too_many(headers: Sequence[str]) -> Reason:
+    found = ", ".join(without_personal(shown(header)) for header in headers[:3])
     return Reason(
         "too_many_columns",
         f"too many columns: the first line has {len(headers)} values. Expected: a header of at"
-        f" most {MOST_COLUMNS} columns. Found: {', '.join(map(shown, headers[:3]))}, …. Send a CSV"
+        f" most {MOST_COLUMNS} columns. Found: {found}, …. Send a CSV"
         " file with a header and one sale a line.",
     )
 

@@ -261,6 +261,16 @@ def test_lines_above_the_header_are_counted_as_they_are_skipped(bench: Bench, ma
     assert bench.check(content, FileProfile(name="n", pattern="*", skip_lines=2)).rows_read == 1
 
 
+def test_a_title_is_told_without_personal_values(bench: Bench) -> None:
+    """Risk: the report beside a file shows what the rows beside it mask; so it does for a file
+    without names and line ends."""
+    title = "Sales of jane.doe@example.com, +49 171 1234567"
+    _, message = bench.reason(text(title, HEADER, BESAN))
+    assert "the header in line 2, below 'Sales of ***, ***' (certain" in message
+    _, message = bench.reason("jane.doe@example.com,1," * 6000)
+    assert "Found: ***, 1, ***, …." in message
+
+
 def test_a_file_without_a_header_line_is_told_so(bench: Bench) -> None:
     """The first sale would be taken for the names of the columns."""
     code, message = bench.reason(text(BESAN, MAIDA))

@@ -84,12 +84,13 @@ def _not_csv(kind: str) -> Reason:
     )
 
 
-def wrong_encoding(head: bytes, key: str, encoding: str | None) -> Reason | None:
-    """Return the reason against a file whose bytes show another encoding than ``encoding``.
+def wrong_encoding(head: bytes, key: str, profile: FileProfile | None) -> Reason | None:
+    """Return the reason against a file whose bytes show another encoding than the one expected.
 
-    ``encoding`` is the profile's; None stands for the contract's UTF-8.
+    That is the profile's, or the contract's UTF-8 without one.
     """
-    expected = codecs.lookup(encoding or "utf-8").name
+    encoding = profile.encoding if profile else "utf-8"
+    expected = codecs.lookup(encoding).name
     found, proof = _shown_encoding(head, expected)
     is_wide = expected.startswith(("utf-16", "utf-32"))
     if found is None:
@@ -99,17 +100,19 @@ def wrong_encoding(head: bytes, key: str, encoding: str | None) -> Reason | None
             return None
     elif expected.startswith(found) or (expected, found) in HARMLESS_PAIRS:
         return None
-    expectation = f"{encoding}, as the file profile says" if encoding else "UTF-8"
+    expectation = f"{encoding}, as the file profile says" if profile else "UTF-8"
     message = f"encoding: the file is not in the encoding expected. Expected: {expectation}."
     message += f" Found: {found} ({proof})."
-    if found in TOLD_ENCODINGS:
+    if found not in TOLD_ENCODINGS:
+        message += " Correct the profile's encoding."
+    elif profile is not None:
+        message += f" Send it in {encoding}, or {_change(profile, {'encoding': found})}"
+    else:
         options = {"encoding": found}
         delimiter = _delimiter_of(head.decode(found, "replace"))
         if delimiter != ",":
             options["delimiter"] = delimiter
         message += f" Send it as UTF-8, or paste this file profile:\n{profile_text(key, options)}"
-    else:
-        message += " Correct the profile's encoding."
     return Reason("encoding", message)
 
 
@@ -160,7 +163,11 @@ def explain_header(
     """
     delimiter = profile.delimiter if profile else ","
     lines = LINE_BREAK.split(header.head, HEADER_SEARCH_LINES)[:HEADER_SEARCH_LINES]
-    missing = [column.name for column in contract.columns if column.required]
+    missing = [
+        column.name
+        for column in contract.columns
+        if column.required and column.name not in supplied
+    ]
     for number, line in enumerate(lines):
         for mark, name in DELIMITERS.items():
             values = _values(line, mark)
@@ -177,14 +184,18 @@ def explain_header(
                 options["delimiter"] = mark
                 found.append(f"columns parted by a {name}")
             return _other_dialect(
-                missing, f"{' and '.join(found)} (certain: all the columns are there)", key, options
+                missing,
+                f"{' and '.join(found)} (certain: all the columns are there)",
+                key,
+                options,
+                profile,
             )
     first = lines[0] if lines else ""
     mark = _delimiter_of(first)
     if mark not in (delimiter, ":") and first.count(mark) > first.count(delimiter):
         found_here = f"a header that seems to be parted by a {DELIMITERS[mark]} (probable:"
         found_here += f" {first.count(mark)} of them), with other names than the contract's"
-        return _other_dialect(missing, found_here, key, {"delimiter": mark})
+        return _other_dialect(missing, found_here, key, {"delimiter": mark}, profile)
     values = [value for value in _values(first, delimiter) if value.strip()]
     data = sum(DATA_VALUE.fullmatch(value.strip()) is not None for value in values)
     if len(values) > 1 and data * 2 >= len(values):
@@ -201,13 +212,36 @@ def explain_header(
 
 
 def _other_dialect(
-    missing: Sequence[str], found: str, key: str, options: Mapping[str, object]
+    missing: Sequence[str],
+    found: str,
+    key: str,
+    options: Mapping[str, object],
+    profile: FileProfile | None,
 ) -> Reason:
+    if profile is None:
+        expected = "a comma-separated header with them in the first line"
+        action = (
+            "Send the file in the contract's form, or paste this file profile into pipeline.toml:\n"
+            + profile_text(key, options)
+        )
+    else:
+        mark = DELIMITERS.get(profile.delimiter, repr(profile.delimiter))
+        expected = (
+            f"a header with them in line {profile.skip_lines + 1}, parted by a {mark}, as the"
+        )
+        expected += f" file profile {profile.name} says"
+        action = f"Send the file in this form, or {_change(profile, options)}"
     return Reason(
         "dialect",
-        f"missing columns: {', '.join(missing)}. Expected: a comma-separated header with them in"
-        f" the first line. Found: {found}. Send the file in the contract's form, or paste this file"
-        f" profile into pipeline.toml:\n{profile_text(key, options)}",
+        f"missing columns: {', '.join(missing)}. Expected: {expected}. Found: {found}. {action}",
+    )
+
+
+def _change(profile: FileProfile, options: Mapping[str, object]) -> str:
+    """A new profile would have to repeat what this one says, and come before it."""
+    return (
+        f"say in the file profile {profile.name}, or in a copy of it above it with a pattern for"
+        f" such files:\n{_toml_lines(options)}"
     )
 
 
@@ -231,8 +265,11 @@ def profile_text(key: str, options: Mapping[str, object]) -> str:
     stem = re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"\.\w+$", "", re.sub(r"\d[\d_-]*", "", key)))
     lines = ["[[profiles]]", f"name = {_toml(stem.strip('-') or 'sender')}"]
     lines.append(f"pattern = {_toml(pattern)}")
-    lines += [f"{name} = {_toml(value)}" for name, value in options.items()]
-    return "\n".join(lines)
+    return "\n".join([*lines, _toml_lines(options)])
+
+
+def _toml_lines(options: Mapping[str, object]) -> str:
+    return "\n".join(f"{name} = {_toml(value)}" for name, value in options.items())
 
 
 def _toml(value: object) -> str:

@@ -199,7 +199,7 @@ def _check_no_rows(header: HeaderLine, contract: Contract, tally: _Tally) -> Non
 
 def _check_head(head: bytes, key: str, profile: FileProfile | None) -> None:
     start = head[:HEAD_BYTES]
-    reason = binary_kind(start) or wrong_encoding(start, key, profile.encoding if profile else None)
+    reason = binary_kind(start) or wrong_encoding(start, key, profile)
     if reason is not None:
         raise FileSetAside(reason)
 

@@ -261,6 +261,34 @@ def test_lines_above_the_header_are_counted_as_they_are_skipped(bench: Bench, ma
     assert bench.check(content, FileProfile(name="n", pattern="*", skip_lines=2)).rows_read == 1
 
 
+def test_a_file_unlike_its_profile_is_told_what_to_change_there(bench: Bench) -> None:
+    """Risk: the profile to paste comes behind the one that is taken, and lacks all that it says."""
+    constants = {"store_id": "122"}
+    profile = FileProfile(
+        name="eu", pattern="*", encoding="cp1252", delimiter=";", constants=constants
+    )
+    header = HEADER.replace("store_id,", "")
+    assert bench.reason(text("Report", header.replace(",", "\t")), profile) == (
+        "dialect",
+        f"missing columns: {', '.join(header.split(','))}. Expected: a header with them in line 1,"
+        " parted by a semicolon, as the file profile eu says. Found: the header in line 2, below"
+        " 'Report' and columns parted by a tab (certain: all the columns are there). Send the file"
+        " in this form, or say in the file profile eu, or in a copy of it above it with a pattern"
+        ' for such files:\nskip_lines = 1\ndelimiter = "\\t"',
+    )
+    changed = profile.model_copy(update={"skip_lines": 1, "delimiter": "\t"})
+    assert bench.check(text("Report", header.replace(",", "\t")), changed).accepted
+    bench.destination.unlink()
+
+    assert bench.reason("\ufeff" + header.replace(",", ";"), profile) == (
+        "encoding",
+        "encoding: the file is not in the encoding expected. Expected: cp1252, as the file profile"
+        " says. Found: utf-8 (certain: it begins with that byte order mark). Send it in cp1252, or"
+        " say in the file profile eu, or in a copy of it above it with a pattern for such files:\n"
+        'encoding = "utf-8"',
+    )
+
+
 def test_a_title_is_told_without_personal_values(bench: Bench) -> None:
     """Risk: the report beside a file shows what the rows beside it mask; so it does for a file
     without names and line ends."""

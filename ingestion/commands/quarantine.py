@@ -13,6 +13,7 @@ import dataclasses
 import gzip
 import io
 import re
+import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -318,6 +319,7 @@ def _exported(original: _Original, row: QuarantinedRow) -> list[str]:
 
 def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
     """File id, line and columns (by position) of each row of an exported CSV."""
+    csv.field_size_limit(sys.maxsize)  # by default 128 KiB, and an export has whole records
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:

@@ -68,6 +68,18 @@ def test_a_wrong_csv_keeps_the_file_beside_it_back(
     assert s3_bucket.keys("sales_data/") == ["sales_data/a.csv", "sales_data/b.csv"]
 
 
+def test_a_long_value_comes_back_from_its_export(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: a quote has swallowed thousands of rows, and what is to mend cannot be read again."""
+    row = sale(1, "2024-03-05", 5).replace("besan", f'"{"soap, " * 40_000}"')
+    s3_bucket.put("sales_data/long.csv", (HEADER + row).encode())
+    run(shop)
+    path = export(shop, tmp_path, 3)
+    assert quarantine.replay(shop, [path]) == ["sales_data/long.csv"]
+    assert s3_bucket.get("sales_data/long.csv") == (HEADER + row).encode()
+
+
 def test_two_versions_of_a_file_are_not_mended_at_once(
     shop: Services, s3_bucket: Bucket, tmp_path: Path
 ) -> None:

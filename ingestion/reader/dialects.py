@@ -275,4 +275,6 @@ def _toml_lines(options: Mapping[str, object]) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(_toml(item) for item in value)}]"
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    # a blank that looks like another, or a mark that TOML does not allow, is written out
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08X}" for letter in text)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import tomllib
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion.config.profiles import FileProfile
+from ingestion.config.profiles import FileProfile, profile_for
 from ingestion.reader.contract import Contract, read_contract
 from ingestion.reader.file_check import HOPELESS_ROWS, check_file
 from ingestion.reader.verdicts import BadRow, FileReport
@@ -259,6 +260,15 @@ def test_lines_above_the_header_are_counted_as_they_are_skipped(bench: Bench, ma
     assert "the header in line 3, below '�Sales�report' (certain" in message
     assert message.endswith("skip_lines = 2")
     assert bench.check(content, FileProfile(name="n", pattern="*", skip_lines=2)).rows_read == 1
+
+
+def test_a_proposed_profile_can_be_read_whatever_the_key_is(bench: Bench) -> None:
+    """Risk: with a mark in it that TOML forbids, the pasted profile ends every run."""
+    key = 'north\x7f/\u2028"\\\t🫖.csv'
+    [reason] = bench.check(text(HEADER).replace(",", ";"), key=key).reasons
+    proposal = reason.message[reason.message.index("[[profiles]]") :]
+    [proposed] = tomllib.loads(proposal)["profiles"]
+    assert profile_for(key, [FileProfile(**proposed)]) is not None
 
 
 def test_a_file_unlike_its_profile_is_told_what_to_change_there(bench: Bench) -> None:

@@ -44,10 +44,11 @@ DAYS = (
     *("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d"),
     *("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d"),
 )
+HALF_DAYS = (" %I:%M %p", " %I:%M:%S %p")
 DATE_FORMATS = (
     *(
         days.format(sign) + time
-        for days, sign, time in product(DAYS, "/-.", ("", " %H:%M", " %H:%M:%S"))
+        for days, sign, time in product(DAYS, "/-.", ("", " %H:%M", " %H:%M:%S", *HALF_DAYS))
     ),
     *("%Y%m%d", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y"),
     *("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"),
@@ -58,9 +59,12 @@ NUMBER_FORMS = (
     (",", "."),
     (",", " "),
     (",", "\u00a0"),
+    (",", "\u202f"),
     (".", " "),
     (".", "\u00a0"),
+    (".", "\u202f"),
     (".", "'"),
+    (".", "\u2019"),
 )
 
 

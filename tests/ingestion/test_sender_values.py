@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -55,6 +56,33 @@ def test_money_of_another_dialect_brings_a_hint(bench: Bench) -> None:
         '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\ndecimal_mark = "."\n'
         'thousands_mark = ","\ncurrency_signs = ["$"]',
     )
+
+
+@pytest.mark.parametrize(
+    ("amount", "options"),
+    [
+        ("1\u202f052,50", 'decimal_mark = ","\nthousands_mark = "\\U0000202F"'),
+        ("1\u00a0052,50", 'decimal_mark = ","\nthousands_mark = "\\U000000A0"'),
+        ("1\u2019052.50", 'decimal_mark = "."\nthousands_mark = "\u2019"'),
+    ],
+)
+def test_the_marks_of_newer_spreadsheets_bring_a_hint(
+    bench: Bench, amount: str, options: str
+) -> None:
+    """Risk: French or Swiss amounts are set aside without a word on how to read them, or with a
+    profile in which their blank looks like any other."""
+    content = text(HEADER, *[f'2,122,rug,2024-03-05,4,"{amount}",1,"{amount}"'] * 3)
+    [hint] = bench.check(content).hints
+    assert hint.endswith(options)
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    bench.check(content, FileProfile(**proposed))
+    assert [row["total_cost"] for row in bench.rows()] == ["1052.50"] * 3
+
+
+def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:
+    """Risk: what American spreadsheets write is set aside without a word on how to read it."""
+    [hint] = bench.check(dated("3/5/2024 1:05 AM", "3/13/2024 11:05 PM", "3/9/2024 9:00 AM")).hints
+    assert hint.endswith('date_format = "%m/%d/%Y %I:%M %p"')
 
 
 def test_a_mark_with_two_meanings_is_a_question(bench: Bench) -> None:

@@ -36,7 +36,7 @@ from ingestion.reader.header_line import HeaderLine, read_header_line
 from ingestion.reader.headers import HeaderMatch, match_header
 from ingestion.reader.masking import masked, personal_positions
 from ingestion.reader.profile_values import ValueRules, value_rules
-from ingestion.reader.value_hints import encoding_hint, value_hints
+from ingestion.reader.value_hints import Hint, encoding_hint, hint_texts, value_hints
 from ingestion.reader.verdicts import BadRow, FileReport, FileSetAside, Reason
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class _Tally:
     meaning: Mapping[str, str] = field(default_factory=dict)
     extra_columns: tuple[str, ...] = ()
     bad_rows: list[BadRow] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
 
 
 def check_file(
@@ -99,7 +99,7 @@ def check_file(
         content_sha256=content_hash.hexdigest(),
         bytes_sha256=bytes_sha256,
         first_bad_rows=tuple(tally.bad_rows),
-        hints=tuple(tally.hints),
+        hints=hint_texts(tally.hints, key),
     )
 
 
@@ -149,7 +149,7 @@ def _read_file(
         for block in blocks:
             rows = read_rows(block, layout)
             if profile is None and not tally.rows_read:
-                tally.hints += value_hints(rows.table, contract, key)
+                tally.hints += value_hints(rows.table, contract)
             _count(block, rows, layout, contract, tally)
             _check_faults(rows, tally)
             _check_last_line(block, rows, layout, contract, tally)
@@ -160,7 +160,7 @@ def _read_file(
         tally.meaning = _meaning(profile, rules) if profile and rules else {}
         file.finish()
     if tally.rows_wrong_bytes and profile is None:
-        tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read, key))
+        tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read))
 
 
 def _meaning(profile: FileProfile, rules: ValueRules) -> dict[str, str]:

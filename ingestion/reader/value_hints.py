@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING
 
@@ -68,8 +69,24 @@ NUMBER_FORMS = (
 )
 
 
-def value_hints(rows: pa.Table, contract: Contract, key: str) -> list[str]:
-    """Return what the first rows show about the file's dates and amounts, with profiles to paste.
+@dataclass(frozen=True)
+class Hint:
+    """What shows in a file, in words that end where a profile is to follow, and what of a profile
+    would read it."""
+
+    words: str
+    options: Mapping[str, object]
+
+
+def hint_texts(hints: Sequence[Hint], key: str) -> tuple[str, ...]:
+    """Return the hints with the profile to paste, which is one for all that was seen: of two for
+    the same files only the first would be taken."""
+    options = {name: value for hint in hints for name, value in hint.options.items()}
+    return tuple(f"{hint.words}\n{profile_text(key, options)}" for hint in hints)
+
+
+def value_hints(rows: pa.Table, contract: Contract) -> list[Hint]:
+    """Return what the first rows show about the file's dates and amounts.
 
     ``rows`` are rows of raw.sales; those with a fault are left out.
     """
@@ -79,19 +96,20 @@ def value_hints(rows: pa.Table, contract: Contract, key: str) -> list[str]:
         columns = [column.name for column in contract.columns if column.data_type.startswith(kind)]
         for name in columns:
             texts = [text.strip() for text in sample[name].to_pylist() if text and text.strip()]
-            hint = describe(name, texts, key) if len(texts) >= FEWEST_VALUES else None
+            hint = describe(name, texts) if len(texts) >= FEWEST_VALUES else None
             if hint is not None:
                 hints.append(hint)
                 break
     return hints
 
 
-def encoding_hint(wrong: int, rows: int, key: str) -> str:
+def encoding_hint(wrong: int, rows: int) -> Hint:
     """Return the hint for a file of which ``wrong`` rows are not UTF-8."""
-    return (
+    return Hint(
         f"{wrong:,} of {rows:,} rows have bytes that are not UTF-8. The likeliest encoding of such"
         " files is cp1252 (Windows, Western Europe); ask the sender, and if so paste this file"
-        f" profile:\n{profile_text(key, {'encoding': 'cp1252'})}"
+        " profile:",
+        {"encoding": "cp1252"},
     )
 
 
@@ -102,7 +120,7 @@ def _is_currency(sign: str) -> bool:
     return letters == "" or (letters.isalpha() and letters.upper() not in ("DR", "CR"))  # R$, US$
 
 
-def _date_hint(name: str, texts: Sequence[str], key: str) -> str | None:
+def _date_hint(name: str, texts: Sequence[str]) -> Hint | None:
     others = [text for text in texts if not PLAIN_DATE.fullmatch(text)]
     if len(others) < NEARLY_EVERY * len(texts):
         return None
@@ -118,33 +136,34 @@ def _date_hint(name: str, texts: Sequence[str], key: str) -> str | None:
         return None
     seen = f"{name} is not in the contract's form: {len(others)} of the first {len(texts)} values"
     seen += f" are like '{shown(distinct[0])}'."
+    options = {"date_format": best[0]}
     if len(best) > 1:
         choices = " or ".join(best)
-        return (
+        return Hint(
             f"{seen} They can be read as {choices}: which one is it? Ask the sender; nothing in the"
-            " file tells. Then paste this file profile with the right one:\n"
-            f"{profile_text(key, {'date_format': best[0]})}"
+            " file tells. Then paste this file profile with the right one:",
+            options,
         )
     sure = f"{fits[best[0]]} of {len(distinct)} different values fit {best[0]} and no other form"
-    profile = profile_text(key, {"date_format": best[0]})
     if best[0].endswith("Z"):
-        return (
+        return Hint(
             f"{seen} They are times in UTC, and late in the evening the store's day may be another"
             " one: ask the sender for the store's days. If the days of UTC are meant, paste this"
-            f" file profile:\n{profile}"
+            " file profile:",
+            options,
         )
-    return f"{seen} Sure: {sure}. Paste this file profile:\n{profile}"
+    return Hint(f"{seen} Sure: {sure}. Paste this file profile:", options)
 
 
-def _number_hint(name: str, texts: Sequence[str], key: str) -> str | None:
+def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:
     others = [text for text in texts if not PLAIN_NUMBER.fullmatch(text)]
     by_thousand = [text for text in texts if THREE_DECIMALS.fullmatch(text)]
     if len(by_thousand) >= NEARLY_EVERY * len(texts):
-        return (
+        return Hint(
             f"{name}: {len(by_thousand)} of the first {len(texts)} values have three decimals, like"
             f" '{shown(by_thousand[0])}'. Is their point a thousands mark? Ask the sender; nothing"
-            " in the file tells. If so, paste this file profile:\n"
-            + profile_text(key, {"decimal_mark": ",", "thousands_mark": "."})
+            " in the file tells. If so, paste this file profile:",
+            {"decimal_mark": ",", "thousands_mark": "."},
         )
     if len(others) < NOTABLE * len(texts):
         return None
@@ -169,12 +188,14 @@ def _number_hint(name: str, texts: Sequence[str], key: str) -> str | None:
     seen = f"{name} is not in the contract's form: {len(others)} of the first {len(texts)} values"
     seen += f" are like '{shown(others[0])}'."
     if len(meanings) > 1:
-        return (
+        return Hint(
             f"{seen} Their comma or point can be a decimal mark or a thousands mark: which one is"
             " it? Ask the sender; nothing in the file tells. Then paste this file profile with the"
-            f" right marks:\n{profile_text(key, options)}"
+            " right marks:",
+            options,
         )
-    return (
+    return Hint(
         f"{seen} Sure: {NEARLY_EVERY:.0%} or more of them fit this file profile, and no other"
-        f" meaning of the marks does:\n{profile_text(key, options)}"
+        " meaning of the marks does:",
+        options,
     )

@@ -79,6 +79,22 @@ def test_the_marks_of_newer_spreadsheets_bring_a_hint(
     assert [row["total_cost"] for row in bench.rows()] == ["1052.50"] * 3
 
 
+def test_all_hints_of_a_file_propose_one_profile(bench: Bench) -> None:
+    """Risk: of two profiles for the same files only the first is taken, and the rows that it reads
+    in part are set aside without another word."""
+    row = '2,122,Käse,31.01.2024,4,"1.963,10",1,"1.963,10"'
+    content = text(HEADER, *[row] * 3).encode("cp1252")
+    content += text(*[row.replace("Käse", "rug")] * 3).encode()
+    hints = bench.check(content).hints
+    assert len(hints) == 3
+    proposals = {hint[hint.index("[[profiles]]") :] for hint in hints}
+    assert len(proposals) == 1
+    [proposed] = tomllib.loads(proposals.pop())["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).rows_faulty == 0
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-01-31"] * 6
+    assert [row["total_cost"] for row in bench.rows()] == ["1963.10"] * 6
+
+
 def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:
     """Risk: what American spreadsheets write is set aside without a word on how to read it."""
     [hint] = bench.check(dated("3/5/2024 1:05 AM", "3/13/2024 11:05 PM", "3/9/2024 9:00 AM")).hints

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import glob
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -259,7 +260,7 @@ def profile_text(key: str, options: Mapping[str, object]) -> str:
     """
     folder, slash, name = key.rpartition("/")
     pieces = [re.escape(piece) for piece in re.split(r"\d+(?:[_.T:-]\d+)*", name)]
-    pattern = key.replace("[", "[[]")
+    pattern = glob.escape(key)
     if len(pieces) > 1:
         pattern = "re:" + re.escape(folder + slash) + "[0-9_.T:-]+".join(pieces)
     stem = re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"\.\w+$", "", re.sub(r"\d[\d_-]*", "", key)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.config.profiles import FileProfile
+from ingestion.config.profiles import FileProfile, profile_for
 from tests.reader_bench import BESAN, COLUMNS, HEADER, Bench, text
 
 
@@ -308,6 +308,15 @@ def test_a_proposed_profile_takes_the_files_of_its_sender_alone(bench: Bench) ->
     [pattern] = re.findall(r'pattern = "(.*)"', report.reasons[0].message)
     assert pattern == r"re:north/day_[0-9_.T:-]+\\.csv"
     assert re.fullmatch(json.loads(f'"{pattern}"').removeprefix("re:"), "north/day_2024-04-01.csv")
+
+    for key in ("what?.csv", "*.csv", "[a].csv"):
+        report = bench.check(content, None, key)
+        message = report.reasons[0].message
+        [proposed] = tomllib.loads(message[message.index("[[profiles]]") :])["profiles"]
+        profiles = [FileProfile(**proposed)]
+        assert profile_for(key, profiles) is not None
+        for other in ("whats.csv", "b.csv", "a.csv"):
+            assert profile_for(other, profiles) is None
 
 
 def test_operands_may_stand_between_blanks(bench: Bench) -> None:

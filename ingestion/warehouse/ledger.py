@@ -113,10 +113,15 @@ def check_contents_once(entries: Sequence[LedgerEntry], rows: Sequence[FileRow])
                 action=f"Send {row.file_name} mended, and run again",
             )
     staying = {row.replaces_id: row for row in rows if row.id in refused}
+    # by a version that can be trusted; what was refused before it is history
+    replaced = {
+        row.replaces_id for row in rows if row.status != FileStatus.ERROR and row.id not in refused
+    }
     contents: dict[str | None, FileRow] = {
         row.content_sha256: staying[row.id]
         for row in rows
-        if row.id in staying and row.content_sha256 is not None  # a withdrawal has none
+        if row.id in staying.keys() & published - replaced
+        and row.content_sha256 is not None  # a withdrawal has none
     }
     for row in rows:
         correction = contents.get(row.content_sha256)

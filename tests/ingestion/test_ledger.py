@@ -63,6 +63,27 @@ def test_a_content_that_a_refused_correction_leaves_in_place_counts_once() -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "refused", "third"),
+    [
+        ("S", "E", "I"),
+        ("S", "I", "I"),  # by a rule that came later
+        ("I", "E", "A"),  # another correction, together with b.csv
+    ],
+)
+def test_a_refusal_of_long_ago_stops_no_run(first: str, refused: str, third: str) -> None:
+    """Risk: once a correction was refused, nothing is published as soon as its batch is built anew
+    and another file brings what the corrected version had.
+    """
+    rows = [
+        row(1, "in/a.csv", status=first, content_sha256="x"),
+        row(2, "in/a.csv", status=refused, content_sha256="y", replaces_id=1),
+        row(3, "in/a.csv", status=third, content_sha256="z", replaces_id=1),
+        row(4, "in/b.csv", content_sha256="x"),
+    ]
+    check_contents_once([entry(2, 30, "file_too_bad: 30 of 30"), entry(3), entry(4)], rows)
+
+
 def test_withdrawals_have_no_content_in_common() -> None:
     """Risk: two files without content pass for copies of each other, and no run gets through."""
     rows = [

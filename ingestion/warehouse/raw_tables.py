@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.database.staging_table import FileRow, is_accepted, replacements
+from ingestion.database.staging_table import RETRACTION, FileRow, is_accepted, replacements
 from ingestion.reader.contract import Contract
 from ingestion.warehouse.dimension_types import arrow_type
 from ingestion.warehouse.spark import spark_errors
@@ -95,9 +95,12 @@ def write_files(
 
 
 def _version(row: FileRow, replaced_by: FileRow | None, delivered_on: dt.date) -> dict[str, object]:
-    """A row of ``raw.files``. What a duplicate replaces is gone; what an accepted version is to
-    replace stays until the models trust that version."""
-    is_replaced_by_accepted = replaced_by is not None and is_accepted(replaced_by)
+    """A row of ``raw.files``. What a duplicate or a withdrawal replaces is gone, also where another
+    version follows the withdrawal at once; what an accepted version is to replace stays until the
+    models trust that version."""
+    may_be_refused = (
+        replaced_by is not None and is_accepted(replaced_by) and replaced_by.etag != RETRACTION
+    )
     return {
         "file_id": row.id,
         "file_name": row.file_name,
@@ -105,8 +108,8 @@ def _version(row: FileRow, replaced_by: FileRow | None, delivered_on: dt.date) -
         "delivered_on": delivered_on,
         "batch_id": row.batch_id,
         "rows_read": row.rows_read,
-        "is_counted": is_accepted(row) and (replaced_by is None or is_replaced_by_accepted),
-        "replaced_by_file_id": replaced_by.id if replaced_by and is_replaced_by_accepted else None,
+        "is_counted": is_accepted(row) and (replaced_by is None or may_be_refused),
+        "replaced_by_file_id": replaced_by.id if replaced_by and may_be_refused else None,
     }
 
 

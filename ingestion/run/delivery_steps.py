@@ -237,6 +237,10 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
     """Moves the rows' objects out of the inbox, with a JSON beside each one set aside."""
     settings, store = state.services.settings, state.services.store
     waiting = [row for row in rows if row.file_location == store.location(row.file_name)]
+    # what came again after another version of its key is one object: that of its newest row
+    newest = {(row.file_name, row.etag): row.id for row in state.batch_rows()}
+    again = [row for row in waiting if row.id != newest[row.file_name, row.etag]]
+    waiting = [row for row in waiting if row not in again]
     if not waiting:
         return
     reports = {item.row.id: item.report for item in state.checked if not item.report.accepted}
@@ -267,6 +271,10 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         ],
         settings.download_threads,
     )
+    for row in again:
+        newest_id = newest[row.file_name, row.etag]
+        if newest_id in locations:
+            locations[row.id] = locations[newest_id]
     state.in_transaction(lambda connection: staging_table.record_locations(connection, locations))
 
 

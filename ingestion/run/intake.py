@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.config.profiles import FileProfile, profile_for
-from ingestion.database.staging_table import Delivery, FileRow, FileStatus, is_accepted
+from ingestion.database.staging_table import (
+    RETRACTION,
+    Delivery,
+    FileRow,
+    FileStatus,
+    is_accepted,
+)
 from ingestion.local_paths import key_of, local_path
 
 if TYPE_CHECKING:
@@ -47,8 +53,11 @@ def sort_inbox(
     """Sorts by key and ETag alone, never by a time.
 
     ``unfinished`` are the rows of the batch that is not archived yet, ``location_of`` gives the
-    location of a key. An object that comes again after its move is new: its content decides.
+    location of a key. An object that comes again after its move, or after another version of its
+    key, is new: its content decides.
     """
+    unfinished = [row for row in unfinished if row.etag != RETRACTION]
+    newest = {row.file_name: row.id for row in unfinished}
     waiting = {
         (row.file_name, row.etag): row
         for row in unfinished
@@ -57,7 +66,7 @@ def sort_inbox(
     new, planned = [], []
     for info in objects:
         row = waiting.get((info.key, info.etag))
-        if row is None:
+        if row is None or row.id != newest[info.key]:
             new.append(info)
         elif row.status == FileStatus.ACTIVE:
             planned.append(info)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ingestion.database import staging_table
+from ingestion.database.engine import in_transaction
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.services import Services
 from ingestion.run.summary import summarise
@@ -59,6 +61,27 @@ def test_files_sent_twice_before_their_check_are_one(
     assert not list(services.store.list_objects("sales_data/"))
     [month] = s3_rows(services.store, "customers_data_mart")
     assert int(month["total_sales"]) == 5
+
+
+@pytest.mark.parametrize("step", ["check_files", "set_files_aside"])
+def test_of_versions_that_come_and_come_again_the_last_counts(
+    services: Services, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a sender takes a correction back while runs are killed, and the correction counts."""
+    first, second = (HEADER + sale(1, "2024-04-03", cost) for cost in (5, 7))
+    for content in (first, second):
+        services.store.put_bytes("sales_data/a.csv", content.encode())
+        kill_in(services, step, monkeypatch)
+    services.store.put_bytes("sales_data/a.csv", first.encode())
+    run(services)
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 5
+    rows = in_transaction(services.engine, staging_table.all_rows)
+    assert [row.status for row in rows] == ["S", "S", "I"]
+    assert not list(services.store.list_objects("sales_data/"))
+    store = services.store
+    archived = [store.get_bytes(store.key_at(row.file_location)).decode() for row in rows]
+    assert archived == [first, second, first]
 
 
 def test_what_a_killed_run_set_aside_is_told_by_the_next(

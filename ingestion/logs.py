@@ -26,6 +26,9 @@ QUIET_LOGGERS = (
     "urllib3",
 )
 
+# What they log with its stack, they raise as well.
+SILENT_LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger", "py4j")
+
 _STANDARD_ATTRIBUTES = frozenset(
     {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 )
@@ -50,7 +53,8 @@ def configure_logging(
     root.setLevel(level)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it raises what it logs with its stack
+    for name in SILENT_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def masker(secrets: Iterable[str]) -> Callable[[str], str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse.dbt_parse import forget, parse_options
-from ingestion.warehouse.spark import PROFILE, without_stack
+from ingestion.warehouse.spark import PROFILE, error_words
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -189,7 +189,7 @@ def summed(results: Sequence[Any]) -> BuildResult:
         status = str(result.status)
         is_built &= is_test or status not in (*_FAILED, "skipped")
         if status in _FAILED:
-            message = without_stack(result.message or status)
+            message = error_words(result.message or status)
             failures.append(Failure(result.node.name, kind, message, found_rows=status == "fail"))
         elif status == "warn":
             words = result.node.name.replace("_", " ")

@@ -242,8 +242,9 @@ def spark_errors(what: str) -> Iterator[None]:
         raise PipelineError(what, found=str(error)) from error
 
 
-def without_stack(text: str) -> str:
-    """An error's words as Spark's JVM hands them on, without the lines of its stack."""
+def error_words(text: str) -> str:
+    """An error as Spark's JVM hands it on, without its stack and the plan of the query."""
+    text = re.sub(r"(SQLSTATE: \w{5}(?:; line \d+ pos \d+)?);\n.*", r"\1", text, flags=re.DOTALL)
     noise = re.compile(r"\s*(at \S+\(|\.\.\. \d+ more|An error occurred while calling )")
     lines = [line for line in text.strip().splitlines() if not noise.match(line)]
     return "\n".join(re.sub(r"^(\s*): ", r"\1", line) for line in lines)

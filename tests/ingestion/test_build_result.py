@@ -47,3 +47,17 @@ def test_a_test_that_cannot_be_asked_hides_no_other_failure(
         Failure("a_test_error", "test", "syntax error", found_rows=False),
         Failure("a_test_fail", "test", "Got 2 results", found_rows=True, rows=("{'n': 1}",)),
     )
+
+
+def test_a_wrong_column_is_told_without_the_plan_of_the_query() -> None:
+    """Risk: a page of Spark's plan hides the one line that says what is wrong, and where."""
+    words = "[UNRESOLVED_COLUMN] `price` cannot be resolved. Did you mean `prize`? SQLSTATE: 42703"
+    plan = "'Project ['price]\n+- Relation retail.sales[prize#1] parquet\n"
+    told = [f"{words}; line 7 pos 4;\n{plan}", f"{words};\n{plan}", f"{words}\nmore", "other"]
+    built = dbt_build.summed([result("model", "error", message) for message in told])
+    assert [failure.message for failure in built.failures] == [
+        f"{words}; line 7 pos 4",
+        words,
+        f"{words}\nmore",
+        "other",
+    ]

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
 import pytest
+from pyspark.logger import PySparkLogger
 from sqlalchemy.engine import URL
 
-from ingestion.logs import MASK, QUIET_LOGGERS, configure_logging, masker
+from ingestion.logs import MASK, QUIET_LOGGERS, SILENT_LOGGERS, configure_logging, masker
 
 SECRET = 'p@ss "wörd"/+%\\'
 LOGGER = logging.getLogger("ingestion.example")
@@ -25,7 +26,7 @@ def logging_as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in QUIET_LOGGERS:
+    for name in (*QUIET_LOGGERS, *SILENT_LOGGERS):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
@@ -144,6 +145,7 @@ def test_levels_hold_and_libraries_are_quiet(capsys: pytest.CaptureFixture[str])
         logging.getLogger(name).info("theirs")
         logging.getLogger(name).warning("warned")
     logging.getLogger("py4j.clientserver").error("it raises this, too")
+    PySparkLogger.getLogger("SQLQueryContextLogger").exception("this, too", errorClass="WRONG")
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(" run=run-7 ")[1] for line in lines] == ["mine", *["warned"] * 3]
     configure_logging("ERROR", "text", "run-7", [])

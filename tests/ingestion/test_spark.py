@@ -9,10 +9,10 @@ import pytest
 from ingestion.errors import PipelineError
 from ingestion.warehouse.spark import (
     driver_memory,
+    error_words,
     find_java,
     find_profiles,
     read_target,
-    without_stack,
 )
 
 PROFILE = """
@@ -118,7 +118,7 @@ def test_the_drivers_memory_follows_the_containers(
 
 def test_an_error_of_the_jvm_is_told_without_its_stack() -> None:
     """Risk: the one line that names the cause drowns in a hundred lines of Java."""
-    told = without_stack(
+    told = error_words(
         "Runtime Error in model fct_sales\n"
         "  An error occurred while calling o82.sql.\n"
         "  : org.apache.spark.SparkException: Job aborted\n"

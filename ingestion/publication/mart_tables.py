@@ -18,6 +18,7 @@ from ingestion.publication.manifest import MartFile, MartTable, changed_partitio
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from sqlalchemy.engine.interfaces import ReflectedColumn
 
 COMPARED_ROWS = 250_000  # of a partition, in memory; a larger one is replaced unread
 _LOAD_SUFFIX, _GONE_SUFFIX = "__load", "__gone"
@@ -76,26 +77,48 @@ def _drop_all(engine: Engine, pattern: str) -> None:
 
 
 def ensure_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
-    """Creates the tables that are missing; one that lacks a column of its model is an error."""
+    """Creates the tables that are missing; one that does not fit its model is an error."""
     metadata = sa.MetaData()
     tables = [live_table(mart, metadata) for mart in marts]
     metadata.create_all(engine)
     inspector = sa.inspect(engine)
-    for table in tables:
-        found = {column["name"]: column["type"] for column in inspector.get_columns(table.name)}
-        missing = [f"no {column.name}" for column in table.columns if column.name not in found]
-        narrow = [
-            f"{column.name} as {found[column.name]}, narrower than {column.type}"
-            for column in table.columns
-            if column.name in found and not _holds(found[column.name], column.type)
-        ]
-        if missing or narrow:
-            raise PipelineError(
-                f"The table {table.name} in the database does not fit its model",
-                expected=f"the columns {', '.join(column.name for column in table.columns)}",
-                found=", ".join([*missing, *narrow]),
-                action="Mend the columns (alter table), or drop the table to have it made anew",
-            )
+    misfits = {table.name: _misfits(table, inspector) for table in tables}
+    if any(misfits.values()):
+        raise PipelineError(
+            "Tables in the database do not fit their models",
+            expected="every column of the model, as wide; no other that is required; its key",
+            found="; ".join(f"{name}: {', '.join(each)}" for name, each in misfits.items() if each),
+            action="Mend them (alter table), or drop them to have them made anew",
+        )
+
+
+def _misfits(table: sa.Table[Any], inspector: sa.Inspector) -> list[str]:
+    """What keeps the rows of the model out of the live table, or would round them."""
+    columns = {column["name"]: column for column in inspector.get_columns(table.name)}
+    misfits = []
+    for column in table.columns:
+        wanted = column.type.compile(inspector.dialect)
+        if column.name not in columns:
+            misfits.append(f"no {column.name} ({wanted})")
+        elif not _holds(columns[column.name]["type"], column.type):
+            found = columns[column.name]["type"]
+            misfits.append(f"{column.name} as {found}, narrower than {wanted}")
+    misfits += [
+        f"{name} is required, and the model has none"
+        for name, column in columns.items()
+        if name not in table.columns and _must_be_given(column)
+    ]
+    key = inspector.get_pk_constraint(table.name)["constrained_columns"]
+    of_model = [column.name for column in table.primary_key.columns]
+    if key and set(key) < set(of_model):
+        misfits.append(f"the key {', '.join(key)}, where the model has {', '.join(of_model)}")
+    return misfits
+
+
+def _must_be_given(column: ReflectedColumn) -> bool:
+    """Whether a row without the column is refused."""
+    is_filled = column.get("autoincrement") is True or "computed" in column
+    return not (column["nullable"] or column["default"] is not None or is_filled)
 
 
 def _holds(found: sa.types.TypeEngine[Any], wanted: sa.types.TypeEngine[Any]) -> bool:

@@ -124,9 +124,10 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
         profile = _rendered(yaml.safe_load(text)[PROFILE], jinja)
         target = profile["outputs"][environ.get("DBT_TARGET") or profile["target"]]
     except (OSError, KeyError, TypeError, yaml.YAMLError, jinja2.TemplateError) as error:
+        is_missing = isinstance(error, KeyError)
         raise PipelineError(
             f"The dbt profile {PROFILE!r} in {path} cannot be read",
-            found=f"{type(error).__name__}: {error}",
+            found=f"no {error} in it" if is_missing else f"{type(error).__name__}: {error}",
             action="Compare it with profiles.example.yml",
         ) from error
     if target.get("type") != "spark" or target.get("method") != "session":
@@ -239,7 +240,7 @@ def spark_errors(what: str) -> Iterator[None]:
         found = next((cause for cause in causes if DAMAGED_FILE in cause), found)  # names the file
         raise PipelineError(what, found=found, action=damage_action(found)) from error
     except RuntimeError as error:
-        raise PipelineError(what, found=str(error)) from error
+        raise PipelineError(what, found=str(error).rstrip(".")) from error
 
 
 def error_words(text: str) -> str:

@@ -101,6 +101,19 @@ def test_another_method_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["retail_mart", "embedded", "target"])
+def test_a_misspelt_profile_or_target_is_named(tmp_path: Path, name: str) -> None:
+    """Risk: Python's name of the error stands where what is missing should."""
+    profile = PROFILE.format(method="session")
+    (tmp_path / "profiles.yml").write_text(profile.replace(f"{name}:", f"{name}x:"))
+    with pytest.raises(PipelineError) as missing:
+        read_target(tmp_path, {})
+    assert str(missing.value) == (
+        f"The dbt profile 'retail_mart' in {tmp_path / 'profiles.yml'} cannot be read. Found: no "
+        f"'{name}' in it. Compare it with profiles.example.yml."
+    )
+
+
 @pytest.mark.parametrize(
     ("limit", "memory"),
     [("6442450944", "1536m"), ("1073741824", "1024m"), ("0x", None), (None, None)],

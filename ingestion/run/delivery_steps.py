@@ -238,10 +238,10 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
     settings, store = state.services.settings, state.services.store
     waiting = [row for row in rows if row.file_location == store.location(row.file_name)]
     # what came again after another version of its key is one object: that of its newest row
-    newest = {(row.file_name, row.etag): row.id for row in state.batch_rows()}
-    again = [row for row in waiting if row.id != newest[row.file_name, row.etag]]
+    newest = {(row.file_name, row.etag): row for row in state.batch_rows()}
+    again = [row for row in waiting if row.id != newest[row.file_name, row.etag].id]
     waiting = [row for row in waiting if row not in again]
-    if not waiting:
+    if not waiting and not again:
         return
     reports = {item.row.id: item.report for item in state.checked if not item.report.accepted}
     locations = archive.move_all(
@@ -272,9 +272,8 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         settings.download_threads,
     )
     for row in again:
-        newest_id = newest[row.file_name, row.etag]
-        if newest_id in locations:
-            locations[row.id] = locations[newest_id]
+        moved = newest[row.file_name, row.etag]
+        locations[row.id] = locations.get(moved.id, moved.file_location)
     state.in_transaction(lambda connection: staging_table.record_locations(connection, locations))
 
 

@@ -35,7 +35,8 @@ _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
 )
 _LEAST_DRIVER_MB, _MOST_DRIVER_MB = 1024, 8192
 _JAVA_VERSIONS = ("17", "21")
-DAMAGED_FILE = "[FAILED_READ_FILE"  # Spark's condition where a file's bytes are not what it wrote
+_READ_FAILED = "[FAILED_READ_FILE"  # Spark's words, which name the file
+_DAMAGE = re.compile("could not verify page integrity|footer is too large|is not a Parquet file")
 _JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
 
 
@@ -222,7 +223,8 @@ def _stops_later() -> Iterator[None]:
 
 @contextlib.contextmanager
 def spark_errors(what: str) -> Iterator[None]:
-    """Turns an error of Spark or its JVM into one sentence with the innermost cause."""
+    """Turns an error of Spark or its JVM into one sentence with the innermost cause, and with the
+    file that could not be read."""
     from py4j.protocol import Py4JError  # type: ignore[import-untyped]
     from pyspark.errors import PySparkException
 
@@ -235,10 +237,10 @@ def spark_errors(what: str) -> Iterator[None]:
                 f"{what}: another Spark process uses this workspace's metastore",
                 action="End it (a dbt command or a Spark shell, perhaps) and run again",
             ) from error
-        causes = re.findall(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error): .*)$", text, re.M)
-        found = causes[-1] if causes else text.splitlines()[0]
-        found = next((cause for cause in causes if DAMAGED_FILE in cause), found)  # names the file
-        raise PipelineError(what, found=found, action=damage_action(found)) from error
+        causes = re.findall(r"^(?:Caused by: |: )?([\w.$]+(?:Exception|Error): .*)$", text, re.M)
+        told = [cause for cause in causes if _READ_FAILED in cause][:1] + causes[-1:]
+        found = "; caused by ".join(dict.fromkeys(told)) or text.splitlines()[0]
+        raise PipelineError(what, found=found.rstrip("."), action=damage_action(text)) from error
     except RuntimeError as error:
         raise PipelineError(what, found=str(error).rstrip(".")) from error
 
@@ -252,7 +254,8 @@ def error_words(text: str) -> str:
 
 
 def damage_action(text: str) -> str | None:
-    """What to do where ``text`` tells of a file that Spark cannot read; None where it does not."""
-    if DAMAGED_FILE not in text:
+    """What to do where an error of Spark tells of a file whose bytes are not those that were
+    written; None where it does not."""
+    if not _DAMAGE.search(text):
         return None
     return "Its bytes have changed (a disk?): remove the file and run again, and it is made anew"

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pyspark.errors import PySparkException
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse.spark import (
+    damage_action,
     driver_memory,
     error_words,
     find_java,
     find_profiles,
     read_target,
+    spark_errors,
 )
 
 PROFILE = """
@@ -144,4 +147,38 @@ def test_an_error_of_the_jvm_is_told_without_its_stack() -> None:
         "Runtime Error in model fct_sales\n"
         "  org.apache.spark.SparkException: Job aborted\n"
         "  Caused by: java.io.IOException: No space left on device"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_damage"),
+    [
+        ("ParquetDecodingException: could not verify page integrity, CRC failed", True),
+        ("RuntimeException: file:/w/a.parquet is not a Parquet file. Expected magic number", True),
+        ("FileNotFoundException: /w/a.parquet (Permission denied)", False),
+        ("OutOfMemoryError: Java heap space", False),
+    ],
+)
+def test_only_a_file_with_other_bytes_is_to_be_removed(cause: str, is_damage: bool) -> None:
+    """Risk: a sound file is removed, since Spark could not read it for another reason."""
+    words = "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///w/a.parquet."
+    action = damage_action(f"{words}\nCaused by: java.lang.{cause}")
+    assert (action is not None) == is_damage
+
+
+def test_a_file_that_spark_cannot_read_is_named_with_the_cause() -> None:
+    """Risk: a damaged file cannot be found among thousands."""
+    reading = "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///w/a.parquet."
+    text = (
+        "An error occurred while calling o44.collect.\n"
+        f": org.apache.spark.SparkException: {reading}\n"
+        "\tat org.apache.spark.Task.run(Task.scala:147)\n"
+        "Caused by: java.io.IOException: could not verify page integrity.\n"
+    )
+    with pytest.raises(PipelineError) as failed, spark_errors("The counts cannot be read"):
+        raise PySparkException(text)
+    assert str(failed.value) == (
+        f"The counts cannot be read. Found: org.apache.spark.SparkException: {reading}; caused by "
+        "java.io.IOException: could not verify page integrity. Its bytes have changed (a disk?): "
+        "remove the file and run again, and it is made anew."
     )

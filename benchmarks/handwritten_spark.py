@@ -2,6 +2,7 @@
 
 It reads local files that are there already, trusts every row, and writes one line table by month
 and the two marts as Parquet. Nothing else: no checks, no staging table, no tests, no publication.
+handwritten_outputs.py makes and publishes all tables of the pipeline.
 
 Run: python benchmarks/handwritten_spark.py SALES_DIR DIMENSIONS_DIR OUT_DIR
 """
@@ -12,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from pyspark.sql import Window, functions
+from pyspark.sql import DataFrame, SparkSession, Window, functions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -22,38 +23,42 @@ SALES = (
     "customer_id int, store_id int, product_name string, sales_date date, sales_person_id int, "
     "price decimal(18,4), quantity int, total_cost decimal(18,2)"
 )
+CUSTOMERS = (
+    "customer_id int, first_name string, last_name string, address string, pincode string, "
+    "phone_number string, customer_joining_date date"
+)
+SELLERS = (
+    "id int, first_name string, last_name string, manager_id int, is_manager string, "
+    "seller_address string, pincode string, joining_date date"
+)
+STORES = (
+    "id int, store_address string, store_pincode string, store_manager_name string, "
+    "store_opening_date date, reviews string"
+)
 
 
-def main(sales_folder: Path, dimensions: Path, out: Path) -> None:
-    """Read, join, aggregate, write."""
+def open_session(out: Path) -> SparkSession:
+    """Start Spark with the settings that the pipeline has for large work, on empty state."""
     os.environ["RETAIL_WORKSPACE"] = str(out / "spark")
     os.environ["RETAIL_WORK_SIZE"] = "large"
     profiles = out / "profiles"
     profiles.mkdir(parents=True)
     example = Path(__file__).resolve().parents[1] / "profiles.example.yml"
     (profiles / "profiles.yml").write_text(example.read_text())
-    spark = start_session(read_target(profiles, os.environ), os.environ, out / "spark.log")
+    return start_session(read_target(profiles, os.environ), os.environ, out / "spark.log")
 
-    def dimension(name: str, columns: str) -> object:
-        return functions.broadcast(
-            spark.read.csv(str(dimensions / f"{name}.csv"), columns, header=True)
-        )
 
-    customers = dimension(
-        "customer",
-        "customer_id int, first_name string, last_name string, address string, pincode string, "
-        "phone_number string, customer_joining_date date",
-    )
-    sellers = dimension(
-        "sales_team",
-        "id int, first_name string, last_name string, manager_id int, is_manager string, "
-        "seller_address string, pincode string, joining_date date",
-    )
-    stores = dimension(
-        "store",
-        "id int, store_address string, store_pincode string, store_manager_name string, "
-        "store_opening_date date, reviews string",
-    )
+def main(sales_folder: Path, dimensions: Path, out: Path) -> None:
+    """Read, join, aggregate, write."""
+    spark = open_session(out)
+
+    def dimension(name: str, columns: str) -> DataFrame:
+        path = str(dimensions / f"{name}.csv")
+        return functions.broadcast(spark.read.csv(path, columns, header=True))
+
+    customers = dimension("customer", CUSTOMERS)
+    sellers = dimension("sales_team", SELLERS)
+    stores = dimension("store", STORES)
     sales = spark.read.csv(str(sales_folder), SALES, header=True).withColumn(
         "sales_month", functions.date_format("sales_date", "yyyy-MM")
     )

@@ -3,9 +3,10 @@
 Run: python benchmarks/pipeline.py [--rows 1000000 5000000] [--driver-memory 2g] [--folder DIR]. For
 each number of rows, every side starts as a fresh process on empty state and the same files. The
 pipeline has more to do: it takes the files from S3, checks every row, runs all tests, and publishes
-to S3 and MariaDB; the other two read local files and write two marts and a line table as local
-Parquet. The marts of all three have to be equal, or the program fails. Needs what the tests need
-(MariaDB's server, the S3 server).
+to S3 and MariaDB; DuckDB and the hand-written job read local files and write two marts and a line
+table as local Parquet. A fourth side makes and publishes by hand the tables that the pipeline
+does, without checks and tests. The marts of all sides have to be equal, or the program fails. Needs
+what the tests need (MariaDB's server, the S3 server).
 """
 
 from __future__ import annotations
@@ -159,9 +160,14 @@ def assert_equal(folder: Path) -> None:
     """Both marts of all sides are the same rows, to the cent."""
     warehouse = folder / "pipeline" / "workspace" / "warehouse" / "retail.db"
     types = "hive_types_autocast = false"
-    for columns, product, name in (
-        ("customer_id, sales_month", "customers_data_mart", "customers"),
-        ("store_id, sales_person_id, sales_month, incentive", "sales_team_data_mart", "sellers"),
+    for columns, product, name, by_hand in (
+        ("customer_id, sales_month", "customers_data_mart", "customers", "customer_months/*"),
+        (
+            "store_id, sales_person_id, sales_month, incentive",
+            "sales_team_data_mart",
+            "sellers",
+            "seller_months",
+        ),
     ):
         ours = columns
         if name == "customers":
@@ -171,6 +177,8 @@ def assert_equal(folder: Path) -> None:
             f"from read_parquet('{warehouse}/{product}/*/part-*.parquet', {types})",
             f"select {columns}, total_sales from read_parquet('{folder}/spark/{name}/*.parquet')",
             f"select {columns}, total_sales from read_parquet('{folder}/duckdb/{name}.parquet')",
+            f"select {columns}, total_sales "
+            f"from read_parquet('{folder}/outputs/{by_hand}/*.parquet', {types})",
         ]
         for other in sides[1:]:
             query = (
@@ -196,6 +204,10 @@ def compare(folder: Path, rows: int, environ: dict[str, str]) -> None:
             ["benchmarks/handwritten_spark.py", *inputs, str(folder / "spark")], environ
         ),
     }
+    with services(folder / "by_hand", folder / "dimensions", environ) as (_, there):
+        sides["its outputs by hand"] = Measured(
+            ["benchmarks/handwritten_outputs.py", *inputs, str(folder / "outputs")], there
+        )
     pipeline, report = run_pipeline(
         folder / "pipeline", folder / "sales", folder / "dimensions", environ
     )
@@ -214,7 +226,7 @@ def compare(folder: Path, rows: int, environ: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Compare the three sides, for each number of rows."""
+    """Compare the sides, for each number of rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--driver-memory", default="2g")

@@ -168,10 +168,12 @@ def _parse(
     """
     width = len(layout.headers)
     candidates = _all_but(faults, block.count)
-    miscounted: list[tuple[int, int]] = []
+    delimiter = layout.dialect.delimiter.decode()
+    miscounted: list[tuple[int, Fault]] = []
 
     def note(row: csv.InvalidRow) -> str:
-        miscounted.append((row.number, row.actual_columns))
+        ends_open = row.actual_columns > width and row.text.rstrip("\r\n").endswith(delimiter)
+        miscounted.append((row.number, _miscount(width, row.actual_columns, ends_open=ends_open)))
         return "skip"
 
     empty = pa.nulls(0, pa.string())
@@ -185,7 +187,7 @@ def _parse(
             use_threads=False, block_size=len(content) + 1, column_names=names
         ),
         parse_options=csv.ParseOptions(
-            delimiter=layout.dialect.delimiter.decode(),
+            delimiter=delimiter,
             quote_char=layout.dialect.quote.decode() or False,
             newlines_in_values=True,
             invalid_row_handler=note,
@@ -196,8 +198,8 @@ def _parse(
             check_utf8=False,
         ),
     )
-    for number, found in miscounted:
-        faults[int(candidates[number - 1])] = _miscount(width, found)
+    for number, fault in miscounted:
+        faults[int(candidates[number - 1])] = fault
     rows = _all_but(faults, block.count) if miscounted else candidates
     if len(rows) != table.num_rows:
         raise FileSetAside(
@@ -282,5 +284,6 @@ def _fault_columns(
 
 
 @cache
-def _miscount(expected: int, found: int) -> Fault:
-    return Fault("column_count", f"column count: expected {expected} values, found {found}")
+def _miscount(expected: int, found: int, *, ends_open: bool) -> Fault:
+    why = " (the row ends with a delimiter)" if ends_open else ""
+    return Fault("column_count", f"column count: expected {expected} values, found {found}{why}")

@@ -137,6 +137,13 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
             expected="type: spark with method: session (dbt runs in this process)",
             found=f"type: {target.get('type')}, method: {target.get('method')}",
         )
+    threads = str(target.get("threads", 1))
+    if not (threads.isascii() and threads.isdecimal() and int(threads)):
+        raise PipelineError(
+            f"The dbt profile in {path} cannot be read",
+            expected="threads: a number of models that are built at once, such as 4",
+            found=f"threads: {threads}",
+        )
     for name in sorted(environ):
         is_meant = name.startswith(_VARIABLES) and name != DRIVER_MEMORY_VARIABLE  # set by a run
         if is_meant and name not in text:

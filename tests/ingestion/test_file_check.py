@@ -142,6 +142,23 @@ def test_faulty_rows_keep_their_whole_text_and_their_place(bench: Bench) -> None
     assert [row for row in bench.values() if row[0] is None] == [[None] * 8] * 5
 
 
+@pytest.mark.parametrize(
+    ("ending", "detail"),
+    [
+        (",", "expected 8 values, found 9 (the row ends with a delimiter)"),
+        (",\r", "expected 8 values, found 9 (the row ends with a delimiter)"),
+        (",,", "expected 8 values, found 10 (the row ends with a delimiter)"),
+        (',"a,"', "expected 8 values, found 9"),
+    ],
+)
+def test_a_row_with_a_delimiter_at_its_end_is_told_as_one(
+    bench: Bench, ending: str, detail: str
+) -> None:
+    """Risk: nobody sees why, for the value too many is empty."""
+    bench.check(text(HEADER, MAIDA + ending, MAIDA))
+    assert [row["row_fault_detail"] for row in bench.rows()] == [f"column count: {detail}", None]
+
+
 def test_the_first_bad_rows_are_shown_without_personal_values(bench: Bench) -> None:
     """The error folder is read by people who may not see a customer's phone number."""
     report = bench.check(

@@ -104,6 +104,17 @@ def test_another_method_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("threads", ["four", "0", "-1", "2.5", "null"])
+def test_threads_that_are_no_number_are_refused(tmp_path: Path, threads: str) -> None:
+    """Risk: doctor finds all well, and dbt fails in the middle of a run."""
+    profile = PROFILE.format(method="session")
+    text = profile.replace("method: session", f"method: session\n      threads: {threads}")
+    assert text != profile
+    (tmp_path / "profiles.yml").write_text(text)
+    with pytest.raises(PipelineError, match="Expected: threads: a number of"):
+        read_target(tmp_path, {})
+
+
 @pytest.mark.parametrize("name", ["retail_mart", "embedded", "target"])
 def test_a_misspelt_profile_or_target_is_named(tmp_path: Path, name: str) -> None:
     """Risk: Python's name of the error stands where what is missing should."""

@@ -19,11 +19,11 @@ from pathlib import Path
 import boto3
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pymysql
 import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.bare_database import connect_bare
 from benchmarks.handwritten_spark import CUSTOMERS, SALES, SELLERS, STORES, open_session
 from ingestion.database.row_text import as_lines
 
@@ -176,16 +176,7 @@ def upload(out: Path, names: list[str]) -> None:
 
 def load(out: Path) -> None:
     """Each table with a key goes to a new table of the database, in the order of its key."""
-    url = sa.make_url(os.environ["RETAIL_DATABASE_URL"])
-    connection = pymysql.connect(
-        host=url.host,
-        port=url.port or 3306,
-        user=url.username,
-        password=str(url.password).encode(),  # as text it would be sent in Latin-1
-        database=url.database,
-        charset="utf8mb4",
-        local_infile=True,
-    )
+    connection = connect_bare(sa.make_url(os.environ["RETAIL_DATABASE_URL"]))
     with connection, connection.cursor() as cursor:
         for name, _, folders, key in TABLES:
             if not key:

@@ -23,11 +23,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pymysql
 import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.bare_database import connect_bare
 from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS
 from ingestion.config.settings import load_settings
 from ingestion.database.engine import connect
@@ -166,16 +166,7 @@ def measure_load(url: str, folder: Path, rows: int, repeat: int) -> None:
 
     def bare() -> float:
         empty()
-        target = engine.url
-        connection = pymysql.connect(
-            host=target.host,
-            port=target.port or 3306,
-            user=target.username,
-            password=str(target.password).encode(),  # as text it would be sent in Latin-1
-            database=target.database,
-            charset="utf8mb4",
-            local_infile=True,
-        )
+        connection = connect_bare(engine.url)
         with connection, connection.cursor() as cursor:
             spent = seconds(
                 lambda: cursor.execute(

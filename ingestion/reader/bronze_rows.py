@@ -172,7 +172,7 @@ def _parse(
     miscounted: list[tuple[int, Fault]] = []
 
     def note(row: csv.InvalidRow) -> str:
-        ends_open = row.actual_columns > width and row.text.rstrip("\r\n").endswith(delimiter)
+        ends_open = row.actual_columns > width and row.text.endswith(delimiter)
         miscounted.append((row.number, _miscount(width, row.actual_columns, ends_open=ends_open)))
         return "skip"
 

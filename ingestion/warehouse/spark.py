@@ -138,7 +138,7 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
             found=f"type: {target.get('type')}, method: {target.get('method')}",
         )
     threads = str(target.get("threads", 1))
-    if not (threads.isascii() and threads.isdecimal() and int(threads)):
+    if not _is_count(threads):
         raise PipelineError(
             f"The dbt profile in {path} cannot be read",
             expected="threads: a number of models that are built at once, such as 4",
@@ -149,6 +149,15 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
         if is_meant and name not in text:
             _LOG.warning("%s is set, and %s does not read it", name, path)
     return dict(target)
+
+
+def _is_count(text: str) -> bool:
+    """Whether dbt takes it as a whole number from 1 on; it takes 4.0 too."""
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    return number >= 1 and number.is_integer()
 
 
 def _rendered(value: Any, jinja: jinja2.Environment) -> Any:

@@ -155,8 +155,12 @@ def test_a_row_with_a_delimiter_at_its_end_is_told_as_one(
     bench: Bench, ending: str, detail: str
 ) -> None:
     """Risk: nobody sees why, for the value too many is empty."""
-    bench.check(text(HEADER, MAIDA + ending, MAIDA))
-    assert [row["row_fault_detail"] for row in bench.rows()] == [f"column count: {detail}", None]
+    bench.check(text(HEADER, MAIDA + ending, MAIDA, "3,122,"))
+    assert [row["row_fault_detail"] for row in bench.rows()] == [
+        f"column count: {detail}",
+        None,
+        "column count: expected 8 values, found 3",
+    ]
 
 
 def test_the_first_bad_rows_are_shown_without_personal_values(bench: Bench) -> None:

@@ -104,15 +104,24 @@ def test_another_method_is_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("threads", ["four", "0", "-1", "2.5", "null"])
+def with_threads(threads: str) -> str:
+    text = PROFILE.format(method="session")
+    return text.replace("method: session", f"method: session\n      threads: {threads}")
+
+
+@pytest.mark.parametrize("threads", ["four", "0", "-1", "2.5", "null", "true", ".inf", ".nan"])
 def test_threads_that_are_no_number_are_refused(tmp_path: Path, threads: str) -> None:
     """Risk: doctor finds all well, and dbt fails in the middle of a run."""
-    profile = PROFILE.format(method="session")
-    text = profile.replace("method: session", f"method: session\n      threads: {threads}")
-    assert text != profile
-    (tmp_path / "profiles.yml").write_text(text)
+    (tmp_path / "profiles.yml").write_text(with_threads(threads))
     with pytest.raises(PipelineError, match="Expected: threads: a number of"):
         read_target(tmp_path, {})
+
+
+@pytest.mark.parametrize("threads", ["4", "4.0", "\"{{ env_var('THREADS', '4') | as_number }}\""])
+def test_threads_that_dbt_takes_are_taken(tmp_path: Path, threads: str) -> None:
+    """Risk: a profile that has served is refused."""
+    (tmp_path / "profiles.yml").write_text(with_threads(threads))
+    assert float(read_target(tmp_path, {})["threads"]) == 4
 
 
 @pytest.mark.parametrize("name", ["retail_mart", "embedded", "target"])

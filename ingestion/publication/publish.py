@@ -246,7 +246,8 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
         },
         indent=1,
     ).encode()
-    if current.pointer_written and store.head(current.manifest_key) is None:
+    # a listing, since the answer to HEAD does not tell a missing bucket from a missing object
+    if current.pointer_written and not any(store.list_objects(current.manifest_key)):
         _LOG.warning("the manifest of version %d is gone; the pointer stays", current.version)
         return
     there = store.head(prefixes.pointer_key)

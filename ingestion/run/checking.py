@@ -222,7 +222,7 @@ def _decide(
     return dataclasses.replace(
         verdict,
         status=FileStatus.DUPLICATE,
-        reason=f"duplicate: the content of {first.file_name} (id {first.id}), which counts",
+        reason=f"duplicate: the content of {first.file_name} (id {first.id})",
         duplicate_of_id=first.id,
     )
 

@@ -127,7 +127,7 @@ def test_equal_content_counts_once_and_names_the_first(checker: checking.Checker
     checked = checking.check_batch(checker, rows, {}, lambda _: {})
     verdicts = [item.verdict for item in checked]
     assert [verdict.status for verdict in verdicts] == ["A", "D", "A", "E", "E"]
-    assert verdicts[1].reason == "duplicate: the content of in/a.csv (id 1), which counts"
+    assert verdicts[1].reason == "duplicate: the content of in/a.csv (id 1)"
     assert verdicts[1].duplicate_of_id == 1
     assert [verdict.rows_read for verdict in verdicts[:3]] == [1, 1, 2]
     assert sorted(path.name for path in checker.bronze.rglob("*.parquet")) == [

@@ -204,6 +204,18 @@ def test_the_pointer_does_not_go_to_a_version_that_is_gone(services: Services) -
     assert services.store.get_bytes(POINTER) == newest
 
 
+def test_a_missing_bucket_is_told_as_such_and_not_as_a_missing_manifest(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Risk: after a typing error in the bucket's name the user looks for a lost publication."""
+    put(services, "a.csv", 1, 1)
+    run(services)
+    store = dataclasses.replace(services.store, bucket="no-such-bucket")
+    with pytest.raises(PipelineError, match="no-such-bucket"):
+        publish.finish_pointer(store, services.engine, services.prefixes)
+    assert not caplog.messages
+
+
 def test_a_removal_that_was_cut_short_is_finished_and_its_versions_are_not_shown_again(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from pydantic import (
 from ingestion.errors import UsageError
 
 REGEX_PREFIX = "re:"
-DATE_DIRECTIVES = frozenset("YymdbBHMSfpI%")
+DATE_DIRECTIVES = frozenset("YymdbBHMSfpIz%")
 
 ThousandsMark = Literal["", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u202f"]
 Formula = Literal["price*quantity", "total_cost/quantity"]

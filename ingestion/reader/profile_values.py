@@ -28,6 +28,7 @@ PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 PLAIN_DATE_FORMAT = "%Y-%m-%d"
 DIGITS = {"Y": "4", "j": "3", "f": "1,6", **dict.fromkeys("ymdHIMSUW", "2")}
+HOURS_OF_OFFSET = re.compile(r"[+-][0-9]{2}$")
 ANYTHING = r"[\s\S]*"
 BLANKS = " \u00a0\u202f"
 THREE_DECIMALS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
@@ -188,15 +189,19 @@ def number_rewrite(
 def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
     """Return a function that writes a day of ``date_format`` (strptime) as yyyy-MM-dd.
 
-    A value that has the contract's form is taken as it stands only where the profile's form could
-    not be meant. Where nothing stands between two numbers, each needs all its digits.
+    The day is the one that is written, whatever the time and its offset. A value that has the
+    contract's form is taken as it stands only where the profile's form could not be meant. Where
+    nothing stands between two numbers, each needs all its digits.
     """
     year_first = date_format.startswith("%Y")
     shape = _packed_shape(date_format)
+    has_offset = date_format.endswith("%z")
 
     def rewrite(text: str) -> Rewritten:
+        # strptime wants the minutes of an offset, which some databases leave out
+        known = HOURS_OF_OFFSET.sub(r"\g<0>00", text.strip()) if has_offset else text.strip()
         try:
-            day = datetime.strptime(text.strip(), date_format).date()
+            day = datetime.strptime(known, date_format).date()
             if shape.fullmatch(text.strip()) is None:
                 raise ValueError("a zero is missing, and nobody can say where")
             return Rewritten(day.isoformat())

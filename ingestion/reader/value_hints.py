@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from itertools import islice, product
 from typing import TYPE_CHECKING
 
@@ -46,14 +47,24 @@ DAYS = (
     *("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d"),
 )
 HALF_DAYS = (" %I:%M %p", " %I:%M:%S %p")
+ISO_TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
+UTC_MARKS = ("Z", " UTC")
+OFFSETS = ("%z", " %z")
 DATE_FORMATS = (
     *(
         days.format(sign) + time
         for days, sign, time in product(DAYS, "/-.", ("", " %H:%M", " %H:%M:%S", *HALF_DAYS))
     ),
     *("%Y%m%d", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y"),
-    *("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"),
+    *(
+        f"%Y-%m-%d{sign}{time}{zone}"
+        for sign, time, zone in product("T ", ISO_TIMES, ("", *UTC_MARKS, *OFFSETS))
+        if sign == "T" or zone or time.endswith("%f")  # the others stand above
+    ),
 )
+DAY_NUMBER = re.compile(r"[34][0-9]{4}(?:[.,][0-9]+)?")  # of the years 1982 to 2036, perhaps a time
+DAY_ZERO = date(1899, 12, 30)
+IN_UTC = re.compile(r".*(?:Z|UTC|[+-]00(?::?00)?)")
 NUMBER_FORMS = (
     (".", ","),
     (",", ""),
@@ -72,7 +83,7 @@ NUMBER_FORMS = (
 @dataclass(frozen=True)
 class Hint:
     """What shows in a file, in words that end where a profile is to follow, and what of a profile
-    would read it."""
+    would read it: nothing, where none would."""
 
     words: str
     options: Mapping[str, object]
@@ -82,7 +93,10 @@ def hint_texts(hints: Sequence[Hint], key: str) -> tuple[str, ...]:
     """Return the hints with the profile to paste, which is one for all that was seen: of two for
     the same files only the first would be taken."""
     options = {name: value for hint in hints for name, value in hint.options.items()}
-    return tuple(f"{hint.words}\n{profile_text(key, options)}" for hint in hints)
+    return tuple(
+        f"{hint.words}\n{profile_text(key, options)}" if hint.options else hint.words
+        for hint in hints
+    )
 
 
 def value_hints(rows: pa.Table, contract: Contract) -> list[Hint]:
@@ -132,10 +146,12 @@ def _date_hint(name: str, texts: Sequence[str]) -> Hint | None:
         if count >= NEARLY_EVERY * len(distinct):
             fits[date_format] = count
     best = [date_format for date_format, count in fits.items() if count == max(fits.values())]
-    if not best:
-        return None
+    # an offset may be written as Z too
+    best = [form for form in best if form.removesuffix("%z") + "Z" not in best or form[-1] == "Z"]
     seen = f"{name} is not in the contract's form: {len(others)} of the first {len(texts)} values"
     seen += f" are like '{shown(distinct[0])}'."
+    if not best:
+        return _day_number_hint(seen, distinct)
     options = {"date_format": best[0]}
     if len(best) > 1:
         choices = " or ".join(best)
@@ -145,14 +161,29 @@ def _date_hint(name: str, texts: Sequence[str]) -> Hint | None:
             options,
         )
     sure = f"{fits[best[0]]} of {len(distinct)} different values fit {best[0]} and no other form"
-    if best[0].endswith("Z"):
+    if all(map(IN_UTC.fullmatch, distinct)):
         return Hint(
             f"{seen} They are times in UTC, and late in the evening the store's day may be another"
             " one: ask the sender for the store's days. If the days of UTC are meant, paste this"
             " file profile:",
             options,
         )
+    if best[0].endswith(OFFSETS):
+        sure += ". The day counts as it is written, whatever its offset"
     return Hint(f"{seen} Sure: {sure}. Paste this file profile:", options)
+
+
+def _day_number_hint(seen: str, texts: Sequence[str]) -> Hint | None:
+    numbers = [text for text in texts if DAY_NUMBER.fullmatch(text)]
+    if len(numbers) < NEARLY_EVERY * len(texts):
+        return None
+    day = DAY_ZERO + timedelta(int(numbers[0][:5]))
+    return Hint(
+        f"{seen} They look like the day numbers of a spreadsheet ({numbers[0][:5]} is then {day}),"
+        " which no file profile reads. Have the column shown as dates, yyyy-mm-dd, and export the"
+        " file again.",
+        {},
+    )
 
 
 def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:

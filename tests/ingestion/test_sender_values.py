@@ -101,6 +101,50 @@ def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:
     assert hint.endswith('date_format = "%m/%d/%Y %I:%M %p"')
 
 
+@pytest.mark.parametrize(
+    ("written", "date_format", "words"),
+    [
+        ("2024-03-{:02}T10:11", "%Y-%m-%dT%H:%M", "Sure: 3 of 3 "),
+        ("2024-03-{:02} 10:11:12.5", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
+        ("2024-03-{:02} 23:30:00 -0500", "%Y-%m-%d %H:%M:%S %z", "as it is written, whatever its"),
+        ("2024-03-{:02}T00:10:00+05:30", "%Y-%m-%dT%H:%M:%S%z", "as it is written, whatever its"),
+        ("2024-03-{:02} 23:30:00.25-05", "%Y-%m-%d %H:%M:%S.%f%z", "as it is written, whatever"),
+        ("2024-03-{:02} 23:30:00 UTC", "%Y-%m-%d %H:%M:%S UTC", "They are times in UTC, and late"),
+        ("2024-03-{:02}T23:30:00.123Z", "%Y-%m-%dT%H:%M:%S.%fZ", "They are times in UTC, and late"),
+        ("2024-03-{:02} 23:30:00+00", "%Y-%m-%d %H:%M:%S%z", "They are times in UTC, and late"),
+    ],
+)
+def test_times_of_shop_systems_bring_a_hint_and_give_the_day_that_is_written(
+    bench: Bench, written: str, date_format: str, words: str
+) -> None:
+    """Risk: the day moves with an offset, or nothing says how such a file is read."""
+    content = dated(*(written.format(day) for day in (5, 13, 31)))
+    [hint] = bench.check(content).hints
+    assert hint.endswith(f'date_format = "{date_format}"')
+    assert words in hint
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    bench.check(content, FileProfile(**proposed))
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-03-05", "2024-03-13", "2024-03-31"]
+
+
+def test_offsets_of_summer_and_winter_are_one_form(bench: Bench) -> None:
+    """Risk: a shop's file needs two profiles in the month in which the clocks change."""
+    profile = FileProfile(name="p", pattern="*", date_format="%Y-%m-%d %H:%M:%S %z")
+    bench.check(dated("2024-03-10 00:30:00 -0500", "2024-03-10 23:30:00 -0400"), profile)
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-03-10"] * 2
+
+
+def test_the_day_numbers_of_a_spreadsheet_are_told_as_such(bench: Bench) -> None:
+    """Risk: all rows are set aside, and 45356 is no mistake that the sender can see."""
+    report = bench.check(dated("45356", "45357.25", "45358"))
+    assert report.hints == (
+        "sales_date is not in the contract's form: 3 of the first 3 values are like '45356'. They"
+        " look like the day numbers of a spreadsheet (45356 is then 2024-03-05), which no file"
+        " profile reads. Have the column shown as dates, yyyy-mm-dd, and export the file again.",
+    )
+    assert bench.check(dated("45356", "2024031", "12")).hints == ()
+
+
 def test_a_mark_with_two_meanings_is_a_question(bench: Bench) -> None:
     """1,234 is a thousand, or a bit more than one."""
     row = '2,122,rug,2024-03-05,4,"1,234",1,"1,234"'

@@ -18,8 +18,8 @@ from ingestion.database.errors import is_in_the_way
 from ingestion.errors import BusyError, PipelineError
 
 _SECONDS_TO_FREE = 5  # until the server frees the lock of a connection that broke
-_IDLE_SECONDS = 2_000_000  # 23 days, the most that a server on Windows takes
 _SIGN_OF_LIFE_SECONDS = 60  # what stands between may close a connection that is idle for longer
+_IDLE_SECONDS = 900  # without a sign of life, until the server frees the lock of a lost machine
 StillAlone: TypeAlias = Callable[[], None]
 
 
@@ -28,7 +28,8 @@ def run_lock(engine: Engine) -> Iterator[StillAlone]:
     """Holds the one lock of this database; ``BusyError`` at once when another run has it.
 
     MySQL: ``GET_LOCK`` on a connection of its own. SQLite: an exclusive transaction on a file
-    beside the database. Both free themselves when the process dies.
+    beside the database. Both free themselves when the process dies, and MySQL's a while after its
+    machine has gone without a word.
 
     MySQL's also goes with its connection, and another run may begin. What the block gets is to be
     called before anything that would harm that run: it takes the lock again where only the

@@ -241,6 +241,17 @@ def test_the_connection_of_the_lock_shows_signs_of_life(
     assert len(signs) > 2
 
 
+def test_a_lost_machine_frees_the_lock(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Risk: no run begins for hours, since the server waits for one whose machine has gone."""
+    monkeypatch.setattr("ingestion.database.run_lock._IDLE_SECONDS", 1)
+    engine = connect(line.past.url)
+    with run_lock(engine):  # its next sign of life is a minute away
+        threading.Event().wait(2.1)
+        with run_lock(line.past):
+            pass
+    engine.dispose()
+
+
 def test_the_lock_of_a_long_run_is_not_closed_for_idleness(
     line: Line, mariadb_server: MariaDb
 ) -> None:

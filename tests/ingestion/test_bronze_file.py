@@ -61,6 +61,27 @@ def test_a_file_left_before_its_end_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("processors", [1, 2])
+def test_a_group_that_cannot_be_written_ends_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: int
+) -> None:
+    """Risk: the groups behind it are written, and the file has its name without those rows."""
+    monkeypatch.setattr(bronze_file, "usable_processors", lambda: processors)
+    monkeypatch.setattr(bronze_file, "GROUP_ROWS", BLOCK_ROWS)
+    rows = block(2)
+
+    def write(*tables: pa.Table) -> None:
+        with BronzeFile(tmp_path / "rows.parquet", rows.schema) as file:
+            for table in tables:
+                file.write(table)
+            file.finish()
+
+    with pytest.raises(ValueError, match="schema does not match"):
+        write(rows, rows.drop(["price"]), rows, rows)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_columns_that_shrink_are_compressed(tmp_path: Path) -> None:
     """Compressing amounts takes time for nothing; leaving remarks as they are fills the disk."""
     amounts = [f"{number * 7919 % 99_999}.{number % 100:02d}" for number in range(5_000)]

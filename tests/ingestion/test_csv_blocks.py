@@ -56,6 +56,15 @@ def test_line_ends_may_differ_within_a_file() -> None:
     ]
 
 
+def test_the_second_line_of_a_value_is_not_judged_as_a_row() -> None:
+    """Risk: once a quote is out of place in its block, a good sale gets the blame of another."""
+    assert found(b'1,"24" screen,3\n1,"a\n""b""",3\n4,5,6\n') == [
+        (1, b'1,"24" screen,3', TEXT_AFTER),
+        (2, b'1,"a\n""b""",3', None),
+        (4, b"4,5,6", None),
+    ]
+
+
 def test_a_quote_inside_a_value_without_quotes_is_text() -> None:
     """An inch mark is no reason to lose a sale, nor the ones after it."""
     assert found(b'1,5" pipe,2\n3,"a,b",4\n5,6",7\n') == [
@@ -140,6 +149,16 @@ def test_a_block_of_tiny_records_is_handed_on_in_parts() -> None:
     assert [len(block.starts) for block in blocks] == [MAX_BLOCK_RECORDS, 3]
     assert blocks[1].lines.tolist() == [MAX_BLOCK_RECORDS + number for number in (1, 2, 3)]
     assert blocks[1].data == b"a\na\na\n"
+
+
+def test_each_part_of_a_block_has_its_own_faults_and_blank_lines() -> None:
+    """Risk: a fault is looked for in a part that ends before it, or stands in another row."""
+    content = b"  \n" + b"a\n" * MAX_BLOCK_RECORDS + b'"a"b\na\n'
+    first, second = record_blocks([content], COMMA, 3, first_line=1)
+
+    assert (first.faults, second.faults) == ({}, {0: TEXT_AFTER})
+    assert [spans.tolist() for spans in first.blanked] == [[0], [2]]
+    assert [spans.tolist() for spans in second.blanked] == [[], []]
 
 
 def test_raw_values_and_plain_values() -> None:

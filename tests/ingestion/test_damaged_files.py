@@ -79,9 +79,18 @@ def test_a_last_line_that_stops_in_the_middle_sets_the_file_aside(bench: Bench) 
     )
 
 
-def test_a_whole_last_line_needs_no_line_break(bench: Bench) -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_short_last_line_with_a_line_break_is_one_bad_row(bench: Bench, end: str) -> None:
+    """Risk: where lines end with CR alone, a day is refused for its last row as cut off."""
+    report = bench.check("".join(line + end for line in (HEADER, BESAN, "16,122,mai")))
+    assert (report.accepted, report.rows_read, report.rows_faulty) == (True, 2, 1)
+
+
+@pytest.mark.parametrize("last", [BESAN, '2,122,besan,2024-03-05,4,52,2,"104"'])
+def test_a_whole_last_line_needs_no_line_break(bench: Bench, last: str) -> None:
     """Many exports leave it out."""
-    assert bench.check(f"{HEADER}\n{BESAN}").rows_read == 1
+    report = bench.check(f"{HEADER}\n{last}")
+    assert (report.accepted, report.rows_read, report.rows_faulty) == (True, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +223,7 @@ def test_rows_in_the_header_line_are_no_day_without_sales(bench: Bench, end: str
     assert code == "no_row"
     assert message.startswith("the header line, 1, holds rows. Expected: names, and a line break")
     assert "122" not in message, "a customer's number may be in it"
+    assert bench.reason(end.join([f"{HEADER},note", f"{BESAN},x"]))[0] == "no_row", "one sale"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,14 @@ def test_extra_columns_become_one_json_object_per_row(bench: Bench) -> None:
     assert json.loads(bench.rows()[0]["additional_column"])["Note"] == 'say "hi" \\ \t☕\nnext'
 
 
+@pytest.mark.parametrize("note", ["a\tb", "a\\b", 'a"b'])
+def test_an_odd_character_is_escaped_where_no_other_is(bench: Bench, note: str) -> None:
+    """Risk: the object of a row is no JSON, and none of its extra columns can be had again."""
+    quoted = note.replace('"', '""')
+    bench.check(text(f"{HEADER},note", f'{BESAN},"{quoted}"'))
+    assert json.loads(bench.rows()[0]["additional_column"]) == {"note": note}
+
+
 def test_empty_columns_without_a_name_carry_nothing(bench: Bench) -> None:
     """Spreadsheets leave trailing commas behind."""
     report = bench.check(text(HEADER + ",,", BESAN + ",,", MAIDA + ",,"))
@@ -140,6 +148,63 @@ def test_faulty_rows_keep_their_whole_text_and_their_place(bench: Bench) -> None
     ]
     assert bench.values()[1] == MAIDA.split(",")
     assert [row for row in bench.values() if row[0] is None] == [[None] * 8] * 5
+
+
+@pytest.mark.parametrize(
+    "row", [b"2,122,besan \x80,2024-03-05,4,52,2,104", b"\xff" + BESAN.encode()]
+)
+def test_one_wrong_byte_is_enough_and_is_of_its_own_row(bench: Bench, row: bytes) -> None:
+    """Risk: the euro sign of Windows, or a byte that begins a row, passes for text, and Spark
+    shows another one; or the row before is blamed."""
+    report = bench.check(text(HEADER, BESAN).encode() + row + text("", MAIDA).encode())
+    assert report.accepted
+    assert [row["row_fault"] for row in bench.rows()] == [None, "encoding", None]
+
+
+def test_a_file_is_told_alike_in_whatever_blocks_it_is_read(
+    tmp_path: Path, contract: Contract
+) -> None:
+    """Risk: a large file lists a column once for each block, or hundreds of bad rows."""
+    path = tmp_path / "day.csv"
+    path.write_text(text(f"{HEADER},", *[f"{BESAN},x"] * 20, *["3,122"] * 20, MAIDA + ","))
+    reports = [
+        check_file(
+            path,
+            key="day.csv",
+            file_id=7,
+            contract=contract,
+            profile=None,
+            destination=tmp_path / f"{chunk_bytes}.parquet",
+            chunk_bytes=chunk_bytes,
+        )
+        for chunk_bytes in (64, 64_000)
+    ]
+    assert reports[0] == reports[1]
+    assert reports[0].extra_columns == ("column_9",)
+    assert len(reports[0].first_bad_rows) == 10
+
+
+def test_a_block_of_more_than_a_megabyte_comes_whole(bench: Bench) -> None:
+    """Risk: the parser hands it on in pieces of its own, and only the first one is taken."""
+    report = bench.check(text(HEADER, *[BESAN] * 40_000))
+    assert (report.rows_read, report.rows_faulty) == (40_000, 0)
+
+
+def test_a_line_of_spaces_is_no_row_and_one_that_begins_with_a_space_is(bench: Bench) -> None:
+    """Risk: a blank line is taken for a row with too few values, or an indented sale for blank."""
+    report = bench.check(text(HEADER, BESAN, "   ", f" {MAIDA}"))
+    assert (report.rows_read, report.rows_faulty) == (2, 0)
+    assert [row["line_number"] for row in bench.rows()] == [2, 4]
+
+
+def test_an_empty_record_below_a_faulty_row_leaves_that_row(bench: Bench) -> None:
+    """Risk: the fault is dropped in the place of the blank line, and nobody hears of the sale."""
+    report = bench.check(text(HEADER, "3,122,besan", ",,,,,,,", MAIDA))
+    assert (report.rows_read, report.rows_faulty) == (2, 1)
+    assert [(row["line_number"], row["row_fault"]) for row in bench.rows()] == [
+        (2, "column_count"),
+        (4, None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -345,7 +410,7 @@ def test_a_file_without_a_header_line_is_told_so(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"PK\x03\x04 and so on", "a zip archive or an Excel workbook (.xlsx)"),
+        (b"PK\x03\x04" + b"a\0" * 50, "a zip archive or an Excel workbook (.xlsx)"),
         (b"%PDF-1.7", "a PDF document"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook (.xls)"),
         (b"PAR1 and so on", "a Parquet file"),
@@ -367,14 +432,16 @@ def test_other_content_named_csv_is_told_what_it_is(
     )
 
 
-def test_nul_bytes_set_the_file_aside(bench: Bench) -> None:
+@pytest.mark.parametrize("rows", [1, 10_000])
+def test_nul_bytes_set_the_file_aside(bench: Bench, rows: int) -> None:
     """A disk error leaves them in the middle of a file."""
-    content = text(HEADER, BESAN).encode() + b"16,122,mai\0\0,2024-03-12,6,20,7,140\n"
+    content = text(HEADER, *[BESAN] * rows).encode() + b"16,122,mai\0\0,2024-03-12,6,20,7,140\n"
 
     code, message = bench.reason(content)
     assert code == "nul_bytes"
     assert message == (
-        f"the file has NUL bytes. Expected: text. Found: the first at byte {content.find(0) + 1}."
+        f"the file has NUL bytes. Expected: text. Found: the first at byte"
+        f" {content.find(0) + 1:,}."
         " The file is damaged or no CSV; export it again and send that."
     )
 
@@ -387,6 +454,14 @@ def test_an_open_quote_sets_the_file_aside_and_leaves_nothing(bench: Bench) -> N
     assert [reason.code for reason in report.reasons] == ["quote"]
     assert "opened in line 3" in report.reasons[0].message
     assert report.content_sha256 == hashlib.sha256(content.encode()).hexdigest()
+
+
+def test_a_file_refused_for_its_header_is_hashed_to_its_end(bench: Bench) -> None:
+    """Risk: the staging table names a hash that no file has, and nobody finds the one it means."""
+    content = text(HEADER.replace(",total_cost", ",amount"), *[BESAN] * 20_000)
+    report = bench.check(content)
+    assert not report.accepted
+    assert report.bytes_sha256 == hashlib.sha256(content.encode()).hexdigest()
 
 
 def test_a_file_set_aside_does_not_touch_what_an_earlier_try_wrote(
@@ -565,6 +640,8 @@ def test_the_same_bytes_are_other_sales_where_profiles_read_other_days(bench: Be
     }
     assert len(other | {as_it_is}) == 4
     assert content_hash(content, currency_signs=["€"], aliases={"x": "price"}) == as_it_is
+    money = text(HEADER, BESAN.replace("104", "€104"))
+    assert content_hash(money, currency_signs=["€"]) == hashlib.sha256(money.encode()).hexdigest()
     content = text(HEADER, BESAN)
     as_it_is = hashlib.sha256(content.encode()).hexdigest()
     assert content_hash(content, date_format="%d/%m/%Y", decimal_mark=",") == as_it_is

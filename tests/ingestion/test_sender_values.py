@@ -29,6 +29,14 @@ def test_day_first_dates_stay_and_bring_the_profile_that_reads_them(bench: Bench
     )
 
 
+def test_a_file_with_a_profile_is_not_told_to_have_another(bench: Bench) -> None:
+    """Risk: a profile is pasted that never is taken, for the one that is there comes first."""
+    content = dated("31/01/2024", "02/02/2024", "13/02/2024").encode()
+    content += text(BESAN).encode().replace(b"besan", b"caf\xe9")
+    assert len(bench.check(content).hints) == 2
+    assert bench.check(content, FileProfile(name="p", pattern="*")).hints == ()
+
+
 def test_dates_that_can_be_read_two_ways_are_a_question(bench: Bench) -> None:
     """A guess between day and month would move sales to another month."""
     report = bench.check(dated("01/02/2024", "03/02/2024", "05/06/2024"))
@@ -203,6 +211,15 @@ def test_semicolons_with_decimal_commas(bench: Bench) -> None:
     )
 
 
+def test_quotes_of_a_sender_that_never_quotes_are_text(bench: Bench) -> None:
+    """Risk: an inch mark opens a value and swallows the sales behind it, or names lose letters."""
+    profile = FileProfile(name="p", pattern="*", delimiter="\t", quote="")
+    rows = ['2\t122\t"24\t2024-03-05\t4\t52\t2\t104', '2\t122\t32"\t2024-03-05\t4\t52\t2\t104']
+    report = bench.check(text(HEADER.replace(",", "\t"), *rows), profile)
+    assert (report.rows_read, report.rows_faulty) == (2, 0)
+    assert bench.values() == [row.split("\t") for row in rows]
+
+
 def test_thousands_by_lakh(bench: Bench) -> None:
     """India groups 12,34,567."""
     profile = FileProfile(name="p", pattern="*", thousands_mark=",", currency_signs=("₹",))
@@ -222,6 +239,13 @@ def test_year_day_month_never_passes_for_a_plain_date(bench: Bench) -> None:
         "dialect",
         "dialect: sales_date '2024-05-31' is not in the form of the file profile",
     )
+
+
+def test_a_value_of_another_form_is_told_of_its_own_row(bench: Bench) -> None:
+    """Risk: below a row that is none, the good row before it is set aside in its place."""
+    profile = FileProfile(name="p", pattern="*", date_format="%Y-%d-%m")
+    bench.check(dated("2024-31-05,", "2024-31-05", "2024-05-31"), profile)
+    assert [row["row_fault"] for row in bench.rows()] == ["column_count", None, "dialect"]
 
 
 def test_constants_and_derived_columns_stand_in_for_missing_ones(bench: Bench) -> None:

@@ -64,6 +64,34 @@ def test_a_content_that_a_refused_correction_leaves_in_place_counts_once() -> No
 
 
 @pytest.mark.parametrize(
+    ("other", "is_refused", "counts_twice"),
+    [
+        ("A", False, True),
+        ("A", True, False),  # b.csv is not trusted either
+        ("D", False, False),  # b.csv has been a copy all the time
+    ],
+)
+def test_what_a_refused_correction_leaves_is_held_against_files_that_count(
+    other: str, is_refused: bool, counts_twice: bool
+) -> None:
+    """Risk: a refusal of long ago hides that a content counts twice; or a run is stopped for a
+    content that counts once."""
+    rows = [
+        row(1, "in/a.csv", status="I", content_sha256="x"),
+        row(2, "in/a.csv", status="E", content_sha256="y", replaces_id=1),  # refused long ago
+        row(3, "in/a.csv", content_sha256="z", replaces_id=1),
+        row(4, "in/b.csv", status=other, content_sha256="x"),
+    ]
+    reason = "file_too_bad: 30 of 30"
+    entries = [entry(3, 30, reason), entry(4, 30, reason) if is_refused else entry(4)]
+    if not counts_twice:
+        check_contents_once(entries, rows)
+        return
+    with pytest.raises(PipelineError, match=r"The sales of in/b\.csv would count twice"):
+        check_contents_once(entries, rows)
+
+
+@pytest.mark.parametrize(
     ("first", "refused", "third"),
     [
         ("S", "E", "I"),
@@ -102,6 +130,7 @@ def test_files_that_are_judged_anew_are_named_up_to_five() -> None:
     told = changed_verdicts(entries, rows)
     assert told[0] == ("the rules have changed since in/2.csv was published: rows set aside 0 -> 1")
     assert (len(told), told[-1]) == (6, "the same is true of 1 more file")
+    assert changed_verdicts(entries[:6], rows) == told[:5], "all of five are named"
 
 
 def test_a_correction_that_is_a_copy_of_a_refused_file_is_not_published() -> None:

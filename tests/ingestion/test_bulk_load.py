@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -11,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DataError
 
-from ingestion.database.bulk_load import load_rows
+from ingestion.database.bulk_load import _written, load_rows
 from ingestion.database.engine import connect, define_table
 
 
@@ -26,6 +29,19 @@ def test_columns_may_come_in_another_order_than_the_tables(each_engine: Engine) 
     with each_engine.connect() as connection:
         found = connection.execute(sa.select(table)).mappings().all()
     assert found == [{"store_id": 121, "seller_id": 6}]
+
+
+def test_a_file_of_rows_is_whole_while_the_next_one_is_written() -> None:
+    """Risk: rows change while the server reads them, or the end of a longer batch follows them."""
+    batches = [pa.table({"number": list(range(count))}) for count in (3, 2, 1)]
+    with tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as other:
+        written = _written(iter(batches), (one, other))
+        [batch, path] = next(written)
+        for following in itertools.chain(written, [None]):
+            lines = Path(path).read_text().splitlines()
+            assert lines == [str(number) for number in range(batch.num_rows)]
+            if following is not None:
+                batch, path = following
 
 
 def test_rows_are_not_made_twice_at_the_same_time(mariadb_url: str) -> None:

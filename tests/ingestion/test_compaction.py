@@ -158,8 +158,11 @@ def test_bronze_that_has_lost_rows_is_not_merged(tmp_path: Path) -> None:
     )
 
 
-def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(each_engine: Engine) -> None:
+def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(
+    each_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Risk: a file belongs to a batch that nobody knows; or an old run's batches are taken away."""
+    monkeypatch.setattr(staging_table, "_LOOKUP", 1)  # a statement for each of the old batches
     staging_table.metadata.create_all(each_engine)
     way = [BatchState.BRONZE, BatchState.ARCHIVED]
     with transaction(each_engine) as connection:
@@ -185,6 +188,11 @@ def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(each_engine: 
     with transaction(each_engine) as connection:
         assert batches.all_batch_ids(connection) == [3, 4]
         assert open_batch(connection, "run-4") == 5
+    with (
+        pytest.raises(PipelineError, match="Found: 1 of them, and batch 5"),
+        transaction(each_engine) as connection,
+    ):
+        merge_batches(connection, {6: [3, 5]}, "run-5")
 
 
 def test_the_report_shows_every_layer_before_and_after() -> None:

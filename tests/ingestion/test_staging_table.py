@@ -86,6 +86,36 @@ def test_a_correction_that_is_set_aside_replaces_nothing(engine: Engine) -> None
     assert statuses(engine) == ["I", "E"]
 
 
+def test_a_file_that_is_counted_again_keeps_its_status(engine: Engine) -> None:
+    """Risk: a rule that came later refuses a published file, whose replacement is long gone."""
+    [old] = deliver(engine, 1, "a.csv")
+    accept(engine, old)
+    with transaction(engine) as connection:
+        staging_table.record_counts(connection, [count(old)], 1)
+    [new] = deliver(engine, 2, "b.csv")
+    accept(engine, new)
+    counts = [count(old, "file_too_bad: by a new rule"), count(new)]
+    with transaction(engine) as connection:
+        staging_table.record_counts(connection, counts, 2)
+    assert statuses(engine) == ["I", "I"]
+
+
+def test_only_a_row_that_counts_makes_another_its_copy(engine: Engine) -> None:
+    """Risk: a file is a copy of one that was refused, replaced or withdrawn, and counts nowhere."""
+    counting = {"a": "ESDIA", "b": "ESD"}
+    verdicts = [
+        Verdict(number, FileStatus(status), content_sha256=HASHES[content])
+        for number, (content, status) in enumerate(
+            ((content, status) for content, found in counting.items() for status in found), start=1
+        )
+    ]
+    deliver(engine, 1, *(f"{verdict.file_id}.csv" for verdict in verdicts))
+    with transaction(engine) as connection:
+        staging_table.record_verdicts(connection, verdicts)
+        found = staging_table.counted_by_content(connection, HASHES.values())
+    assert {content: row.id for content, row in found.items()} == {HASHES["a"]: 4}
+
+
 def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:
     """Risk: a query takes other files for those that count than the models do."""
     staging_table.metadata.create_all(each_engine)
@@ -192,6 +222,11 @@ def test_a_run_that_lost_its_lock_moves_nothing_any_more(engine: Engine) -> None
         "on it. Found: bronze, moved by run run-2. Run the command again; if it stays, look at the "
         "table pipeline_batches."
     )
+    with (  # what the other run has done already is no more its own
+        pytest.raises(PipelineError, match="cannot become bronze"),
+        transaction(engine) as connection,
+    ):
+        move_batch(connection, batch_id, BatchState.BRONZE, "run-1")
 
 
 def test_what_a_lost_answer_makes_a_run_repeat_is_done_once(engine: Engine) -> None:

@@ -28,7 +28,7 @@ from ingestion.run.compaction import Merge, plan_merges, write_bronze
 from ingestion.run.compaction_report import Compaction, Layer, show
 from ingestion.warehouse.fact_tables import FactTable, hold_batches, months_of_batches
 from ingestion.warehouse.ledger import LedgerEntry
-from ingestion.warehouse.raw_tables import bronze_path, merged_path
+from ingestion.warehouse.raw_tables import batch_folders, bronze_path, merged_path
 
 MARCH = frozenset({"2024-03"})
 
@@ -76,6 +76,7 @@ def write(path: Path, rows: Mapping[int, int], columns: tuple[str, ...] = ("pric
 def test_batches_of_the_same_closed_months_are_merged(tmp_path: Path) -> None:
     """Risk: a correction of one day builds a year again, or a month still open is rewritten."""
     rows = [row(number, number) for number in range(1, 11)]
+    rows.insert(0, row(0, 1, status="S"))  # replaced: its rows count no more
     months = {
         1: MARCH,
         2: {"2024-01", "2024-03"},  # a late file: its corrections touch two months
@@ -89,6 +90,7 @@ def test_batches_of_the_same_closed_months_are_merged(tmp_path: Path) -> None:
     merges = plan_merges(rows, range(1, 11), months, tmp_path, "2024-05")
     assert [merge.old_ids for merge in merges] == [(8, 9), (1, 3), (4, 5)]
     assert [merge.batch_id for merge in merges] == [11, 12, 13]
+    assert [[item.id for item in part] for part in merges[1].parts] == [[1, 3]]
 
 
 def test_a_merged_batch_is_never_larger_than_a_month_of_work(
@@ -146,16 +148,25 @@ def test_merged_bronze_has_each_row_that_counts_once_in_order(tmp_path: Path) ->
     assert second["file_id"].to_pylist() == [5, 5, 5, 5, 6, 6]
 
 
-def test_bronze_that_has_lost_rows_is_not_merged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("found", [1, 3])
+def test_bronze_of_other_rows_than_were_read_is_not_merged(tmp_path: Path, found: int) -> None:
     """Risk: a damaged file is sealed into a merged one, and its good copy is forgotten."""
-    write(bronze_path(tmp_path, 1, 1), {1: 1})
+    write(bronze_path(tmp_path, 1, 1), {1: found})
     with pytest.raises(PipelineError) as refused:
         write_bronze(tmp_path, Merge(2, (1,), ((row(1, 1),),)), lambda _: None)
     assert str(refused.value) == (
         "The rows of in/1.csv cannot be merged; nothing was changed. Expected: 2 rows, as read "
-        f"from the file. Found: 1 rows in {bronze_path(tmp_path, 1, 1)}. Remove that file: its "
-        "archived object is then read again."
+        f"from the file. Found: {found} rows in {bronze_path(tmp_path, 1, 1)}. Remove that file: "
+        "its archived object is then read again."
     )
+
+
+def test_bronze_of_the_batches_that_are_there_stays(tmp_path: Path) -> None:
+    """Risk: after a compaction every file that counts is to be read from the archive again."""
+    for batch_id in (1, 2):
+        write(bronze_path(tmp_path, batch_id, batch_id), {batch_id: 1})
+    compaction.remove_unknown_bronze(tmp_path, [2])
+    assert list(batch_folders(tmp_path)) == [2]
 
 
 def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(

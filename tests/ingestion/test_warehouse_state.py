@@ -94,9 +94,19 @@ def test_logic_changes_with_sql_seeds_and_the_contract(tmp_path: Path) -> None:
     first = logic_hash(tmp_path, contract)
     (tmp_path / "models" / "marts" / "_models.yml").write_text("description: two")
     assert logic_hash(tmp_path, contract) == first
-    (tmp_path / "seeds" / "rates.csv").write_text("rate\n0.02\n")
-    second = logic_hash(tmp_path, contract)
-    (tmp_path / "models" / "marts" / "mart.sql").write_text("select 2")
-    third = logic_hash(tmp_path, contract)
-    wider = Contract((ContractColumn("price", "decimal(18,4)", minimum="1"),), tmp_path)
-    assert len({first, second, third, logic_hash(tmp_path, wider)}) == 4
+    hashes = [first]
+    changes = ("seeds/rates.csv", "models/marts/mart.sql", "macros/rate.sql", "dbt_project.yml")
+    for changed in changes:
+        (tmp_path / changed).parent.mkdir(exist_ok=True)
+        (tmp_path / changed).write_text("vars: of another rate")
+        hashes.append(logic_hash(tmp_path, contract))
+    rules: list[dict[str, Any]] = [
+        {"minimum": "1"},
+        {"minimum": "0", "maximum": "9"},
+        {"minimum": "0", "required": True},
+        {"minimum": "0", "personal": True},
+    ]
+    for rule in rules:
+        column = ContractColumn("price", "decimal(18,4)", **rule)
+        hashes.append(logic_hash(tmp_path, Contract((column,), tmp_path)))
+    assert len(set(hashes)) == 9

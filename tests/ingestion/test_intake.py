@@ -17,8 +17,9 @@ from ingestion.reader.file_check import check_file
 from ingestion.reader.verdicts import FileReport
 from ingestion.run import checking, intake
 from ingestion.run.intake import clean_downloads, is_csv_name, sort_inbox
-from ingestion.s3.object_store import ObjectInfo
+from ingestion.s3.object_store import ObjectInfo, ObjectStore
 from ingestion.warehouse.raw_tables import bronze_path
+from tests.services import Bucket
 
 PROJECT = Path(__file__).parents[2]
 HEADER = b"customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
@@ -49,16 +50,45 @@ def row(number: int, key: str, **changes: object) -> FileRow:
 
 def test_objects_of_an_unfinished_batch_are_not_taken_twice() -> None:
     """Risk: a run after a crash plans the same object a second time."""
-    objects = [ObjectInfo(key, "e1", 10) for key in ("a.csv", "b.csv", "c.csv", "d.csv")]
+    objects = [
+        ObjectInfo(key, "e1", 10) for key in ("a.csv", "b.csv", "c.csv", "d.csv", "e.csv", "f.csv")
+    ]
     unfinished = [
         row(1, "a.csv"),
         row(2, "b.csv", status="E"),
         row(3, "c.csv", etag="older"),
         row(4, "d.csv", file_location=location("sales_data_error/d.csv"), status="E"),
+        row(5, "e.csv"),
+        row(6, "e.csv", etag="retracted"),  # a withdrawal has no object
+        row(7, "f.csv"),
+        row(8, "f.csv", etag="e2"),  # came between: the sender has taken it back
     ]
     inbox = sort_inbox(objects, unfinished, location)
-    assert [info.key for info in inbox.planned] == ["a.csv"]
-    assert [info.key for info in inbox.new] == ["c.csv", "d.csv"]
+    assert [info.key for info in inbox.planned] == ["a.csv", "e.csv"]
+    assert [info.key for info in inbox.new] == ["c.csv", "d.csv", "f.csv"]
+
+
+def test_a_file_without_a_byte_is_an_object_of_the_inbox(
+    store: ObjectStore, s3_bucket: Bucket
+) -> None:
+    """Risk: it is passed over like the marker of a folder, and nobody hears of the empty day."""
+    s3_bucket.put("in/till/", b"")
+    s3_bucket.put("in/a.csv", b"")
+    assert [info.key for info in intake.list_inbox(store, "in/")] == ["in/a.csv"]
+
+
+def test_what_changes_before_it_is_downloaded_is_left_to_the_next_run(
+    store: ObjectStore, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: a sender is at work on one file, and no other is taken."""
+    for key in ("in/a.csv", "in/b.csv", "in/c.csv"):
+        s3_bucket.put(key, SALE)
+    objects = intake.list_inbox(store, "in/")
+    s3_bucket.put("in/b.csv", SALE + SALE)
+    s3_bucket.client.delete_object(Bucket=s3_bucket.name, Key="in/c.csv")
+    deliveries, changed = intake.download_all(store, objects, tmp_path, threads=2)
+    assert [item.key for item in deliveries] == ["in/a.csv"]
+    assert changed == ["in/b.csv", "in/c.csv"]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +129,11 @@ def test_the_same_bytes_under_the_same_key_are_already_loaded() -> None:
     again = Delivery("a.csv", location("a.csv"), "e9", "1" * 64, 10)
     back_to_the_old = Delivery("a.csv", location("a.csv"), "e8", "2" * 64, 10)
     assert intake.already_loaded([again, back_to_the_old], known) == [(again, known["a.csv"][1])]
+    corrected = [row(3, "a.csv", status="I", sha256="2" * 64), row(4, "a.csv")]
+    known = {"a.csv": corrected}
+    assert intake.already_loaded([again, back_to_the_old], known) == [(again, corrected[1])]
+    known = {"a.csv": [row(5, "a.csv", status="I", is_read_again=True)]}
+    assert intake.already_loaded([again], known) == [], "it is sent to be read anew"
 
 
 @pytest.fixture
@@ -190,12 +225,42 @@ def test_a_copy_counts_where_its_first_is_replaced_before_it_is_published(
     assert checked[0].verdict.reason == "superseded before it was published (id 3)"
 
 
+def test_a_copy_counts_where_its_first_can_no_more_be_read(checker: checking.Checker) -> None:
+    """Risk: a run was killed after its check, the first file is lost, and the sales are nowhere."""
+    first = row(1, "in/a.csv")
+    copy = put(checker, row(2, "in/b.csv"), HEADER + SALE)
+    content = hashlib.sha256(HEADER + SALE).hexdigest()
+    checked = checking.check_batch(checker, [first, copy], {}, lambda _: {content: first})
+    assert [item.verdict.status for item in checked] == ["E", "A"]
+
+
+def test_a_file_replaces_nothing_that_came_after_it(checker: checking.Checker) -> None:
+    """Risk: where it is withdrawn in its own batch, the version before it stays in the marts."""
+    old = row(1, "in/a.csv", status="I", batch_id=1, etag="e0")
+    new = put(checker, row(2, "in/a.csv"), HEADER + SALE)
+    withdrawal = row(3, "in/a.csv", etag="retracted")
+    history = {"in/a.csv": [old, new, withdrawal]}
+    [checked] = checking.check_batch(checker, [new], history, lambda _: {})
+    assert checked.verdict.replaces_id == 1
+
+
 def test_a_broken_correction_replaces_nothing(checker: checking.Checker) -> None:
     """Risk: an empty file takes a good day out of the marts."""
     old = row(1, "in/a.csv", status="I", batch_id=1, etag="e0")
     new = put(checker, row(2, "in/a.csv"), b"")
     [checked] = checking.check_batch(checker, [new], {"in/a.csv": [old, new]}, lambda _: {})
     assert (checked.verdict.status, checked.verdict.replaces_id) == (FileStatus.ERROR, None)
+
+
+def test_a_broken_version_does_not_take_the_place_of_one_in_its_batch(
+    checker: checking.Checker,
+) -> None:
+    """Risk: of a day that is sent twice at once, no version counts, for the second is broken."""
+    good = put(checker, row(1, "in/a.csv"), HEADER + SALE)
+    broken = put(checker, row(2, "in/a.csv", etag="e2"), b"")
+    history = {"in/a.csv": [good, broken]}
+    checked = checking.check_batch(checker, [good, broken], history, lambda _: {})
+    assert [item.verdict.status for item in checked] == ["A", "E"]
 
 
 def test_a_planned_file_whose_bytes_are_lost_is_set_aside(checker: checking.Checker) -> None:
@@ -270,3 +335,17 @@ def test_an_error_that_nobody_foresaw_sets_its_file_aside(
         "unreadable: the check of the file has failed. It may be whole: report this, with the "
         "file and the cause that RETAIL_LOG_LEVEL=DEBUG logs. Found: IndexError"
     )
+
+
+def test_a_machine_without_memory_is_not_the_fault_of_a_file(
+    checker: checking.Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: good files are set aside, and their sales are missing until somebody asks."""
+
+    def fail(*_: Path, **__: Any) -> FileReport:
+        raise MemoryError
+
+    monkeypatch.setattr(checking, "check_file", fail)
+    file = put(checker, row(1, "in/a.csv"), HEADER + SALE)
+    with pytest.raises(MemoryError):
+        checking.check_batch(checker, [file], {}, lambda _: {})

@@ -131,8 +131,12 @@ def value_rules(
     has_own_numbers = (
         profile.decimal_mark != "." or profile.thousands_mark or profile.currency_signs
     )
+    # who names the contract's own form means days without their zeros too, as in any other form
+    has_own_days = (
+        profile.date_format != PLAIN_DATE_FORMAT or "date_format" in profile.model_fields_set
+    )
     for column in contract.columns:
-        if column.data_type == "date" and profile.date_format != PLAIN_DATE_FORMAT:
+        if column.data_type == "date" and has_own_days:
             rewrites[column.name] = date_rewrite(profile.date_format)
         elif column.data_type.startswith(("decimal", "int", "bigint")) and has_own_numbers:
             rewrites[column.name] = number_rewrite(
@@ -193,7 +197,7 @@ def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
     contract's form is taken as it stands only where the profile's form could not be meant. Where
     nothing stands between two numbers, each needs all its digits.
     """
-    year_first = date_format.startswith("%Y")
+    year_first = date_format.startswith("%Y") and date_format != PLAIN_DATE_FORMAT
     shape = _packed_shape(date_format)
     has_offset = date_format.endswith("%z")
 

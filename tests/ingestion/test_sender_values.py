@@ -153,6 +153,19 @@ def test_the_day_numbers_of_a_spreadsheet_are_told_as_such(bench: Bench) -> None
     assert bench.check(dated("45356", "2024031", "12")).hints == ()
 
 
+def test_days_without_their_zeros_bring_a_profile_that_reads_them(bench: Bench) -> None:
+    """Risk: the hint proposes the contract's own form, which changes nothing, and each row of such
+    a sender stays set aside."""
+    content = dated("2024-3-5", "2024-11-7", "2024-02-9", "2024-2-30", "2024-02-30")
+    [hint] = bench.check(dated("2024-3-5", "2024-11-7", "2024-02-9")).hints
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).rows_faulty == 0
+    assert [row["sales_date"] for row in bench.rows()] == [
+        *("2024-03-05", "2024-11-07", "2024-02-09"),
+        *("2024-2-30", "2024-02-30"),
+    ]
+
+
 def test_a_mark_with_two_meanings_is_a_question(bench: Bench) -> None:
     """1,234 is a thousand, or a bit more than one."""
     row = '2,122,rug,2024-03-05,4,"1,234",1,"1,234"'

@@ -269,11 +269,21 @@ def profile_text(key: str, options: Mapping[str, object]) -> str:
     return "\n".join([*lines, _toml_lines(options)])
 
 
+def changed_profile_text(profile: FileProfile, options: Mapping[str, object]) -> str:
+    """Return the lines of pipeline.toml for ``profile`` with these options, to take its place."""
+    own = profile.model_dump(exclude_unset=True)
+    lines = _toml_lines({**own, **options})
+    return f"# in place of the present file profile {profile.name}\n[[profiles]]\n{lines}"
+
+
 def _toml_lines(options: Mapping[str, object]) -> str:
     return "\n".join(f"{name} = {_toml(value)}" for name, value in options.items())
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{_toml(name)} = {_toml(item)}" for name, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(_toml(item) for item in value)}]"
     text = json.dumps(value, ensure_ascii=False)

@@ -99,7 +99,7 @@ def check_file(
         content_sha256=content_hash.hexdigest(),
         bytes_sha256=bytes_sha256,
         first_bad_rows=tuple(tally.bad_rows),
-        hints=hint_texts(tally.hints, key),
+        hints=hint_texts(tally.hints, key, profile),
     )
 
 
@@ -148,8 +148,8 @@ def _read_file(
     with BronzeFile(destination, bronze_schema(layout.columns)) as file:
         for block in blocks:
             rows = read_rows(block, layout)
-            if profile is None and not tally.rows_read:
-                tally.hints += value_hints(rows.table, contract)
+            if not tally.rows_read:
+                tally.hints += value_hints(rows.table, contract, profile)
             _count(block, rows, layout, contract, tally)
             _check_faults(rows, tally)
             _check_last_line(block, rows, layout, contract, tally)
@@ -159,7 +159,7 @@ def _read_file(
             _check_no_rows(header, contract, tally)
         tally.meaning = _meaning(profile, rules) if profile and rules else {}
         file.finish()
-    if tally.rows_wrong_bytes and profile is None:
+    if tally.rows_wrong_bytes and (profile is None or "encoding" not in profile.model_fields_set):
         tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read))
 
 

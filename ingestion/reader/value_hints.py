@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from ingestion.reader.dialects import profile_text
+from ingestion.reader.dialects import changed_profile_text, profile_text
 from ingestion.reader.headers import shown
 from ingestion.reader.profile_values import (
     PLAIN_DATE,
@@ -28,6 +28,7 @@ from ingestion.reader.profile_values import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ingestion.config.profiles import FileProfile
     from ingestion.reader.contract import Contract
 
 CURRENCY = re.compile(
@@ -89,24 +90,29 @@ class Hint:
     options: Mapping[str, object]
 
 
-def hint_texts(hints: Sequence[Hint], key: str) -> tuple[str, ...]:
+def hint_texts(hints: Sequence[Hint], key: str, profile: FileProfile | None) -> tuple[str, ...]:
     """Return the hints with the profile to paste, which is one for all that was seen: of two for
-    the same files only the first would be taken."""
+    the same files only the first would be taken. So it holds what their ``profile`` says, too."""
     options = {name: value for hint in hints for name, value in hint.options.items()}
-    return tuple(
-        f"{hint.words}\n{profile_text(key, options)}" if hint.options else hint.words
-        for hint in hints
-    )
+    proposed = changed_profile_text(profile, options) if profile else profile_text(key, options)
+    return tuple(f"{hint.words}\n{proposed}" if hint.options else hint.words for hint in hints)
 
 
-def value_hints(rows: pa.Table, contract: Contract) -> list[Hint]:
+def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None) -> list[Hint]:
     """Return what the first rows show about the file's dates and amounts.
 
-    ``rows`` are rows of raw.sales; those with a fault are left out.
+    ``rows`` are rows of raw.sales; those with a fault are left out. What ``profile`` itself says of
+    dates or amounts is meant, and brings no hint.
     """
+    told = profile.model_fields_set if profile else set()
     sample = rows.filter(pc.is_null(rows["row_fault"])).slice(0, SAMPLE_ROWS)
     hints = []
-    for kind, describe in (("date", _date_hint), ("decimal", _number_hint)):
+    for kind, describe, settings in (
+        ("date", _date_hint, {"date_format"}),
+        ("decimal", _number_hint, {"decimal_mark", "thousands_mark", "currency_signs"}),
+    ):
+        if settings & told:
+            continue
         columns = [column.name for column in contract.columns if column.data_type.startswith(kind)]
         for name in columns:
             texts = [text.strip() for text in sample[name].to_pylist() if text and text.strip()]

@@ -29,14 +29,6 @@ def test_day_first_dates_stay_and_bring_the_profile_that_reads_them(bench: Bench
     )
 
 
-def test_a_file_with_a_profile_is_not_told_to_have_another(bench: Bench) -> None:
-    """Risk: a profile is pasted that never is taken, for the one that is there comes first."""
-    content = dated("31/01/2024", "02/02/2024", "13/02/2024").encode()
-    content += text(BESAN).encode().replace(b"besan", b"caf\xe9")
-    assert len(bench.check(content).hints) == 2
-    assert bench.check(content, FileProfile(name="p", pattern="*")).hints == ()
-
-
 def test_dates_that_can_be_read_two_ways_are_a_question(bench: Bench) -> None:
     """A guess between day and month would move sales to another month."""
     report = bench.check(dated("01/02/2024", "03/02/2024", "05/06/2024"))
@@ -101,6 +93,42 @@ def test_all_hints_of_a_file_propose_one_profile(bench: Bench) -> None:
     assert bench.check(content, FileProfile(**proposed)).rows_faulty == 0
     assert [row["sales_date"] for row in bench.rows()] == ["2024-01-31"] * 6
     assert [row["total_cost"] for row in bench.rows()] == ["1963.10"] * 6
+
+
+def test_a_profile_that_reads_the_columns_brings_hints_for_their_values(bench: Bench) -> None:
+    """Risk: the profile that was proposed for the semicolons of a spreadsheet reads no row of it,
+    and nothing says what else it needs."""
+    header = HEADER.replace(",", ";").replace("customer_id", 'Kunde "A"')
+    row = "2;122;Käse;31.01.2024;4;1.963,10 €;1;1.963,10 €"
+    content = text(header, *[row] * 3)
+    profile = FileProfile(
+        name="north",
+        pattern=r"re:(?P<town>\w+)/.*",
+        delimiter=";",
+        quote="",
+        aliases={'Kunde "A"': "customer_id"},
+        constants={"store_id": "{town}"},
+    )
+    hints = bench.check(content, profile).hints
+    assert len(hints) == 2
+    assert hints[0].split("\n")[1:3] == [
+        "# in place of the present file profile north",
+        "[[profiles]]",
+    ]
+    [proposed] = tomllib.loads(hints[0][hints[0].index("# in place") :])["profiles"]
+    assert proposed.items() >= profile.model_dump(exclude_unset=True).items()
+    report = bench.check(content, FileProfile(**proposed))
+    assert (report.rows_faulty, report.hints) == (0, ())
+    assert bench.values()[0] == ["2", "122", "Käse", "2024-01-31", "4", "1963.10", "1", "1963.10"]
+
+
+def test_what_a_profile_says_of_values_brings_no_hint(bench: Bench) -> None:
+    """Risk: a sender whose prices have three decimals is doubted in every file."""
+    content = text(HEADER, *["2,122,fuel,2024-03-05,4,1.739,1,1.74"] * 3)
+    profile = FileProfile(name="fuel", pattern="*")
+    assert len(bench.check(content, profile).hints) == 1
+    profile = FileProfile(name="fuel", pattern="*", decimal_mark=".")
+    assert bench.check(content, profile).hints == ()
 
 
 def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:

@@ -97,8 +97,9 @@ def summarise(
     verdicts = [item.verdict.status for item in state.checked]
     refused = [row for row in state.archived if row.status == FileStatus.ERROR]
     is_partly = bool(refused) or any(row.rows_quarantined for row in state.archived)
+    refused_ids = {row.id for row in refused}  # some of them by the models, once accepted
     files = {
-        "accepted": verdicts.count(FileStatus.ACTIVE),
+        "accepted": len(taken - refused_ids),
         "set aside": len(refused),
         "duplicate": verdicts.count(FileStatus.DUPLICATE),
         "already loaded": state.repeated,

@@ -97,6 +97,7 @@ def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
     pipeline.put("a.csv", HEADER + GOOD * 10 + GOOD.replace("2024-03-05", "someday") * 20)
     summary = pipeline.run()
     assert summary.exit_code == 3
+    assert (summary.files["accepted"], summary.files["set aside"]) == (0, 1)
     assert [row.status for row in pipeline.files()] == ["I", "E"]
     assert "file_too_bad: 20 of 30 rows" in (pipeline.file("a.csv").reason or "")
     assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}

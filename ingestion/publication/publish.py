@@ -251,16 +251,33 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
         _LOG.warning("the manifest of version %d is gone; the pointer stays", current.version)
         return
     there = store.head(prefixes.pointer_key)
-    if there is None or store.get_bytes(prefixes.pointer_key) != content:
+    shown = None if there is None else store.get_bytes(prefixes.pointer_key)
+    if shown != content:
         if there is None:
             store.put_bytes(prefixes.pointer_key, content, if_none_match="*")
         else:
             store.put_bytes(prefixes.pointer_key, content, if_match=there.etag)
-        if current.pointer_written:
+        if shown is not None and _version_in(shown) > current.version:
+            _LOG.warning(
+                "S3 showed version %d, the database shows version %d: it was brought back from an"
+                " older copy. The sales of files that were taken since then count no longer: send"
+                " these files again; their objects lie in the processed and error folders",
+                _version_in(shown),
+                current.version,
+            )
+        elif current.pointer_written:
             _LOG.warning("the pointer on S3 named another version than %d", current.version)
     if not current.pointer_written:
         repeated(engine, lambda: mart_tables.drop_loaded(engine, _tag(current.run_id)))
         in_transaction(engine, lambda found: publications.record_pointer(found, current.version))
+
+
+def _version_in(pointer: bytes) -> int:
+    """The version that a pointer names; 0 where somebody has made something else of it."""
+    try:
+        return int(json.loads(pointer)["version"])
+    except (ValueError, TypeError, KeyError):
+        return 0
 
 
 def remove_leftovers(

@@ -165,9 +165,11 @@ def test_a_pointer_that_was_deleted_is_written_again(services: Services) -> None
     check_pointer(services)
 
 
-def test_a_database_that_was_brought_back_is_what_s3_shows(services: Services) -> None:
+def test_a_database_that_was_brought_back_is_what_s3_shows(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
     """Risk: after a restore, readers of S3 see another version than the database, and the next one
-    deletes or overwrites objects that they still see."""
+    deletes or overwrites objects that they still see; or nobody learns that sales are missing."""
     for number in (1, 2):
         put(services, f"{number}.csv", number, number)
         run(services)
@@ -178,6 +180,9 @@ def test_a_database_that_was_brought_back_is_what_s3_shows(services: Services) -
     publish.finish_pointer(services.store, services.engine, services.prefixes)
     check_pointer(services)
     assert services.store.get_bytes(POINTER) != newest
+    [message] = caplog.messages
+    assert message.startswith("S3 showed version 2, the database shows version 1")
+    assert "send these files again" in message
     put(services, "3.csv", 3, 3)
     run(services)
     assert json.loads(services.store.get_bytes(POINTER))["version"] == 2
@@ -185,6 +190,16 @@ def test_a_database_that_was_brought_back_is_what_s3_shows(services: Services) -
     assert database_rows(services) == [(1, 1), (2, 2), (3, 3)]
     stored = [info.key for info in services.store.list_objects(services.prefixes.manifests)]
     assert len(stored) == 2, "what the lost version wrote is gone"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"version": "x"}', b"\xff"])
+def test_a_pointer_that_somebody_wrote_is_written_again(services: Services, content: bytes) -> None:
+    """Risk: what was meant as a repair ends every run in a stack trace."""
+    put(services, "a.csv", 1, 1)
+    run(services)
+    services.store.put_bytes(POINTER, content)
+    run(services)
+    check_pointer(services)
 
 
 def test_the_pointer_does_not_go_to_a_version_that_is_gone(services: Services) -> None:

@@ -43,7 +43,11 @@ def configure_logging(
     are those of a call's ``extra``. Whatever spells one of ``secrets``, plain or quoted for a URL,
     in a message, an argument, an extra or a traceback, is written as ``***``. A second call
     replaces the first.
+
+    A log that cannot be written, as dbt's on a full disk, says nothing of that: logging would print
+    a stack for every line of it to stderr, unmasked.
     """
+    logging.raiseExceptions = False
     handler = _PipelineHandler()
     handler.setFormatter(_LineFormatter(log_format, run_id, masker(secrets)))
     root = logging.getLogger()

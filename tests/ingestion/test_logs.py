@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -23,7 +24,9 @@ def logging_as_before() -> Iterator[None]:
     """Put handlers and levels back, so that no test changes the next one's log."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    raises = logging.raiseExceptions
     yield
+    logging.raiseExceptions = raises
     root.handlers[:] = handlers
     root.setLevel(level)
     for name in (*QUIET_LOGGERS, *SILENT_LOGGERS):
@@ -163,3 +166,17 @@ def test_a_second_call_replaces_the_first(capsys: pytest.CaptureFixture[str]) ->
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("run=run-8 once")
     assert logging.getLogger().handlers[:-1] == others
+
+
+def test_a_log_that_cannot_be_written_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Risk: on a full disk, a stack for every line of dbt's log hides the one sentence."""
+    configure_logging("INFO", "json", "run-7", [SECRET])
+    theirs = logging.getLogger("file_log_of_dbt")
+    theirs.propagate = False
+    full = logging.FileHandler("/dev/full")
+    theirs.addHandler(full)
+    theirs.warning("a query with %s", SECRET)
+    theirs.removeHandler(full)
+    with contextlib.suppress(OSError):
+        full.close()
+    assert capsys.readouterr().err == ""

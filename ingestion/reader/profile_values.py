@@ -166,8 +166,9 @@ def number_rewrite(
     mark, point = re.escape(thousands_mark), re.escape(decimal_mark)
     whole = r"[0-9]+"
     if thousands_mark:
-        by_thousand = rf"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+"
-        by_lakh = rf"[0-9]{{1,2}}(?:{mark}[0-9]{{2}})+{mark}[0-9]{{3}}"
+        # nobody writes five hundred as 0.500: that mark is a decimal one
+        by_thousand = rf"[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+"
+        by_lakh = rf"[1-9][0-9]?(?:{mark}[0-9]{{2}})+{mark}[0-9]{{3}}"
         whole = f"(?:{by_thousand}|{by_lakh}|[0-9]+)"
     blank = f"[{BLANKS}]*"
     form = re.compile(

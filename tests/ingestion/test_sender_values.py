@@ -261,6 +261,27 @@ def test_quotes_of_a_sender_that_never_quotes_are_text(bench: Bench) -> None:
     assert bench.values() == [row.split("\t") for row in rows]
 
 
+def test_a_thousand_does_not_begin_with_zero(bench: Bench) -> None:
+    """Risk: half a kilo's price, 0.500, among amounts like 1.500,00 counts as five hundred."""
+    profile = FileProfile(
+        name="p",
+        pattern="*",
+        delimiter=";",
+        decimal_mark=",",
+        thousands_mark=".",
+        currency_signs=("€",),
+    )
+    amounts = ("0.500", "€ 0.500", "012.500", "0,50", "1.500", "10.500,25")
+    header = HEADER.replace(",", ";")
+    rows = [f"2;122;rug;2024-03-05;4;1;1;{amount}" for amount in amounts]
+    bench.check(text(header, *rows), profile)
+    assert [row["row_fault"] for row in bench.rows()] == ["dialect", None, "dialect", *[None] * 3]
+    assert [row["total_cost"] for row in bench.rows()] == [
+        *(None, "€ 0.500", None),
+        *("0.50", "1500", "10500.25"),
+    ]
+
+
 def test_thousands_by_lakh(bench: Bench) -> None:
     """India groups 12,34,567."""
     profile = FileProfile(name="p", pattern="*", thousands_mark=",", currency_signs=("₹",))

@@ -173,6 +173,8 @@ def _meaning(profile: FileProfile, rules: ValueRules) -> dict[str, str]:
         meaning["date_format"] = profile.date_format
     if "number" in rules.rewritten and profile.decimal_mark != ".":
         meaning["decimal_mark"] = profile.decimal_mark
+    if "whole" in rules.rewritten:
+        meaning["whole_numbers"] = "without a fraction of zeros"
     return meaning
 
 

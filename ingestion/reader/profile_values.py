@@ -32,6 +32,7 @@ HOURS_OF_OFFSET = re.compile(r"[+-][0-9]{2}$")
 ANYTHING = r"[\s\S]*"
 BLANKS = " \u00a0\u202f"
 THREE_DECIMALS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
+WHOLE = re.compile(r"(-?[0-9]+)\.(0+)")
 EXACT = Context(prec=76)
 
 
@@ -49,7 +50,8 @@ class ValueRules:
 
     Values of ``personal`` columns are in no message. Without ``has_marks``, nothing tells whether
     15.000 is fifteen or fifteen thousand. ``rewritten`` says, once they are applied, whether a
-    ``date`` or a ``number`` became another text.
+    ``date`` or a ``number`` became another text, and whether ``whole`` numbers lost a fraction of
+    zeros.
     """
 
     rewrites: Mapping[str, Callable[[str], Rewritten]]
@@ -128,20 +130,23 @@ def value_rules(
     A column in the file is never replaced by a constant or a derived value. None: nothing to do.
     """
     rewrites: dict[str, Callable[[str], Rewritten]] = {}
-    has_own_numbers = (
-        profile.decimal_mark != "." or profile.thousands_mark or profile.currency_signs
+    rewritten: set[str] = set()
+    told = profile.model_fields_set
+    has_own_numbers = {"decimal_mark", "thousands_mark", "currency_signs"} & told
+    rewrite_number = number_rewrite(
+        profile.decimal_mark, profile.thousands_mark, profile.currency_signs
     )
+    is_sure = "decimal_mark" in told or profile.thousands_mark != ""
+    rewrite_whole = whole_rewrite(rewrite_number, rewritten, is_sure=is_sure)
     # who names the contract's own form means days without their zeros too, as in any other form
-    has_own_days = (
-        profile.date_format != PLAIN_DATE_FORMAT or "date_format" in profile.model_fields_set
-    )
+    has_own_days = "date_format" in told
     for column in contract.columns:
         if column.data_type == "date" and has_own_days:
             rewrites[column.name] = date_rewrite(profile.date_format)
-        elif column.data_type.startswith(("decimal", "int", "bigint")) and has_own_numbers:
-            rewrites[column.name] = number_rewrite(
-                profile.decimal_mark, profile.thousands_mark, profile.currency_signs
-            )
+        elif column.data_type.startswith("decimal") and has_own_numbers:
+            rewrites[column.name] = rewrite_number
+        elif column.data_type in ("int", "bigint") and has_own_numbers:
+            rewrites[column.name] = rewrite_whole
     missing = {column.name: column for column in contract.columns if column.name not in found}
     derived = {
         name: (formula, _scale(missing[name]))
@@ -154,7 +159,7 @@ def value_rules(
     personal = frozenset(column.name for column in contract.columns if column.personal)
     has_marks = bool(profile.decimal_mark != "." or profile.thousands_mark)
     dates = frozenset(column.name for column in contract.columns if column.data_type == "date")
-    return ValueRules(rewrites, filled, derived, personal, dates, has_marks)
+    return ValueRules(rewrites, filled, derived, personal, dates, has_marks, rewritten)
 
 
 def number_rewrite(
@@ -189,6 +194,26 @@ def number_rewrite(
         )
 
     return rewrite
+
+
+def whole_rewrite(
+    rewrite: Callable[[str], Rewritten], rewritten: set[str], *, is_sure: bool
+) -> Callable[[str], Rewritten]:
+    """Return ``rewrite`` for whole numbers: a fraction of zeros is none, as in a till's 2.0 pieces.
+
+    Three zeros may be thousands, unless it ``is_sure`` which mark the fraction has. ``rewritten``
+    gets to know whether there was one.
+    """
+
+    def rewrite_whole(text: str) -> Rewritten:
+        result = rewrite(text)
+        match = None if result.misfit else WHOLE.fullmatch(result.value.strip())
+        if match is None or (len(match[2]) == 3 and not is_sure):
+            return result
+        rewritten.add("whole")
+        return Rewritten(match[1])
+
+    return rewrite_whole
 
 
 def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:

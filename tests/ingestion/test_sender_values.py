@@ -282,6 +282,31 @@ def test_a_thousand_does_not_begin_with_zero(bench: Bench) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("marks", "pieces", "expected"),
+    [
+        ({"decimal_mark": ","}, "2,0", "2"),
+        ({"decimal_mark": ",", "thousands_mark": "."}, "1.002,000", "1002"),
+        ({"thousands_mark": ","}, "2.000", "2"),
+        ({"decimal_mark": "."}, "-2.00", "-2"),
+        ({"currency_signs": ("$",)}, "2.0", "2"),
+        ({"currency_signs": ("$",)}, "2.000", "2.000"),  # may be two thousand
+        ({"decimal_mark": "."}, "2.50", "2.50"),
+        ({}, "2.0", "2.0"),
+    ],
+)
+def test_a_fraction_of_zeros_is_none_where_the_profile_tells_its_mark(
+    bench: Bench, marks: dict[str, Any], pieces: str, expected: str
+) -> None:
+    """Risk: no row of a till that writes 2.0 pieces can be read; or 2.5 are cut to 2."""
+    profile = FileProfile(name="p", pattern="*", delimiter=";", **marks)
+    content = text(HEADER.replace(",", ";"), f"2,0;122;rug;2024-03-05;4;1;{pieces};1")
+    report = bench.check(content, profile)
+    assert bench.rows()[0]["quantity"] == expected
+    other = bench.check(content, FileProfile(name="p", pattern="*", delimiter=";"))
+    assert (report.content_sha256 != other.content_sha256) == (expected != pieces)
+
+
 def test_thousands_by_lakh(bench: Bench) -> None:
     """India groups 12,34,567."""
     profile = FileProfile(name="p", pattern="*", thousands_mark=",", currency_signs=("₹",))

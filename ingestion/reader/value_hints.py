@@ -102,9 +102,10 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None)
     """Return what the first rows show about the file's dates and amounts.
 
     ``rows`` are rows of raw.sales; those with a fault are left out. What ``profile`` itself says of
-    dates or amounts is meant, and brings no hint.
+    dates or amounts is meant, and brings no hint; nor do columns that it fills in.
     """
     told = profile.model_fields_set if profile else set()
+    filled = {*profile.constants, *profile.derived} if profile else set()
     sample = rows.filter(pc.is_null(rows["row_fault"])).slice(0, SAMPLE_ROWS)
     hints = []
     for kind, describe, settings in (
@@ -115,6 +116,8 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None)
             continue
         columns = [column.name for column in contract.columns if column.data_type.startswith(kind)]
         for name in columns:
+            if name in filled:
+                continue
             texts = [text.strip() for text in sample[name].to_pylist() if text and text.strip()]
             hint = describe(name, texts) if len(texts) >= FEWEST_VALUES else None
             if hint is not None:

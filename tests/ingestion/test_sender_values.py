@@ -129,6 +129,9 @@ def test_what_a_profile_says_of_values_brings_no_hint(bench: Bench) -> None:
     assert len(bench.check(content, profile).hints) == 1
     profile = FileProfile(name="fuel", pattern="*", decimal_mark=".")
     assert bench.check(content, profile).hints == ()
+    content = text(HEADER.replace("sales_date", "x"), *["2,122,rug,x,4,1,1,1"] * 3)
+    profile = FileProfile(name="day", pattern="*", constants={"sales_date": "20240305"})
+    assert bench.check(content, profile).hints == (), "a date format would not read a constant"
 
 
 def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:

@@ -29,6 +29,7 @@ PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 PLAIN_DATE_FORMAT = "%Y-%m-%d"
 DIGITS = {"Y": "4", "j": "3", "f": "1,6", **dict.fromkeys("ymdHIMSUW", "2")}
 HOURS_OF_OFFSET = re.compile(r"[+-][0-9]{2}$")
+BELOW_MICROSECONDS = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
 ANYTHING = r"[\s\S]*"
 BLANKS = " \u00a0\u202f"
 THREE_DECIMALS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
@@ -225,11 +226,14 @@ def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
     """
     year_first = date_format.startswith("%Y") and date_format != PLAIN_DATE_FORMAT
     shape = _packed_shape(date_format)
-    has_offset = date_format.endswith("%z")
+    has_offset, has_fraction = date_format.endswith("%z"), "%f" in date_format
 
     def rewrite(text: str) -> Rewritten:
-        # strptime wants the minutes of an offset, which some databases leave out
-        known = HOURS_OF_OFFSET.sub(r"\g<0>00", text.strip()) if has_offset else text.strip()
+        known = text.strip()
+        if has_offset:  # strptime wants its minutes, which some databases leave out
+            known = HOURS_OF_OFFSET.sub(r"\g<0>00", known)
+        if has_fraction:  # and six digits at most, where others write seven or nine
+            known = BELOW_MICROSECONDS.sub("", known)
         try:
             day = datetime.strptime(known, date_format).date()
             if shape.fullmatch(text.strip()) is None:

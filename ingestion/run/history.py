@@ -166,8 +166,9 @@ def show_publications(kept: list[Publication], console: Console) -> None:
         console.print("Nothing is published yet.")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("version", "published (UTC)", "sales", "total", ""):
-        table.add_column(name, justify="left" if name in ("published (UTC)", "") else "right")
+    for name in ("version", "published (UTC)", "sales", "total"):
+        table.add_column(name, justify="left" if "UTC" in name else "right", no_wrap=True)
+    table.add_column("")
     for item in reversed(kept):
         remarks = ["current"] if item is kept[-1] else []
         if item.rolled_back_to is not None:

@@ -145,6 +145,7 @@ def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:
     [
         ("2024-03-{:02}T10:11", "%Y-%m-%dT%H:%M", "Sure: 3 of 3 "),
         ("2024-03-{:02} 10:11:12.5", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
+        ("2024-03-{:02} 10:11:12.1234567", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
         ("2024-03-{:02} 23:30:00 -0500", "%Y-%m-%d %H:%M:%S %z", "as it is written, whatever its"),
         ("2024-03-{:02}T00:10:00+05:30", "%Y-%m-%dT%H:%M:%S%z", "as it is written, whatever its"),
         ("2024-03-{:02} 23:30:00.25-05", "%Y-%m-%d %H:%M:%S.%f%z", "as it is written, whatever"),

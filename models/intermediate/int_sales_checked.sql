@@ -68,9 +68,16 @@ int_sales_checked as (
         sales.*,
         case
             when sales.row_fault is null then {{ row_reasons(rules, 'reject') }}
-            when startswith(sales.row_fault_detail, concat(sales.row_fault, ': '))
-                then sales.row_fault_detail
-            else concat_ws(': ', sales.row_fault, sales.row_fault_detail)
+            -- the reader may quote the mark that stands between reasons
+            else translate(
+                if(
+                    startswith(sales.row_fault_detail, concat(sales.row_fault, ': ')),
+                    sales.row_fault_detail,
+                    concat_ws(': ', sales.row_fault, sales.row_fault_detail)
+                ),
+                '|',
+                '¦'
+            )
         end as reject_reasons,
         {{ row_reasons(rules, 'warn') }} as warn_reasons,
         -- whether there is a reason; its words are made for few rows

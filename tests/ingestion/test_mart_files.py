@@ -80,6 +80,45 @@ def test_a_second_file_of_equal_content_is_a_file_of_its_own(tmp_path: Path) -> 
         "mart/v2/sales_month=2024-01/b.parquet",
     ]
     assert set(second.fresh_files()) == {"mart/v2/sales_month=2024-01/b.parquet"}
+    (tmp_path / "sales_month=2024-01" / "a.parquet").unlink()
+    write(tmp_path, "2024-01", "c", 1)
+    write(tmp_path, "2024-01", "d", 1)
+    third = scan(tmp_path, 3, second.table)
+    assert len(third.local) == len(third.table.files) == 3, "a, written again, stands for one"
+
+
+def test_a_file_that_was_written_over_is_published_anew(tmp_path: Path) -> None:
+    """Risk: readers keep the rows of before, under the new version."""
+    write(tmp_path, "2024-01", "a", 1)
+    first = scan(tmp_path, 1, None)
+    write(tmp_path, "2024-01", "a", *range(1000))
+    second = scan(tmp_path, 2, first.table)
+    assert set(second.fresh_files()) == {"mart/v2/sales_month=2024-01/a.parquet"}
+    assert second.table.rows == 1000
+
+
+def test_without_reports_the_marts_are_published_all_the_same() -> None:
+    """Risk: a setting that leaves the reports out leaves out what people are paid by."""
+    nodes = {
+        name: {
+            "name": name,
+            "alias": name,
+            "schema": "retail",
+            "description": "",
+            "resource_type": kind,
+            "columns": {"number": {"data_type": "int"}},
+            "config": {"materialized": "table", "meta": {"publish": publish}},
+        }
+        for name, kind, publish in (
+            ("report", "model", {"s3": "reports", "database": True}),
+            ("mart", "model", {"s3": "sales", "database": True}),
+            ("inner", "model", None),
+            ("seed", "seed", {"s3": "sales", "database": True}),
+        )
+    }
+    for with_reports, names in ((False, ["mart"]), (True, ["mart", "report"])):
+        found = published_models({"nodes": nodes}, with_reports)
+        assert [model.name for model in found] == names
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import decimal
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,56 @@ def test_only_a_row_that_counts_makes_another_its_copy(engine: Engine) -> None:
         staging_table.record_verdicts(connection, verdicts)
         found = staging_table.counted_by_content(connection, HASHES.values())
     assert {content: row.id for content, row in found.items()} == {HASHES["a"]: 4}
+
+
+@pytest.mark.parametrize(
+    ("status", "is_counted_by_models", "in_bronze", "alone", "replacing"),
+    [
+        ("A", False, False, True, True),
+        ("I", True, True, True, True),
+        ("E", False, False, False, False),
+        ("E", True, True, False, False),  # the models refused it
+        ("D", False, False, False, True),  # a copy in the place of a version that counted
+        ("S", True, False, False, True),
+    ],
+)
+def test_what_the_marts_stand_on_is_told_by_the_row(
+    engine: Engine,
+    status: str,
+    is_counted_by_models: bool,
+    in_bronze: bool,
+    alone: bool,
+    replacing: bool,
+) -> None:
+    """Risk: a file is read again that no mart has, or its rows are missing; or nothing is built
+    where a correction is the copy of another file, and the old version goes on counting."""
+    [row] = deliver(engine, 1, "a.csv")
+    row = dataclasses.replace(row, status=status, rows_valid=1 if is_counted_by_models else None)
+    assert staging_table.is_in_bronze(row) is in_bronze
+    assert not staging_table.is_in_bronze(dataclasses.replace(row, etag=staging_table.RETRACTION))
+    assert staging_table.changes_what_counts(row) is alone
+    assert staging_table.changes_what_counts(dataclasses.replace(row, replaces_id=7)) is replacing
+
+
+def test_a_withdrawn_version_of_an_unfinished_batch_replaces_nothing(engine: Engine) -> None:
+    """Risk: the version before it is taken out for a file that does not count either; or what was
+    set aside loses its reason."""
+    deliver(engine, 1, "a.csv", "b.csv", "c.csv")
+    verdicts = [
+        Verdict(1, FileStatus.ACTIVE, replaces_id=7),
+        Verdict(2, FileStatus.DUPLICATE, replaces_id=8, duplicate_of_id=1),
+        Verdict(3, FileStatus.ERROR, "name: no CSV"),
+    ]
+    with transaction(engine) as connection:
+        staging_table.record_verdicts(connection, verdicts)
+        staging_table.supersede(connection, staging_table.all_rows(connection), "retracted")
+        rows = staging_table.all_rows(connection)
+    assert [(row.status, row.reason) for row in rows] == [
+        ("S", "retracted"),
+        ("S", "retracted"),
+        ("E", "name: no CSV"),
+    ]
+    assert {(row.replaces_id, row.duplicate_of_id) for row in rows} == {(None, None)}
 
 
 def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:

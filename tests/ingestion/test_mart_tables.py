@@ -16,8 +16,14 @@ from ingestion.database.engine import connect, transaction
 from ingestion.errors import PipelineError
 from ingestion.publication import mart_tables
 from ingestion.publication.manifest import MartTable
-from ingestion.publication.mart_tables import ensure_live_tables, partition_values, swap_in
-from tests.mart_versions import load, show, with_rows
+from ingestion.publication.mart_tables import (
+    ensure_live_tables,
+    load_beside,
+    partition_values,
+    swap_in,
+)
+from tests.mart_versions import load, local_path, show, with_rows
+from tests.services import MariaDb
 
 MART = MartTable(
     name="totals",
@@ -84,6 +90,36 @@ def test_only_rows_that_changed_are_sent(each_engine: Engine, tmp_path: Path) ->
     assert found(each_engine) == months
 
 
+def test_a_server_that_reads_no_local_files_gets_the_same_rows(
+    mariadb_server: MariaDb, mariadb_url: str, tmp_path: Path
+) -> None:
+    """Risk: where loading from files is forbidden, as MySQL does by default, rows or keys that were
+    read before the server said so are there twice, and nothing is published any more."""
+    engine = connect(make_url(mariadb_url))
+    months: dict[str, list[Row]] = {
+        "2024-02": [(2, "Bo", "7.00"), (3, None, "-1.00")],
+        "2024-03": [(1, "José\t\\N\n", "12345678901234567890123456.78")],
+    }
+    with mariadb_server.variable("local_infile", 0):
+        first = version(tmp_path, MONTHS)
+        assert show(engine, (None, first)) == 4
+        assert found(engine) == MONTHS
+        assert show(engine, (first, version(tmp_path, months))) == 2
+        assert found(engine) == months
+    engine.dispose()
+
+
+def test_a_table_that_comes_back_to_the_database_is_loaded_whole(
+    each_engine: Engine, tmp_path: Path
+) -> None:
+    """Risk: it shows the rows that it had when it was taken out, for they are as many."""
+    show(each_engine, (None, version(tmp_path, MONTHS)))
+    months: dict[str, list[Row]] = {**MONTHS, "2024-04": [(4, "Dan", "5.00")]}
+    now = version(tmp_path, months)
+    assert show(each_engine, (dataclasses.replace(now, in_database=False), now)) == 4
+    assert found(each_engine) == months
+
+
 def test_a_partition_too_large_to_compare_is_replaced(
     each_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +177,7 @@ def test_what_a_killed_run_left_is_gone_after_the_next(each_engine: Engine, tmp_
     """Risk: half loaded tables stay for good beside a mart that does not change again."""
     first = version(tmp_path, MONTHS)
     show(each_engine, (None, first))
-    load(each_engine, [(first, version(tmp_path, {}))])
+    load_beside(each_engine, first, version(tmp_path, {}), local_path, "89abcdef")
     assert len(sa.inspect(each_engine).get_table_names()) == 3
     assert show(each_engine, (first, first)) == 0
     assert sa.inspect(each_engine).get_table_names() == ["totals"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from ingestion.database import staging_table
@@ -61,6 +63,25 @@ def test_files_sent_twice_before_their_check_are_one(
     assert not list(services.store.list_objects("sales_data/"))
     [month] = s3_rows(services.store, "customers_data_mart")
     assert int(month["total_sales"]) == 5
+
+
+@pytest.mark.parametrize("step", ["check_files", "set_files_aside"])
+def test_another_machine_takes_up_what_a_killed_run_has_planned(
+    services: Services, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Risk: its copies of the files are gone, and good ones are refused as gone from the inbox; or
+    a copy counts nowhere, for the first of it has been corrected meanwhile."""
+    day, more = sale(1, "2024-04-03", 5), sale(1, "2024-04-03", 7)
+    for name in ("a", "b"):
+        services.store.put_bytes(f"sales_data/{name}.csv", (HEADER + day).encode())
+    kill_in(services, step, monkeypatch)
+    shutil.rmtree(services.workspace.downloads)
+    services.store.put_bytes("sales_data/a.csv", (HEADER + more).encode())
+    summary = summarise(run(services))
+    # of a.csv the first version is nowhere any more
+    assert {item.file_name for item in summary.set_aside} == {"sales_data/a.csv"}
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 5 + 7
 
 
 @pytest.mark.parametrize("step", ["check_files", "set_files_aside"])

@@ -514,7 +514,7 @@ def test_what_may_be_a_minus_is_no_currency(bench: Bench, plain: str, other: str
     assert report.hints == ()
 
 
-@pytest.mark.parametrize("sign", ["(", ")", "($"])
+@pytest.mark.parametrize("sign", ["(", ")", "($", " "])
 def test_a_bracket_is_no_currency_sign(sign: str) -> None:
     """Risk: a profile makes sales of what is written as negative."""
     with pytest.raises(ValueError, match="no digit, plus, minus or bracket"):

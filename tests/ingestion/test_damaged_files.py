@@ -77,6 +77,8 @@ def test_a_last_line_that_stops_in_the_middle_sets_the_file_aside(bench: Bench) 
         "the file is truncated: its last line, 3, stops in the middle. Expected: 8 values and a"
         " line break. Found: 3 values and the end of the file. Send the whole file again."
     )
+    assert bench.reason(text(HEADER) + BESAN.rpartition(",")[0])[0] == "truncated", "the only row"
+    assert bench.reason(text(HEADER, BESAN) + HEADER[:30])[0] == "truncated", "a file joined to it"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

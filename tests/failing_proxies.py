@@ -103,6 +103,7 @@ class _QuietServer(ThreadingHTTPServer):
 
 class _S3Call(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body would wait until its head is acknowledged
     proxy: Proxy
     upstream: str
 
@@ -192,6 +193,8 @@ def database_proxy(port: int) -> Iterator[tuple[int, Proxy]]:
                 except OSError:  # the test is over
                     return
                 server = socket.create_connection(("127.0.0.1", port))
+                for side in (client, server):
+                    side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 link = _Link(proxy, client, server)
                 threading.Thread(target=link.pass_commands, daemon=True).start()
                 threading.Thread(target=link.pass_answers, daemon=True).start()

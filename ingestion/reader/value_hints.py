@@ -21,6 +21,7 @@ from ingestion.reader.profile_values import (
     PLAIN_DATE,
     PLAIN_NUMBER,
     THREE_DECIMALS,
+    WHOLE,
     date_rewrite,
     number_rewrite,
 )
@@ -65,6 +66,7 @@ DATE_FORMATS = (
 )
 DAY_NUMBER = re.compile(r"[34][0-9]{4}(?:[.,][0-9]+)?")  # of the years 1982 to 2036, perhaps a time
 DAY_ZERO = date(1899, 12, 30)
+PLAIN_WHOLE = re.compile(r"-?[0-9]+")
 IN_UTC = re.compile(r".*(?:Z|UTC|[+-]00(?::?00)?)")
 NUMBER_FORMS = (
     (".", ","),
@@ -99,7 +101,7 @@ def hint_texts(hints: Sequence[Hint], key: str, profile: FileProfile | None) -> 
 
 
 def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None) -> list[Hint]:
-    """Return what the first rows show about the file's dates and amounts.
+    """Return what the first rows show about the file's dates, amounts and whole numbers.
 
     ``rows`` are rows of raw.sales; those with a fault are left out. What ``profile`` itself says of
     dates or amounts is meant, and brings no hint; nor do columns that it fills in.
@@ -107,14 +109,15 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None)
     told = profile.model_fields_set if profile else set()
     filled = {*profile.constants, *profile.derived} if profile else set()
     sample = rows.filter(pc.is_null(rows["row_fault"])).slice(0, SAMPLE_ROWS)
-    hints = []
-    for kind, describe, settings in (
-        ("date", _date_hint, {"date_format"}),
-        ("decimal", _number_hint, {"decimal_mark", "thousands_mark", "currency_signs"}),
+    hints: list[Hint] = []
+    for kinds, describe, settings in (
+        (("date",), _date_hint, {"date_format"}),
+        (("decimal",), _number_hint, {"decimal_mark", "thousands_mark", "currency_signs"}),
+        (("int", "bigint"), _whole_hint, {"decimal_mark", "thousands_mark"}),
     ):
-        if settings & told:
+        if settings & told or any("decimal_mark" in hint.options for hint in hints):
             continue
-        columns = [column.name for column in contract.columns if column.data_type.startswith(kind)]
+        columns = [column.name for column in contract.columns if column.data_type.startswith(kinds)]
         for name in columns:
             if name in filled:
                 continue
@@ -239,3 +242,22 @@ def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:
         " meaning of the marks does:",
         options,
     )
+
+
+def _whole_hint(name: str, texts: Sequence[str]) -> Hint | None:
+    """The values of such a column may be persons' numbers, so none is shown."""
+    fractions = [match[2] for text in texts if (match := WHOLE.fullmatch(text))]
+    plain = sum(PLAIN_WHOLE.fullmatch(text) is not None for text in texts)
+    are_most = len(fractions) + plain >= NEARLY_EVERY * len(texts)
+    if not are_most or len(fractions) < NOTABLE * len(texts):
+        return None
+    seen = f"{name} is not in the contract's form: {len(fractions)} of the first {len(texts)}"
+    seen += f" values are whole numbers that end with '.{fractions[0]}'."
+    options = {"decimal_mark": "."}
+    if any(len(fraction) == 3 for fraction in fractions):
+        return Hint(
+            f"{seen} Is their point a decimal mark? Ask the sender; nothing in the file tells. If"
+            " so, paste this file profile:",
+            options,
+        )
+    return Hint(f"{seen} Sure: a fraction of zeros is none. Paste this file profile:", options)

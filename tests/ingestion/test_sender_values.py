@@ -442,6 +442,44 @@ def test_days_that_begin_with_the_year_are_a_question(bench: Bench) -> None:
     assert "%d/%m/%y or %y/%m/%d: which one is it?" in hint
 
 
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        (("1.0", "2.0", "3"), "2 of the first 3 values are whole numbers that end with '.0'. Sure"),
+        (("1.000", "2.000", "3.000"), "end with '.000'. Is their point a decimal mark? Ask the"),
+    ],
+)
+def test_whole_numbers_with_a_fraction_of_zeros_bring_a_hint(
+    bench: Bench, pieces: tuple[str, ...], words: str
+) -> None:
+    """Risk: data tools write every id of a column with one gap as 2.0, and no row counts."""
+    rows = [f"{piece},122,besan,2024-03-05,4,52,{piece},52" for piece in pieces]
+    content = text(HEADER, *rows)
+    [hint] = bench.check(content).hints
+    assert hint.startswith("customer_id is not in the contract's form: ")
+    assert words in hint
+    assert hint.endswith('\ndecimal_mark = "."')
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).hints == ()
+    assert [row["quantity"] for row in bench.rows()] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("pieces", [("1.5", "2.0", "0.5"), ("1", "2", "3")])
+def test_weights_and_plain_whole_numbers_bring_no_hint(
+    bench: Bench, pieces: tuple[str, ...]
+) -> None:
+    """Risk: a profile is proposed that reads no row."""
+    rows = [f"2,122,besan,2024-03-05,4,52,{piece},52" for piece in pieces]
+    assert bench.check(text(HEADER, *rows)).hints == ()
+
+
+def test_one_decimal_mark_is_proposed(bench: Bench) -> None:
+    """Risk: of two marks in one profile the wrong one is taken, and amounts are read by it."""
+    rows = ['2,122,rug,2024-03-05,4,"1.963,10",1.0,"1.963,10"'] * 3
+    [hint] = bench.check(text(HEADER, *rows)).hints
+    assert 'decimal_mark = ","' in hint
+
+
 def test_times_in_utc_are_no_days_of_a_store(bench: Bench) -> None:
     """Risk: the sales of a late evening change their day, and the month's incentive."""
     [hint] = bench.check(dated(*["2024-03-31T22:30:00Z"] * 3)).hints

@@ -45,10 +45,14 @@ class RowLayout:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why one record is no row: the code for raw.sales, and the words, which begin with it."""
+    """Why one record is no row: the code for raw.sales, and the words, which begin with it.
+
+    ``is_open_end`` where all that is wrong is one delimiter behind the last value.
+    """
 
     code: str
     detail: str
+    is_open_end: bool = False
 
 
 REPEATED_HEADER = Fault("header", "header: the file's header line stands here again")
@@ -66,6 +70,13 @@ class BronzeRows:
     table: pa.Table
     faults: Mapping[int, Fault]
     unnamed: frozenset[str]
+
+    @property
+    def end_open(self) -> bool:
+        """Whether the rows end with a delimiter that the header lacks: all that can be compared,
+        and two at least, for one may have a delimiter too many elsewhere."""
+        open_ends = sum(fault.is_open_end for fault in self.faults.values())
+        return len(self.faults) == self.table.num_rows < 2 * open_ends and open_ends > 1
 
 
 def bronze_schema(columns: Sequence[str]) -> pa.Schema:
@@ -286,4 +297,8 @@ def _fault_columns(
 @cache
 def _miscount(expected: int, found: int, *, ends_open: bool) -> Fault:
     why = " (the row ends with a delimiter)" if ends_open else ""
-    return Fault("column_count", f"column count: expected {expected} values, found {found}{why}")
+    return Fault(
+        "column_count",
+        f"column count: expected {expected} values, found {found}{why}",
+        is_open_end=ends_open and found == expected + 1,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -148,6 +149,10 @@ def _read_file(
     with BronzeFile(destination, bronze_schema(layout.columns)) as file:
         for block in blocks:
             rows = read_rows(block, layout)
+            if not tally.rows_read and rows.end_open and _ends_with_a_number(layout, contract):
+                headers = (*header.values, "")
+                layout = dataclasses.replace(layout, headers=headers, match=match_again(headers))
+                rows = read_rows(block, layout)
             if not tally.rows_read:
                 tally.hints += value_hints(rows.table, contract, profile)
             _count(block, rows, layout, contract, tally)
@@ -161,6 +166,19 @@ def _read_file(
         file.finish()
     if tally.rows_wrong_bytes and (profile is None or "encoding" not in profile.model_fields_set):
         tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read))
+
+
+def _ends_with_a_number(layout: RowLayout, contract: Contract) -> bool:
+    """Whether the last column is one that has to be filled, and by no text.
+
+    Behind any other one, an empty value too many may come from a delimiter within a text.
+    """
+    last = len(layout.headers) - 1
+    return any(
+        column.required and column.data_type != "string"
+        for column in contract.columns
+        if layout.match.positions.get(column.name) == last
+    )
 
 
 def _meaning(profile: FileProfile, rules: ValueRules) -> dict[str, str]:

@@ -228,6 +228,56 @@ def test_a_row_with_a_delimiter_at_its_end_is_told_as_one(
     ]
 
 
+def test_rows_that_all_end_with_a_delimiter_more_than_the_header_are_read(bench: Bench) -> None:
+    """Risk: a till writes a delimiter behind every value, and none of its days counts."""
+    report = bench.check(text(HEADER, f"{BESAN},", f"{MAIDA},", "x,", ",,,,,,,,", f"{BESAN},"))
+    assert (report.rows_read, report.rows_faulty) == (4, 1)
+    assert [row["line_number"] for row in bench.rows()] == [2, 3, 4, 6]
+    assert bench.values()[1] == MAIDA.split(",")
+    assert report.extra_columns == ()
+
+
+def test_the_end_of_the_first_rows_is_that_of_all(tmp_path: Path, contract: Contract) -> None:
+    """Risk: a value that stands behind it later is lost, or a row without it is shifted."""
+    path = tmp_path / "day.csv"
+    path.write_text(text(HEADER, *[f"{BESAN},"] * 4, MAIDA, f"{MAIDA},5"))
+    report = check_file(
+        path,
+        key="day.csv",
+        file_id=7,
+        contract=contract,
+        profile=None,
+        destination=tmp_path / "day.parquet",
+        chunk_bytes=64,
+    )
+    rows = pq.read_table(tmp_path / "day.parquet").to_pylist()
+    assert [row["row_fault"] for row in rows] == [*[None] * 4, "column_count", None]
+    assert json.loads(rows[-1]["additional_column"]) == {"column_9": "5"}
+    assert report.extra_columns == ("column_9",)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        (HEADER, [f"{BESAN},"]),  # it may be a delimiter within its text
+        (HEADER, [f"{BESAN},", "x,", "y,", f"{BESAN},"]),
+        (HEADER, [f"{BESAN},,"] * 2),
+        # the name of the product, or a note: the end of a text before them may stand there
+        (
+            "customer_id,store_id,sales_date,sales_person_id,price,quantity,total_cost,product_name",
+            ["2,122,2024-03-05,4,52,2,104,besan,"] * 2,
+        ),
+        (f"{HEADER},note", ["2,122,besan,2024-03-05,4,52,2,104,good, fresh,"] * 2),
+    ],
+)
+def test_what_may_be_a_delimiter_within_a_text_is_no_end_of_a_row(
+    bench: Bench, header: str, rows: list[str]
+) -> None:
+    """Risk: values move to the columns beside their own, and nobody is told."""
+    report = bench.check(text(header, *rows))
+    assert report.rows_faulty == report.rows_read
+
+
 def test_the_first_bad_rows_are_shown_without_personal_values(bench: Bench) -> None:
     """The error folder is read by people who may not see a customer's phone number."""
     report = bench.check(

@@ -159,7 +159,7 @@ def _date_hint(name: str, texts: Sequence[str]) -> Hint | None:
             fits[date_format] = count
     best = [date_format for date_format, count in fits.items() if count == max(fits.values())]
     # an offset may be written as Z too
-    best = [form for form in best if form.removesuffix("%z") + "Z" not in best or form[-1] == "Z"]
+    best = [form for form in best if form.removesuffix("%z") + "Z" not in best]
     seen = f"{name} is not in the contract's form: {len(others)} of the first {len(texts)} values"
     seen += f" are like '{shown(distinct[0])}'."
     if not best:
@@ -173,7 +173,7 @@ def _date_hint(name: str, texts: Sequence[str]) -> Hint | None:
             options,
         )
     sure = f"{fits[best[0]]} of {len(distinct)} different values fit {best[0]} and no other form"
-    if all(map(IN_UTC.fullmatch, distinct)):
+    if best[0].endswith((*UTC_MARKS, *OFFSETS)) and all(map(IN_UTC.fullmatch, distinct)):
         return Hint(
             f"{seen} They are times in UTC, and late in the evening the store's day may be another"
             " one: ask the sender for the store's days. If the days of UTC are meant, paste this"

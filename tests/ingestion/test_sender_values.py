@@ -143,6 +143,8 @@ def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("written", "date_format", "words"),
     [
+        ("03/{:02}/2024 11:00", "%m/%d/%Y %H:%M", "Sure: 3 of 3 "),
+        ("2024-03-{:02} 05:00", "%Y-%m-%d %H:%M", "Sure: 3 of 3 "),
         ("2024-03-{:02}T10:11", "%Y-%m-%dT%H:%M", "Sure: 3 of 3 "),
         ("2024-03-{:02} 10:11:12.5", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
         ("2024-03-{:02} 10:11:12.1234567", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
@@ -165,6 +167,12 @@ def test_times_of_shop_systems_bring_a_hint_and_give_the_day_that_is_written(
     [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
     bench.check(content, FileProfile(**proposed))
     assert [row["sales_date"] for row in bench.rows()] == ["2024-03-05", "2024-03-13", "2024-03-31"]
+
+
+def test_days_of_the_year_2000_are_no_times(bench: Bench) -> None:
+    """Risk: -00 at the end is taken for an offset, and the sender is asked for days of UTC."""
+    [hint] = bench.check(dated("31-12-00", "13-11-00", "25-10-00")).hints
+    assert "Sure: 3 of 3 different values fit %d-%m-%y and no other form. Paste" in hint
 
 
 def test_offsets_of_summer_and_winter_are_one_form(bench: Bench) -> None:

@@ -479,7 +479,9 @@ def list_quarantine() -> None:
 
 @quarantine_app.command("export")
 def export_quarantine(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the CSV files go.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the CSV files go.", file_okay=False)
+    ],
     reason: Annotated[str | None, typer.Option(help="Only rows with this reason code.")] = None,
     file: Annotated[str | None, typer.Option(help="Only rows of the file with this key.")] = None,
 ) -> None:

@@ -339,14 +339,14 @@ def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
         except UsageError:
             raise
         except UnicodeDecodeError as error:
-            raise PipelineError(
+            raise UsageError(
                 f"{path} cannot be replayed",
                 expected="text in UTF-8, as it was exported",
                 found=f"the byte {error.object[error.start]:#04x}, which stands for nothing there",
                 action="Save it as CSV in UTF-8",
             ) from error
         except (ValueError, csv.Error) as error:
-            raise PipelineError(
+            raise UsageError(
                 f"{path} cannot be replayed",
                 expected="the exported columns in every row, with file_id and line_number as "
                 "they were",

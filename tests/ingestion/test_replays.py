@@ -51,7 +51,7 @@ def test_a_wrong_csv_keeps_the_file_beside_it_back(
     good = export(shop, tmp_path, 1)
     wrong = tmp_path / "wrong.csv"
     wrong.write_text(good.read_text(encoding="utf-8").replace(",2,why,", ",two,why,"))
-    with pytest.raises(PipelineError, match=r"wrong\.csv cannot be replayed"):
+    with pytest.raises(UsageError, match=r"wrong\.csv cannot be replayed"):
         quarantine.replay(shop, [good, wrong], "b.csv")
     assert_untouched(shop, s3_bucket)
     with pytest.raises(UsageError, match=r"There is no file c\.csv"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.commands import quarantine
-from ingestion.errors import PipelineError
+from ingestion.errors import PipelineError, UsageError
 from ingestion.run.quarantined_rows import read_rows
 from ingestion.run.services import Services
 from ingestion.workspace import Workspace
@@ -142,9 +142,7 @@ def test_rows_are_mended_in_the_encoding_of_their_sender(
     )
     mend(path, "4", product_name="Café")
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
-    with pytest.raises(
-        PipelineError, match=r"Found: the byte 0xe9, which stands for nothing there\."
-    ):
+    with pytest.raises(UsageError, match=r"Found: the byte 0xe9, which stands for nothing there\."):
         quarantine.replay(found, [path])
     path.write_text(path.read_text(encoding="cp1252"), encoding="utf-8")
     quarantine.replay(found, [path])

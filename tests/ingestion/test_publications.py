@@ -21,7 +21,7 @@ from ingestion.errors import BusyError, PipelineError
 from ingestion.publication import publications, publish
 from ingestion.run import history
 from ingestion.run.services import Services, open_services
-from ingestion.s3.object_store import ObjectStore
+from ingestion.s3.object_store import ObjectChanged, ObjectStore
 from tests import run_without_spark
 from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
 from tests.services import Bucket, MariaDb
@@ -180,6 +180,8 @@ def test_a_database_that_was_brought_back_is_what_s3_shows(
     with transaction(services.engine) as connection:
         connection.execute(sa.text("delete from publications where version = 2"))
         connection.execute(sa.text("delete from customers_data_mart where customer_id = 2"))
+        with pytest.raises(PipelineError, match="cannot be published on top of version 2"):
+            publications.is_recorded(connection, 3, "a run that began before", base=2)
     publish.finish_pointer(services.store, services.engine, services.prefixes)
     check_pointer(services)
     assert services.store.get_bytes(POINTER) != newest
@@ -207,6 +209,51 @@ def test_a_pointer_that_somebody_wrote_is_written_again(
     run(services)
     check_pointer(services)
     assert caplog.messages == ["the pointer on S3 named another version than 1"]
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["another", "none"])
+def test_a_pointer_that_another_run_has_moved_meanwhile_stays(
+    services: Services, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """Risk: a run that has lost its lock leads readers of S3 back to the version before."""
+    put(services, "a.csv", 1, 1)
+    run(services)
+    if is_there:
+        services.store.put_bytes(POINTER, b"older")
+    else:
+        services.store.delete(POINTER)
+    real = ObjectStore.put_bytes
+
+    def after_another(store: ObjectStore, key: str, content: bytes, **conditions: Any) -> None:
+        real(store, key, b"newer")
+        real(store, key, content, **conditions)
+
+    monkeypatch.setattr(ObjectStore, "put_bytes", after_another)
+    with pytest.raises(ObjectChanged):
+        publish.finish_pointer(services.store, services.engine, services.prefixes)
+    assert services.store.get_bytes(POINTER) == b"newer"
+
+
+def test_nothing_is_published_where_an_object_could_not_be_sent(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: the manifest names an object that is not there, and readers of S3 lack a month."""
+    put(services, "a.csv", 1, 1)
+    run(services)
+    before = services.store.get_bytes(POINTER)
+    put(services, "b.csv", 2, 2)
+    real = ObjectStore.put_file
+
+    def put_file(store: ObjectStore, key: str, path: Path) -> Any:
+        if "sales_lines" in key:
+            raise PipelineError(f"no permission to write {key}")
+        return real(store, key, path)
+
+    monkeypatch.setattr(ObjectStore, "put_file", put_file)
+    with pytest.raises(PipelineError, match="no permission to write"):
+        run(services)
+    assert services.store.get_bytes(POINTER) == before
+    assert database_rows(services) == [(1, 1)]
 
 
 def test_the_pointer_does_not_go_to_a_version_that_is_gone(services: Services) -> None:

@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingestion.reader import csv_blocks, csv_lines
-from ingestion.reader.csv_blocks import MAX_BLOCK_RECORDS, record_blocks
+from ingestion.reader.csv_blocks import MAX_BLOCK_RECORDS, MAX_RECORD_BYTES, record_blocks
 from ingestion.reader.csv_lines import PIECE_BYTES, count_plain_records
 from ingestion.reader.csv_quotes import Dialect
+from ingestion.reader.header_line import read_header_line
 from ingestion.reader.verdicts import FileSetAside
 
 COMMA = Dialect()
@@ -150,3 +151,22 @@ def test_line_numbers_go_on_from_block_to_block() -> None:
         [block.lines for block in record_blocks(chunks(content, 64), COMMA, 2, 2, block_bytes=64)]
     )
     assert lines.tolist() == [*range(2, 53), *range(54, 104)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_a_header_is_read_alike_in_whatever_pieces_it_comes(size: int) -> None:
+    """Risk: a header that a quote or a line break of two signs parts is refused, or every fault
+    below it bears the number of another line."""
+    content = b'\r\n"a ""b""","c\r\nd"\r\n1,2\r\n'
+    pieces = (content[start : start + size] for start in range(0, len(content), size))
+    header = read_header_line(pieces, COMMA, "utf-8", 0)
+    assert (header.values, header.line, header.next_line) == (('a "b"', "c\r\nd"), 2, 4)
+    assert header.rest + b"".join(pieces) == b"1,2\r\n"
+
+
+def test_a_header_without_an_end_is_not_read_to_its_end() -> None:
+    """Risk: a file of gigabytes without a line break takes all memory."""
+    pieces = iter([b"x" * (MAX_RECORD_BYTES + 1), b"y"])
+    with pytest.raises(FileSetAside, match="the first line is too long"):
+        read_header_line(pieces, COMMA, "utf-8", 0)
+    assert next(pieces) == b"y"

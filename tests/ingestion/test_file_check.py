@@ -14,6 +14,7 @@ import pytest
 from ingestion.config.profiles import FileProfile, profile_for
 from ingestion.reader.contract import Contract, read_contract
 from ingestion.reader.file_check import HOPELESS_ROWS, check_file
+from ingestion.reader.file_content import ContentHash, read_chunks
 from ingestion.reader.verdicts import BadRow, FileReport
 from tests.reader_bench import BESAN, COLUMNS, HEADER, MAIDA, PROJECT, Bench, text
 
@@ -443,6 +444,10 @@ def test_a_title_is_told_without_personal_values(bench: Bench) -> None:
     assert "the header in line 2, below 'Sales of ***, ***' (certain" in message
     _, message = bench.reason("jane.doe@example.com,1," * 6000)
     assert "Found: ***, 1, ***, …." in message
+    _, message = bench.reason("jane.doe@example.com,note\n")
+    assert "Found: ***, note." in message
+    _, message = bench.reason(f"{HEADER},jane.doe@example.com,caf".encode() + b"\xe9\n")
+    assert "total_cost,***,caf" in message
 
 
 def test_a_file_without_a_header_line_is_told_so(bench: Bench) -> None:
@@ -565,6 +570,18 @@ def test_damaged_gzip_sets_the_file_aside(bench: Bench) -> None:
     assert message.startswith("the file is damaged gzip, not a CSV file.")
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 64, 64_000])
+def test_gzip_comes_whole_in_whatever_pieces_it_is_read(tmp_path: Path, chunk_bytes: int) -> None:
+    """Risk: a large delivery, or one that a tape has filled up with zeros, is told to be damaged;
+    or it lacks rows."""
+    content = text(HEADER, BESAN, *[MAIDA] * 100).encode()
+    path = tmp_path / "day.csv.gz"
+    path.write_bytes(gzip.compress(content) + gzip.compress(content) + bytes(100))
+    read = ContentHash()
+    assert b"".join(read_chunks(path, read, chunk_bytes)) == content * 2
+    assert read.hexdigest() == hashlib.sha256(content * 2).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("encoding", "found"),
     [
@@ -615,6 +632,13 @@ def test_bytes_that_the_profiles_encoding_lacks_are_faults_of_their_rows(bench: 
     assert bench.rows()[0]["product_name"] == "café €"
     assert bench.rows()[1]["row_fault"] == "encoding"
     assert bench.rows()[1]["raw_line"] == MAIDA.replace("maida", "mai\\x81da")
+
+
+def test_half_a_letter_at_the_end_is_a_fault_of_its_row(bench: Bench) -> None:
+    """Risk: the last amount of a file that was cut off counts without its last digit."""
+    profile = FileProfile(name="p", pattern="*", encoding="utf-16")
+    bench.check(text(HEADER, MAIDA, BESAN).encode("utf-16")[:-3], profile)
+    assert [row["row_fault"] for row in bench.rows()] == [None, "encoding"]
 
 
 def test_rows_that_are_not_utf8_bring_a_hint(bench: Bench) -> None:

@@ -319,6 +319,19 @@ def test_a_fraction_of_zeros_is_none_where_the_profile_tells_its_mark(
     assert (report.content_sha256 != other.content_sha256) == (expected != pieces)
 
 
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [("$-52.00", "-52.00"), ("$ -52", "-52"), ("-52 $", "-52"), ("-$-52", "-$-52")],
+)
+def test_a_minus_behind_the_sign_of_a_currency_is_one(
+    bench: Bench, amount: str, expected: str
+) -> None:
+    """Risk: refunds count as sales."""
+    profile = FileProfile(name="p", pattern="*", currency_signs=("$",))
+    bench.check(text(HEADER, BESAN.removesuffix("104") + amount), profile)
+    assert bench.rows()[0]["total_cost"] == expected
+
+
 def test_thousands_by_lakh(bench: Bench) -> None:
     """India groups 12,34,567."""
     profile = FileProfile(name="p", pattern="*", thousands_mark=",", currency_signs=("₹",))
@@ -572,6 +585,7 @@ def test_a_bracket_is_no_currency_sign(sign: str) -> None:
     [
         ({}, "15.000", "15.000 * 2"),
         ({"thousands_mark": ","}, "15.000", "30.00"),
+        ({"decimal_mark": ","}, '"15,000"', "30.00"),
         ({}, "0.125", "0.25"),
         ({"constants": {"price": "1.250"}}, None, "2.50"),
     ],

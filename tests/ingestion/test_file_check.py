@@ -367,6 +367,12 @@ def test_two_headers_for_one_column_set_the_file_aside(bench: Bench) -> None:
             " the columns are there)",
             'skip_lines = 3\ndelimiter = "|"',
         ),
+        (
+            text("Kunde;Laden;Betrag", "2;122;104"),
+            "a header that seems to be parted by a semicolon (probable: 2 of them), with other"
+            " names than the contract's",
+            'delimiter = ";"',
+        ),
     ],
 )
 def test_a_header_of_another_dialect_is_named_with_its_profile(
@@ -412,10 +418,16 @@ def test_a_file_unlike_its_profile_is_told_what_to_change_there(bench: Bench) ->
     """Risk: the profile to paste comes behind the one that is taken, and lacks all that it says."""
     constants = {"store_id": "122"}
     profile = FileProfile(
-        name="eu", pattern="*", encoding="cp1252", delimiter=";", constants=constants
+        name="eu",
+        pattern="*",
+        encoding="cp1252",
+        delimiter=";",
+        aliases={"Kunde": "customer_id"},
+        constants=constants,
     )
     header = HEADER.replace("store_id,", "")
-    assert bench.reason(text("Report", header.replace(",", "\t")), profile) == (
+    sent = header.replace("customer_id", "Kunde").replace(",", "\t")
+    assert bench.reason(text("Report", sent), profile) == (
         "dialect",
         f"missing columns: {', '.join(header.split(','))}. Expected: a header with them in line 1,"
         " parted by a semicolon, as the file profile eu says. Found: the header in line 2, below"
@@ -424,7 +436,7 @@ def test_a_file_unlike_its_profile_is_told_what_to_change_there(bench: Bench) ->
         ' for such files:\nskip_lines = 1\ndelimiter = "\\t"',
     )
     changed = profile.model_copy(update={"skip_lines": 1, "delimiter": "\t"})
-    assert bench.check(text("Report", header.replace(",", "\t")), changed).accepted
+    assert bench.check(text("Report", sent), changed).accepted
     bench.destination.unlink()
 
     assert bench.reason("\ufeff" + header.replace(",", ";"), profile) == (

@@ -5,24 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import tomllib
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion.config.profiles import FileProfile, profile_for
+from ingestion.config.profiles import FileProfile
 from ingestion.reader.contract import Contract, read_contract
-from ingestion.reader.file_check import HOPELESS_ROWS, check_file
+from ingestion.reader.file_check import check_file
 from ingestion.reader.file_content import ContentHash, read_chunks
-from ingestion.reader.verdicts import BadRow, FileReport
+from ingestion.reader.verdicts import FileReport
 from tests.reader_bench import BESAN, COLUMNS, HEADER, MAIDA, PROJECT, Bench, text
-
-MISSING_ALL = (
-    f"missing columns: {', '.join(COLUMNS)}. Expected: a comma-separated header with them in the"
-    " first line. Found: {}. Send the file in the contract's form, or paste this file profile into"
-    ' pipeline.toml:\n[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\n{}'
-)
 
 
 def test_a_clean_file_becomes_rows_of_the_agreed_shape(bench: Bench) -> None:
@@ -101,67 +94,6 @@ def test_empty_columns_without_a_name_carry_nothing(bench: Bench) -> None:
     assert [row["additional_column"] for row in bench.rows()] == [None, None]
 
 
-def test_only_a_column_without_a_name_may_be_missing_in_a_row(bench: Bench) -> None:
-    """The object of a row without any of its values is null, not empty braces."""
-    bench.check(text(HEADER + ",", BESAN + ",x", MAIDA + ","))
-
-    assert [row["additional_column"] for row in bench.rows()] == ['{"column_9":"x"}', None]
-
-
-def test_faulty_rows_keep_their_whole_text_and_their_place(bench: Bench) -> None:
-    """A bad row goes to the quarantine with line and text; the good ones around it count."""
-    report = bench.check(
-        HEADER.encode()
-        + b"\n2,122,caf\xe9,2024-03-05,4,52,2,104\n"
-        + MAIDA.encode()
-        + b"\n\n3,122,soap, large,2024-03-06,4,52,1,52\n"
-        + b'5,122,"24" screen,2024-03-06,4,52,1,52\n'
-        + HEADER.encode()
-        + b"\n3,122,besan\n"
-    )
-
-    rows = bench.rows()
-    assert (report.rows_read, report.rows_faulty) == (6, 5)
-    assert [
-        (r["line_number"], r["row_fault"], r["row_fault_detail"], r["raw_line"]) for r in rows
-    ] == [
-        (
-            2,
-            "encoding",
-            "encoding: byte 10 of the row is no character in the file's encoding",
-            "2,122,caf\\xe9,2024-03-05,4,52,2,104",
-        ),
-        (3, None, None, None),
-        (
-            5,
-            "column_count",
-            "column count: expected 8 values, found 9",
-            "3,122,soap, large,2024-03-06,4,52,1,52",
-        ),
-        (
-            6,
-            "quote",
-            "quote: text follows a closing quote; double a quote that is text",
-            '5,122,"24" screen,2024-03-06,4,52,1,52',
-        ),
-        (7, "header", "header: the file's header line stands here again", HEADER),
-        (8, "column_count", "column count: expected 8 values, found 3", "3,122,besan"),
-    ]
-    assert bench.values()[1] == MAIDA.split(",")
-    assert [row for row in bench.values() if row[0] is None] == [[None] * 8] * 5
-
-
-@pytest.mark.parametrize(
-    "row", [b"2,122,besan \x80,2024-03-05,4,52,2,104", b"\xff" + BESAN.encode()]
-)
-def test_one_wrong_byte_is_enough_and_is_of_its_own_row(bench: Bench, row: bytes) -> None:
-    """Risk: the euro sign of Windows, or a byte that begins a row, passes for text, and Spark
-    shows another one; or the row before is blamed."""
-    report = bench.check(text(HEADER, BESAN).encode() + row + text("", MAIDA).encode())
-    assert report.accepted
-    assert [row["row_fault"] for row in bench.rows()] == [None, "encoding", None]
-
-
 def test_a_file_is_told_alike_in_whatever_blocks_it_is_read(
     tmp_path: Path, contract: Contract
 ) -> None:
@@ -191,115 +123,6 @@ def test_a_block_of_more_than_a_megabyte_comes_whole(bench: Bench) -> None:
     assert (report.rows_read, report.rows_faulty) == (40_000, 0)
 
 
-def test_a_line_of_spaces_is_no_row_and_one_that_begins_with_a_space_is(bench: Bench) -> None:
-    """Risk: a blank line is taken for a row with too few values, or an indented sale for blank."""
-    report = bench.check(text(HEADER, BESAN, "   ", f" {MAIDA}"))
-    assert (report.rows_read, report.rows_faulty) == (2, 0)
-    assert [row["line_number"] for row in bench.rows()] == [2, 4]
-
-
-def test_an_empty_record_below_a_faulty_row_leaves_that_row(bench: Bench) -> None:
-    """Risk: the fault is dropped in the place of the blank line, and nobody hears of the sale."""
-    report = bench.check(text(HEADER, "3,122,besan", ",,,,,,,", MAIDA))
-    assert (report.rows_read, report.rows_faulty) == (2, 1)
-    assert [(row["line_number"], row["row_fault"]) for row in bench.rows()] == [
-        (2, "column_count"),
-        (4, None),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("ending", "detail"),
-    [
-        (",", "expected 8 values, found 9 (the row ends with a delimiter)"),
-        (",\r", "expected 8 values, found 9 (the row ends with a delimiter)"),
-        (",,", "expected 8 values, found 10 (the row ends with a delimiter)"),
-        (',"a,"', "expected 8 values, found 9"),
-    ],
-)
-def test_a_row_with_a_delimiter_at_its_end_is_told_as_one(
-    bench: Bench, ending: str, detail: str
-) -> None:
-    """Risk: nobody sees why, for the value too many is empty."""
-    bench.check(text(HEADER, MAIDA + ending, MAIDA, "3,122,"))
-    assert [row["row_fault_detail"] for row in bench.rows()] == [
-        f"column count: {detail}",
-        None,
-        "column count: expected 8 values, found 3",
-    ]
-
-
-def test_rows_that_all_end_with_a_delimiter_more_than_the_header_are_read(bench: Bench) -> None:
-    """Risk: a till writes a delimiter behind every value, and none of its days counts."""
-    report = bench.check(text(HEADER, f"{BESAN},", f"{MAIDA},", "x,", ",,,,,,,,", f"{BESAN},"))
-    assert (report.rows_read, report.rows_faulty) == (4, 1)
-    assert [row["line_number"] for row in bench.rows()] == [2, 3, 4, 6]
-    assert bench.values()[1] == MAIDA.split(",")
-    assert report.extra_columns == ()
-
-
-def test_the_end_of_the_first_rows_is_that_of_all(tmp_path: Path, contract: Contract) -> None:
-    """Risk: a value that stands behind it later is lost, or a row without it is shifted."""
-    path = tmp_path / "day.csv"
-    path.write_text(text(HEADER, *[f"{BESAN},"] * 4, MAIDA, f"{MAIDA},5"))
-    report = check_file(
-        path,
-        key="day.csv",
-        file_id=7,
-        contract=contract,
-        profile=None,
-        destination=tmp_path / "day.parquet",
-        chunk_bytes=64,
-    )
-    rows = pq.read_table(tmp_path / "day.parquet").to_pylist()
-    assert [row["row_fault"] for row in rows] == [*[None] * 4, "column_count", None]
-    assert json.loads(rows[-1]["additional_column"]) == {"column_9": "5"}
-    assert report.extra_columns == ("column_9",)
-
-
-@pytest.mark.parametrize(
-    ("header", "rows"),
-    [
-        (HEADER, [f"{BESAN},"]),  # it may be a delimiter within its text
-        (HEADER, [f"{BESAN},", "x,", "y,", f"{BESAN},"]),
-        (HEADER, [f"{BESAN},,"] * 2),
-        # the name of the product, or a note: the end of a text before them may stand there
-        (
-            "customer_id,store_id,sales_date,sales_person_id,price,quantity,total_cost,product_name",
-            ["2,122,2024-03-05,4,52,2,104,besan,"] * 2,
-        ),
-        (f"{HEADER},note", ["2,122,besan,2024-03-05,4,52,2,104,good, fresh,"] * 2),
-    ],
-)
-def test_what_may_be_a_delimiter_within_a_text_is_no_end_of_a_row(
-    bench: Bench, header: str, rows: list[str]
-) -> None:
-    """Risk: values move to the columns beside their own, and nobody is told."""
-    report = bench.check(text(header, *rows))
-    assert report.rows_faulty == report.rows_read
-
-
-def test_the_first_bad_rows_are_shown_without_personal_values(bench: Bench) -> None:
-    """The error folder is read by people who may not see a customer's phone number."""
-    report = bench.check(
-        text(
-            HEADER + ",Customer Name,till",
-            "2,122,besan,2024-03-05,4,52,2,104,Asha Rao,9",
-            "3,122,soap, ask a.rao@example.org or +91 98765 43210,2024-03-06,4,52,1,52,Asha Rao,9",
-            "4,122,Asha Rao",
-        )
-    )
-
-    assert report.first_bad_rows == (
-        BadRow(
-            3,
-            "column count: expected 10 values, found 11",
-            "***,***,soap, ask *** or ***,2024-03-06,4,52,1,***,***,9",
-        ),
-        BadRow(4, "column count: expected 10 values, found 3", "***,***,***"),
-    )
-
-
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n\r\n  \n"])
 def test_a_file_without_text_is_empty(bench: Bench, content: bytes) -> None:
     """Zero rows and success would hide that a day is missing."""
@@ -322,156 +145,6 @@ def test_blank_lines_before_the_header_count_as_lines(bench: Bench) -> None:
     bench.check(text("", "  ", HEADER, BESAN))
 
     assert [row["line_number"] for row in bench.rows()] == [4]
-
-
-def test_a_missing_column_sets_the_file_aside(bench: Bench) -> None:
-    """A file without its totals must not count as sales of nothing."""
-    code, message = bench.reason(text(HEADER.replace(",total_cost", ",amount"), BESAN))
-
-    assert code == "missing_column"
-    assert message.startswith("missing column: total_cost. Expected: customer_id, store_id,")
-
-
-def test_two_headers_for_one_column_set_the_file_aside(bench: Bench) -> None:
-    """Nobody can tell which of the two is the customer."""
-    code, message = bench.reason(text(HEADER + ",CustomerID", BESAN + ",3"))
-
-    assert code == "duplicate_column"
-    assert message == (
-        "duplicate column: 2 headers stand for customer_id. Expected: one. Found: 'customer_id'"
-        " (column 1), 'CustomerID' (column 9). Send the file with one of them, or rename the other."
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "found", "option"),
-    [
-        (
-            text(HEADER, BESAN).replace(",", ";"),
-            "columns parted by a semicolon (certain: all the columns are there)",
-            'delimiter = ";"',
-        ),
-        (
-            text(HEADER, BESAN).replace(",", "\t"),
-            "columns parted by a tab (certain: all the columns are there)",
-            'delimiter = "\\t"',
-        ),
-        (
-            text("sep=,", HEADER, BESAN),
-            "the header in line 2, below 'sep=,' (certain: all the columns are there)",
-            "skip_lines = 1",
-        ),
-        (
-            text("", "Sales report", "", HEADER.replace(",", "|")),
-            "the header in line 4, below 'Sales report' and columns parted by a pipe (certain: all"
-            " the columns are there)",
-            'skip_lines = 3\ndelimiter = "|"',
-        ),
-        (
-            text("Kunde;Laden;Betrag", "2;122;104"),
-            "a header that seems to be parted by a semicolon (probable: 2 of them), with other"
-            " names than the contract's",
-            'delimiter = ";"',
-        ),
-    ],
-)
-def test_a_header_of_another_dialect_is_named_with_its_profile(
-    bench: Bench, content: str, found: str, option: str
-) -> None:
-    """The reason must say what the sender or the analyst has to do, not only that it failed."""
-    assert bench.reason(content) == ("dialect", MISSING_ALL.format(found, option))
-
-
-def test_a_proposed_profile_reads_the_file(bench: Bench) -> None:
-    """A proposal that does not work is worse than none."""
-    profile = FileProfile(name="n", pattern="north/day.csv", skip_lines=3, delimiter="|")
-    report = bench.check(
-        text("", "Sales report", "", HEADER.replace(",", "|"), BESAN.replace(",", "|")), profile
-    )
-
-    assert report.accepted
-    assert [row["line_number"] for row in bench.rows()] == [5]
-    assert bench.values() == [BESAN.split(",")]
-
-
-@pytest.mark.parametrize("mark", ["\x0c", "\x0b", "\x85", "\u2028"])
-def test_lines_above_the_header_are_counted_as_they_are_skipped(bench: Bench, mark: str) -> None:
-    """Risk: a form feed of a printed report makes the proposed profile skip the header too."""
-    content = text(f"{mark}Sales{mark}report", "", HEADER, BESAN)
-    code, message = bench.reason(content)
-    assert code == "dialect"
-    assert "the header in line 3, below '�Sales�report' (certain" in message
-    assert message.endswith("skip_lines = 2")
-    assert bench.check(content, FileProfile(name="n", pattern="*", skip_lines=2)).rows_read == 1
-
-
-def test_a_proposed_profile_can_be_read_whatever_the_key_is(bench: Bench) -> None:
-    """Risk: with a mark in it that TOML forbids, the pasted profile ends every run."""
-    key = 'north\x7f/\u2028"\\\t🫖.csv'
-    [reason] = bench.check(text(HEADER).replace(",", ";"), key=key).reasons
-    proposal = reason.message[reason.message.index("[[profiles]]") :]
-    [proposed] = tomllib.loads(proposal)["profiles"]
-    assert profile_for(key, [FileProfile(**proposed)]) is not None
-
-
-def test_a_file_unlike_its_profile_is_told_what_to_change_there(bench: Bench) -> None:
-    """Risk: the profile to paste comes behind the one that is taken, and lacks all that it says."""
-    constants = {"store_id": "122"}
-    profile = FileProfile(
-        name="eu",
-        pattern="*",
-        encoding="cp1252",
-        delimiter=";",
-        aliases={"Kunde": "customer_id"},
-        constants=constants,
-    )
-    header = HEADER.replace("store_id,", "")
-    sent = header.replace("customer_id", "Kunde").replace(",", "\t")
-    assert bench.reason(text("Report", sent), profile) == (
-        "dialect",
-        f"missing columns: {', '.join(header.split(','))}. Expected: a header with them in line 1,"
-        " parted by a semicolon, as the file profile eu says. Found: the header in line 2, below"
-        " 'Report' and columns parted by a tab (certain: all the columns are there). Send the file"
-        " in this form, or say in the file profile eu, or in a copy of it above it with a pattern"
-        ' for such files:\nskip_lines = 1\ndelimiter = "\\t"',
-    )
-    changed = profile.model_copy(update={"skip_lines": 1, "delimiter": "\t"})
-    assert bench.check(text("Report", sent), changed).accepted
-    bench.destination.unlink()
-
-    assert bench.reason("\ufeff" + header.replace(",", ";"), profile) == (
-        "encoding",
-        "encoding: the file is not in the encoding expected. Expected: cp1252, as the file profile"
-        " says. Found: utf-8 (certain: it begins with that byte order mark). Send it in cp1252, or"
-        " say in the file profile eu, or in a copy of it above it with a pattern for such files:\n"
-        'encoding = "utf-8"',
-    )
-
-
-def test_a_title_is_told_without_personal_values(bench: Bench) -> None:
-    """Risk: the report beside a file shows what the rows beside it mask; so it does for a file
-    without names and line ends."""
-    title = "Sales of jane.doe@example.com, +49 171 1234567"
-    _, message = bench.reason(text(title, HEADER, BESAN))
-    assert "the header in line 2, below 'Sales of ***, ***' (certain" in message
-    _, message = bench.reason("jane.doe@example.com,1," * 6000)
-    assert "Found: ***, 1, ***, …." in message
-    _, message = bench.reason("jane.doe@example.com,note\n")
-    assert "Found: ***, note." in message
-    _, message = bench.reason(f"{HEADER},jane.doe@example.com,caf".encode() + b"\xe9\n")
-    assert "total_cost,***,caf" in message
-
-
-def test_a_file_without_a_header_line_is_told_so(bench: Bench) -> None:
-    """The first sale would be taken for the names of the columns."""
-    code, message = bench.reason(text(BESAN, MAIDA))
-
-    assert code == "missing_column"
-    assert message == (
-        f"missing columns: {', '.join(COLUMNS)}. Expected: a header line with them above the rows."
-        " Found: a row, as 7 of the 8 values in line 1 are numbers or dates. Send the file with its"
-        " header line."
-    )
 
 
 @pytest.mark.parametrize(
@@ -545,17 +218,6 @@ def test_a_file_set_aside_does_not_touch_what_an_earlier_try_wrote(
 
     assert not report.accepted
     assert destination.read_bytes() == b"older"
-
-
-def test_a_file_of_which_no_row_fits_is_not_read_to_its_end(bench: Bench) -> None:
-    """A gigabyte of faults would fill the quarantine and say one thing."""
-    report = bench.check(text(HEADER) + "a,b\n" * (HOPELESS_ROWS + 5))
-
-    assert [reason.code for reason in report.reasons] == ["no_row"]
-    assert report.reasons[0].message.startswith(
-        "no row can be read. Expected: rows that fit the header. Found: none among the first"
-    )
-    assert len(report.first_bad_rows) == 10
 
 
 def test_gzip_is_seen_by_content_and_hashed_by_what_it_holds(bench: Bench) -> None:
@@ -634,34 +296,11 @@ def test_a_profile_of_another_encoding_than_the_file_is_told(bench: Bench) -> No
     )
 
 
-def test_bytes_that_the_profiles_encoding_lacks_are_faults_of_their_rows(bench: Bench) -> None:
-    """Code page 1252 has five holes; what falls into one is no letter."""
-    profile = FileProfile(name="p", pattern="*", encoding="cp1252")
-    content = text(HEADER, BESAN.replace("besan", "café €"), MAIDA).encode("cp1252")
-    report = bench.check(content.replace(b"maida", b"mai\x81da"), profile)
-
-    assert report.rows_faulty == 1
-    assert bench.rows()[0]["product_name"] == "café €"
-    assert bench.rows()[1]["row_fault"] == "encoding"
-    assert bench.rows()[1]["raw_line"] == MAIDA.replace("maida", "mai\\x81da")
-
-
 def test_half_a_letter_at_the_end_is_a_fault_of_its_row(bench: Bench) -> None:
     """Risk: the last amount of a file that was cut off counts without its last digit."""
     profile = FileProfile(name="p", pattern="*", encoding="utf-16")
     bench.check(text(HEADER, MAIDA, BESAN).encode("utf-16")[:-3], profile)
     assert [row["row_fault"] for row in bench.rows()] == [None, "encoding"]
-
-
-def test_rows_that_are_not_utf8_bring_a_hint(bench: Bench) -> None:
-    """The analyst needs the profile more than the thousandth faulty row."""
-    report = bench.check(text(HEADER, BESAN).encode() + b"3,122,caf\xe9,2024-03-06,4,90,1,90\n")
-
-    assert report.hints == (
-        "1 of 2 rows have bytes that are not UTF-8. The likeliest encoding of such files is cp1252"
-        " (Windows, Western Europe); ask the sender, and if so paste this file profile:\n"
-        '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\nencoding = "cp1252"',
-    )
 
 
 def test_a_change_of_the_contract_changes_what_is_accepted(tmp_path: Path) -> None:

@@ -1,0 +1,219 @@
+"""Rows that cannot be read are set aside whole, told as what they are, and take no other along."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ingestion.config.profiles import FileProfile
+from ingestion.reader.contract import Contract
+from ingestion.reader.file_check import HOPELESS_ROWS, check_file
+from ingestion.reader.verdicts import BadRow
+from tests.reader_bench import BESAN, HEADER, MAIDA, Bench, text
+
+
+def test_only_a_column_without_a_name_may_be_missing_in_a_row(bench: Bench) -> None:
+    """The object of a row without any of its values is null, not empty braces."""
+    bench.check(text(HEADER + ",", BESAN + ",x", MAIDA + ","))
+
+    assert [row["additional_column"] for row in bench.rows()] == ['{"column_9":"x"}', None]
+
+
+def test_faulty_rows_keep_their_whole_text_and_their_place(bench: Bench) -> None:
+    """A bad row goes to the quarantine with line and text; the good ones around it count."""
+    report = bench.check(
+        HEADER.encode()
+        + b"\n2,122,caf\xe9,2024-03-05,4,52,2,104\n"
+        + MAIDA.encode()
+        + b"\n\n3,122,soap, large,2024-03-06,4,52,1,52\n"
+        + b'5,122,"24" screen,2024-03-06,4,52,1,52\n'
+        + HEADER.encode()
+        + b"\n3,122,besan\n"
+    )
+
+    rows = bench.rows()
+    assert (report.rows_read, report.rows_faulty) == (6, 5)
+    assert [
+        (r["line_number"], r["row_fault"], r["row_fault_detail"], r["raw_line"]) for r in rows
+    ] == [
+        (
+            2,
+            "encoding",
+            "encoding: byte 10 of the row is no character in the file's encoding",
+            "2,122,caf\\xe9,2024-03-05,4,52,2,104",
+        ),
+        (3, None, None, None),
+        (
+            5,
+            "column_count",
+            "column count: expected 8 values, found 9",
+            "3,122,soap, large,2024-03-06,4,52,1,52",
+        ),
+        (
+            6,
+            "quote",
+            "quote: text follows a closing quote; double a quote that is text",
+            '5,122,"24" screen,2024-03-06,4,52,1,52',
+        ),
+        (7, "header", "header: the file's header line stands here again", HEADER),
+        (8, "column_count", "column count: expected 8 values, found 3", "3,122,besan"),
+    ]
+    assert bench.values()[1] == MAIDA.split(",")
+    assert [row for row in bench.values() if row[0] is None] == [[None] * 8] * 5
+
+
+@pytest.mark.parametrize(
+    "row", [b"2,122,besan \x80,2024-03-05,4,52,2,104", b"\xff" + BESAN.encode()]
+)
+def test_one_wrong_byte_is_enough_and_is_of_its_own_row(bench: Bench, row: bytes) -> None:
+    """Risk: the euro sign of Windows, or a byte that begins a row, passes for text, and Spark
+    shows another one; or the row before is blamed."""
+    report = bench.check(text(HEADER, BESAN).encode() + row + text("", MAIDA).encode())
+    assert report.accepted
+    assert [row["row_fault"] for row in bench.rows()] == [None, "encoding", None]
+
+
+def test_a_line_of_spaces_is_no_row_and_one_that_begins_with_a_space_is(bench: Bench) -> None:
+    """Risk: a blank line is taken for a row with too few values, or an indented sale for blank."""
+    report = bench.check(text(HEADER, BESAN, "   ", f" {MAIDA}"))
+    assert (report.rows_read, report.rows_faulty) == (2, 0)
+    assert [row["line_number"] for row in bench.rows()] == [2, 4]
+
+
+def test_an_empty_record_below_a_faulty_row_leaves_that_row(bench: Bench) -> None:
+    """Risk: the fault is dropped in the place of the blank line, and nobody hears of the sale."""
+    report = bench.check(text(HEADER, "3,122,besan", ",,,,,,,", MAIDA))
+    assert (report.rows_read, report.rows_faulty) == (2, 1)
+    assert [(row["line_number"], row["row_fault"]) for row in bench.rows()] == [
+        (2, "column_count"),
+        (4, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ending", "detail"),
+    [
+        (",", "expected 8 values, found 9 (the row ends with a delimiter)"),
+        (",\r", "expected 8 values, found 9 (the row ends with a delimiter)"),
+        (",,", "expected 8 values, found 10 (the row ends with a delimiter)"),
+        (',"a,"', "expected 8 values, found 9"),
+    ],
+)
+def test_a_row_with_a_delimiter_at_its_end_is_told_as_one(
+    bench: Bench, ending: str, detail: str
+) -> None:
+    """Risk: nobody sees why, for the value too many is empty."""
+    bench.check(text(HEADER, MAIDA + ending, MAIDA, "3,122,"))
+    assert [row["row_fault_detail"] for row in bench.rows()] == [
+        f"column count: {detail}",
+        None,
+        "column count: expected 8 values, found 3",
+    ]
+
+
+def test_rows_that_all_end_with_a_delimiter_more_than_the_header_are_read(bench: Bench) -> None:
+    """Risk: a till writes a delimiter behind every value, and none of its days counts."""
+    report = bench.check(text(HEADER, f"{BESAN},", f"{MAIDA},", "x,", ",,,,,,,,", f"{BESAN},"))
+    assert (report.rows_read, report.rows_faulty) == (4, 1)
+    assert [row["line_number"] for row in bench.rows()] == [2, 3, 4, 6]
+    assert bench.values()[1] == MAIDA.split(",")
+    assert report.extra_columns == ()
+
+
+def test_the_end_of_the_first_rows_is_that_of_all(tmp_path: Path, contract: Contract) -> None:
+    """Risk: a value that stands behind it later is lost, or a row without it is shifted."""
+    path = tmp_path / "day.csv"
+    path.write_text(text(HEADER, *[f"{BESAN},"] * 4, MAIDA, f"{MAIDA},5"))
+    report = check_file(
+        path,
+        key="day.csv",
+        file_id=7,
+        contract=contract,
+        profile=None,
+        destination=tmp_path / "day.parquet",
+        chunk_bytes=64,
+    )
+    rows = pq.read_table(tmp_path / "day.parquet").to_pylist()
+    assert [row["row_fault"] for row in rows] == [*[None] * 4, "column_count", None]
+    assert json.loads(rows[-1]["additional_column"]) == {"column_9": "5"}
+    assert report.extra_columns == ("column_9",)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        (HEADER, [f"{BESAN},"]),  # it may be a delimiter within its text
+        (HEADER, [f"{BESAN},", "x,", "y,", f"{BESAN},"]),
+        (HEADER, [f"{BESAN},,"] * 2),
+        # the name of the product, or a note: the end of a text before them may stand there
+        (
+            "customer_id,store_id,sales_date,sales_person_id,price,quantity,total_cost,product_name",
+            ["2,122,2024-03-05,4,52,2,104,besan,"] * 2,
+        ),
+        (f"{HEADER},note", ["2,122,besan,2024-03-05,4,52,2,104,good, fresh,"] * 2),
+    ],
+)
+def test_what_may_be_a_delimiter_within_a_text_is_no_end_of_a_row(
+    bench: Bench, header: str, rows: list[str]
+) -> None:
+    """Risk: values move to the columns beside their own, and nobody is told."""
+    report = bench.check(text(header, *rows))
+    assert report.rows_faulty == report.rows_read
+
+
+def test_the_first_bad_rows_are_shown_without_personal_values(bench: Bench) -> None:
+    """The error folder is read by people who may not see a customer's phone number."""
+    report = bench.check(
+        text(
+            HEADER + ",Customer Name,till",
+            "2,122,besan,2024-03-05,4,52,2,104,Asha Rao,9",
+            "3,122,soap, ask a.rao@example.org or +91 98765 43210,2024-03-06,4,52,1,52,Asha Rao,9",
+            "4,122,Asha Rao",
+        )
+    )
+
+    assert report.first_bad_rows == (
+        BadRow(
+            3,
+            "column count: expected 10 values, found 11",
+            "***,***,soap, ask *** or ***,2024-03-06,4,52,1,***,***,9",
+        ),
+        BadRow(4, "column count: expected 10 values, found 3", "***,***,***"),
+    )
+
+
+def test_a_file_of_which_no_row_fits_is_not_read_to_its_end(bench: Bench) -> None:
+    """A gigabyte of faults would fill the quarantine and say one thing."""
+    report = bench.check(text(HEADER) + "a,b\n" * (HOPELESS_ROWS + 5))
+
+    assert [reason.code for reason in report.reasons] == ["no_row"]
+    assert report.reasons[0].message.startswith(
+        "no row can be read. Expected: rows that fit the header. Found: none among the first"
+    )
+    assert len(report.first_bad_rows) == 10
+
+
+def test_bytes_that_the_profiles_encoding_lacks_are_faults_of_their_rows(bench: Bench) -> None:
+    """Code page 1252 has five holes; what falls into one is no letter."""
+    profile = FileProfile(name="p", pattern="*", encoding="cp1252")
+    content = text(HEADER, BESAN.replace("besan", "café €"), MAIDA).encode("cp1252")
+    report = bench.check(content.replace(b"maida", b"mai\x81da"), profile)
+
+    assert report.rows_faulty == 1
+    assert bench.rows()[0]["product_name"] == "café €"
+    assert bench.rows()[1]["row_fault"] == "encoding"
+    assert bench.rows()[1]["raw_line"] == MAIDA.replace("maida", "mai\\x81da")
+
+
+def test_rows_that_are_not_utf8_bring_a_hint(bench: Bench) -> None:
+    """The analyst needs the profile more than the thousandth faulty row."""
+    report = bench.check(text(HEADER, BESAN).encode() + b"3,122,caf\xe9,2024-03-06,4,90,1,90\n")
+
+    assert report.hints == (
+        "1 of 2 rows have bytes that are not UTF-8. The likeliest encoding of such files is cp1252"
+        " (Windows, Western Europe); ask the sender, and if so paste this file profile:\n"
+        '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\nencoding = "cp1252"',
+    )

@@ -6,13 +6,14 @@ import dataclasses
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from ingestion.database.engine import transaction
-from ingestion.run.quarantined_rows import QuarantinedRow, first_bad_rows, read_rows
+from ingestion.run.quarantined_rows import FILE_REASON, QuarantinedRow, first_bad_rows, read_rows
 from ingestion.run.services import Services
 from tests.conftest import PROJECT
 from tests.run_without_spark import CONTRACT, HEADER, run, sale
@@ -45,8 +46,14 @@ def make_table(services: Services, name: str, *without: str) -> None:
     values = {column: value for column, value in ROW.items() if column not in without}
     with transaction(services.engine) as connection:
         connection.execute(sa.text(f"create table {name} ({', '.join(values)})"))
-        table = sa.table(name, *(sa.column(column) for column in values))
-        connection.execute(table.insert().values(values))
+    add_row(services, name, values)
+
+
+def add_row(services: Services, name: str, values: Mapping[str, object]) -> None:
+    """One more row of such a table."""
+    table = sa.table(name, *(sa.column(column) for column in values))
+    with transaction(services.engine) as connection:
+        connection.execute(table.insert().values(dict(values)))
 
 
 def name_model(services: Services, alias: str, role: str = "quarantined_rows") -> None:
@@ -70,6 +77,38 @@ def test_the_model_may_have_any_name(published: Services) -> None:
     [row] = first_bad_rows(published, CONTRACT, 1)
     assert (row.line_number, row.reason) == (3, ROW["reasons"])
     assert first_bad_rows(published, CONTRACT, 2) == []
+
+
+def test_the_rows_of_a_file_are_its_own_and_its_report_has_those_with_a_fault(
+    published: Services,
+) -> None:
+    """Risk: rows of another file are mended in its place; or the report on a file that is too bad
+    shows its good rows, and the sender finds nothing wrong."""
+    make_table(published, "rows_to_mend")
+    name_model(published, "rows_to_mend")
+    add_row(published, "rows_to_mend", {**ROW, "file_id": 2, "file_name": "sales_data/b.csv"})
+    good = {**ROW, "line_number": 2, "reasons": "file_too_bad: 1 of 2", "reason_codes": FILE_REASON}
+    add_row(published, "rows_to_mend", good)
+    assert [row.file_id for row in read_rows(published)] == [1, 1, 2]
+    assert [row.file_id for row in read_rows(published, "sales_data/b.csv")] == [2]
+    assert [row.line_number for row in first_bad_rows(published, CONTRACT, 1)] == [3]
+
+
+def test_rows_of_a_refused_file_are_done_with_once_a_newer_version_counts(
+    published: Services, s3_bucket: Bucket
+) -> None:
+    """Risk: rows that were sent again are mended too; or those of a correction that was refused are
+    not shown, since the version before it counts."""
+    make_table(published, "rows_to_mend")
+    name_model(published, "rows_to_mend")
+    good = (HEADER + sale(1, "2024-03-05", 6)).encode()
+    for content in (b"no sales\n", good, b"none at all\n"):
+        s3_bucket.put("sales_data/b.csv", content)
+        run(published)
+    for number in (2, 3, 4):
+        row = {**ROW, "file_id": number, "file_name": "sales_data/b.csv"}
+        add_row(published, "rows_to_mend", row)
+    assert [row.file_id for row in read_rows(published)] == [1, 3, 4]
 
 
 def test_a_machine_that_has_made_no_run_asks_dbt(

@@ -68,3 +68,8 @@ class Bench:
 
 def text(*lines: str) -> str:
     return "".join(f"{line}\n" for line in lines)
+
+
+def dated(*days: str) -> str:
+    """A file with the sale of BESAN on each of these days."""
+    return text(HEADER, *(BESAN.replace("2024-03-05", day) for day in days))

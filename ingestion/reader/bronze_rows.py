@@ -72,7 +72,7 @@ class BronzeRows:
     unnamed: frozenset[str]
 
     @property
-    def end_open(self) -> bool:
+    def all_end_open(self) -> bool:
         """Whether the rows end with a delimiter that the header lacks: all that can be compared,
         and two at least, for one may have a delimiter too many elsewhere."""
         open_ends = sum(fault.is_open_end for fault in self.faults.values())

@@ -149,7 +149,7 @@ def _read_file(
     with BronzeFile(destination, bronze_schema(layout.columns)) as file:
         for block in blocks:
             rows = read_rows(block, layout)
-            if not tally.rows_read and rows.end_open and _ends_with_a_number(layout, contract):
+            if not tally.rows_read and rows.all_end_open and _last_is_no_text(layout, contract):
                 headers = (*header.values, "")
                 layout = dataclasses.replace(layout, headers=headers, match=match_again(headers))
                 rows = read_rows(block, layout)
@@ -168,7 +168,7 @@ def _read_file(
         tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read))
 
 
-def _ends_with_a_number(layout: RowLayout, contract: Contract) -> bool:
+def _last_is_no_text(layout: RowLayout, contract: Contract) -> bool:
     """Whether the last column is one that has to be filled, and by no text.
 
     Behind any other one, an empty value too many may come from a delimiter within a text.

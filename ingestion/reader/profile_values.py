@@ -39,10 +39,12 @@ EXACT = Context(prec=76)
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A value as the contract writes it; ``misfit`` where it would be taken for what it is not."""
+    """A value as the contract writes it; ``misfit`` where it would be taken for what it is not,
+    ``lost_zeros`` where it had a fraction of zeros."""
 
     value: str
     misfit: bool = False
+    lost_zeros: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,11 @@ class ValueRules:
         misfits: dict[int, str] = {}
         for name, rewrite in self.rewrites.items():
             if name in result:
-                result[name], rows, is_other = _rewrite(result[name], rewrite)
-                if is_other:
+                result[name], rows, changes = _rewrite(result[name], rewrite)
+                if changes:
                     self.rewritten.add("date" if name in self.dates else "number")
+                if any(change.lost_zeros for change in changes):
+                    self.rewritten.add("whole")
                 for row, text in rows.items():
                     found = MASK if name in self.personal else text[:40]
                     misfits.setdefault(
@@ -131,14 +135,13 @@ def value_rules(
     A column in the file is never replaced by a constant or a derived value. None: nothing to do.
     """
     rewrites: dict[str, Callable[[str], Rewritten]] = {}
-    rewritten: set[str] = set()
     told = profile.model_fields_set
     has_own_numbers = {"decimal_mark", "thousands_mark", "currency_signs"} & told
     rewrite_number = number_rewrite(
         profile.decimal_mark, profile.thousands_mark, profile.currency_signs
     )
     is_sure = "decimal_mark" in told or profile.thousands_mark != ""
-    rewrite_whole = whole_rewrite(rewrite_number, rewritten, is_sure=is_sure)
+    rewrite_whole = whole_rewrite(rewrite_number, is_sure=is_sure)
     # who names the contract's own form means days without their zeros too, as in any other form
     has_own_days = "date_format" in told
     for column in contract.columns:
@@ -160,7 +163,7 @@ def value_rules(
     personal = frozenset(column.name for column in contract.columns if column.personal)
     has_marks = bool(profile.decimal_mark != "." or profile.thousands_mark)
     dates = frozenset(column.name for column in contract.columns if column.data_type == "date")
-    return ValueRules(rewrites, filled, derived, personal, dates, has_marks, rewritten)
+    return ValueRules(rewrites, filled, derived, personal, dates, has_marks)
 
 
 def number_rewrite(
@@ -198,12 +201,11 @@ def number_rewrite(
 
 
 def whole_rewrite(
-    rewrite: Callable[[str], Rewritten], rewritten: set[str], *, is_sure: bool
+    rewrite: Callable[[str], Rewritten], *, is_sure: bool
 ) -> Callable[[str], Rewritten]:
     """Return ``rewrite`` for whole numbers: a fraction of zeros is none, as in a till's 2.0 pieces.
 
-    Three zeros may be thousands, unless it ``is_sure`` which mark the fraction has. ``rewritten``
-    gets to know whether there was one.
+    Three zeros may be thousands, unless it ``is_sure`` which mark the fraction has.
     """
 
     def rewrite_whole(text: str) -> Rewritten:
@@ -211,8 +213,7 @@ def whole_rewrite(
         match = None if result.misfit else WHOLE.fullmatch(result.value.strip())
         if match is None or (len(match[2]) == 3 and not is_sure):
             return result
-        rewritten.add("whole")
-        return Rewritten(match[1])
+        return Rewritten(match[1], lost_zeros=True)
 
     return rewrite_whole
 
@@ -263,19 +264,20 @@ def _packed_shape(date_format: str) -> re.Pattern[str]:
 
 def _rewrite(
     values: pa.Array, rewrite: Callable[[str], Rewritten]
-) -> tuple[pa.Array, dict[int, str], bool]:
-    """Rewrite every distinct value once; the last result is whether one became another."""
+) -> tuple[pa.Array, dict[int, str], list[Rewritten]]:
+    """Rewrite every distinct value once; the last result has those that became another."""
     encoded = values.dictionary_encode()
     texts = encoded.dictionary.to_pylist()
     results = [rewrite(text) for text in texts]
     rewritten = pa.array([result.value for result in results], pa.string()).take(encoded.indices)
     misfits = {number: texts[number] for number, result in enumerate(results) if result.misfit}
-    is_other = any(result.value != text for text, result in zip(texts, results, strict=True))
+    pairs = zip(texts, results, strict=True)
+    changes = [result for text, result in pairs if result.value != text]
     if not misfits:
-        return rewritten, {}, is_other
+        return rewritten, {}, changes
     rows = enumerate(encoded.indices.to_pylist())
     found = {row: misfits[number] for row, number in rows if number in misfits}
-    return rewritten, found, is_other
+    return rewritten, found, changes
 
 
 def _derive(

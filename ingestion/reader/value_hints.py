@@ -115,6 +115,7 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None)
         (("decimal",), _number_hint, {"decimal_mark", "thousands_mark", "currency_signs"}),
         (("int", "bigint"), _whole_hint, {"decimal_mark", "thousands_mark"}),
     ):
+        # a profile has one decimal mark, that of the amounts
         if settings & told or any("decimal_mark" in hint.options for hint in hints):
             continue
         columns = [column.name for column in contract.columns if column.data_type.startswith(kinds)]

@@ -1,0 +1,294 @@
+"""A file whose values are plainly of another form brings a hint, and a profile that reads them."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from ingestion.config.profiles import FileProfile
+from tests.reader_bench import BESAN, HEADER, Bench, dated, text
+
+
+def test_day_first_dates_stay_and_bring_the_profile_that_reads_them(bench: Bench) -> None:
+    """Values are never guessed; the hint says what would read them and how sure that is."""
+    report = bench.check(dated("31/01/2024", "02/02/2024", "13/02/2024"))
+
+    assert [row["sales_date"] for row in bench.rows()] == ["31/01/2024", "02/02/2024", "13/02/2024"]
+    assert report.hints == (
+        "sales_date is not in the contract's form: 3 of the first 3 values are like '31/01/2024'."
+        " Sure: 3 of 3 different values fit %d/%m/%Y and no other form. Paste this file profile:\n"
+        '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\ndate_format = "%d/%m/%Y"',
+    )
+
+
+def test_dates_that_can_be_read_two_ways_are_a_question(bench: Bench) -> None:
+    """A guess between day and month would move sales to another month."""
+    report = bench.check(dated("01/02/2024", "03/02/2024", "05/06/2024"))
+
+    assert len(report.hints) == 1
+    assert report.hints[0].startswith(
+        "sales_date is not in the contract's form: 3 of the first 3 values are like '01/02/2024'."
+        " They can be read as %d/%m/%Y or %m/%d/%Y: which one is it? Ask the sender;"
+    )
+
+
+def test_dates_of_several_forms_bring_no_hint(bench: Bench) -> None:
+    """There is no one profile for them."""
+    assert bench.check(dated("31/01/2024", "20240305", "2024-03-05")).hints == ()
+
+
+def test_money_of_another_dialect_brings_a_hint(bench: Bench) -> None:
+    """Thousands marks make every large sale vanish from the totals, and only those."""
+    row = '2,122,rug,2024-03-05,4,"$1,963.10",1,"$1,963.10"'
+    report = bench.check(text(HEADER, *[row] * 3, BESAN))
+
+    assert report.hints == (
+        "price is not in the contract's form: 3 of the first 4 values are like '$1,963.10'. Sure:"
+        " 90% or more of them fit this file profile, and no other meaning of the marks does:\n"
+        '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\ndecimal_mark = "."\n'
+        'thousands_mark = ","\ncurrency_signs = ["$"]',
+    )
+
+
+@pytest.mark.parametrize(
+    ("amount", "options"),
+    [
+        ("1\u202f052,50", 'decimal_mark = ","\nthousands_mark = "\\U0000202F"'),
+        ("1\u00a0052,50", 'decimal_mark = ","\nthousands_mark = "\\U000000A0"'),
+        ("1\u2019052.50", 'decimal_mark = "."\nthousands_mark = "\u2019"'),
+    ],
+)
+def test_the_marks_of_newer_spreadsheets_bring_a_hint(
+    bench: Bench, amount: str, options: str
+) -> None:
+    """Risk: French or Swiss amounts are set aside without a word on how to read them, or with a
+    profile in which their blank looks like any other."""
+    content = text(HEADER, *[f'2,122,rug,2024-03-05,4,"{amount}",1,"{amount}"'] * 3)
+    [hint] = bench.check(content).hints
+    assert hint.endswith(options)
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    bench.check(content, FileProfile(**proposed))
+    assert [row["total_cost"] for row in bench.rows()] == ["1052.50"] * 3
+
+
+def test_all_hints_of_a_file_propose_one_profile(bench: Bench) -> None:
+    """Risk: of two profiles for the same files only the first is taken, and the rows that it reads
+    in part are set aside without another word."""
+    row = '2,122,Käse,31.01.2024,4,"1.963,10",1,"1.963,10"'
+    content = text(HEADER, *[row] * 3).encode("cp1252")
+    content += text(*[row.replace("Käse", "rug")] * 3).encode()
+    hints = bench.check(content).hints
+    assert len(hints) == 3
+    proposals = {hint[hint.index("[[profiles]]") :] for hint in hints}
+    assert len(proposals) == 1
+    [proposed] = tomllib.loads(proposals.pop())["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).rows_faulty == 0
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-01-31"] * 6
+    assert [row["total_cost"] for row in bench.rows()] == ["1963.10"] * 6
+
+
+def test_a_profile_that_reads_the_columns_brings_hints_for_their_values(bench: Bench) -> None:
+    """Risk: the profile that was proposed for the semicolons of a spreadsheet reads no row of it,
+    and nothing says what else it needs."""
+    header = HEADER.replace(",", ";").replace("customer_id", 'Kunde "A"')
+    row = "2;122;Käse;31.01.2024;4;1.963,10 €;1;1.963,10 €"
+    content = text(header, *[row] * 3)
+    profile = FileProfile(
+        name="north",
+        pattern=r"re:(?P<town>\w+)/.*",
+        delimiter=";",
+        quote="",
+        aliases={'Kunde "A"': "customer_id"},
+        constants={"store_id": "{town}"},
+    )
+    hints = bench.check(content, profile).hints
+    assert len(hints) == 2
+    assert hints[0].split("\n")[1:3] == [
+        "# in place of the present file profile north",
+        "[[profiles]]",
+    ]
+    [proposed] = tomllib.loads(hints[0][hints[0].index("# in place") :])["profiles"]
+    assert proposed.items() >= profile.model_dump(exclude_unset=True).items()
+    report = bench.check(content, FileProfile(**proposed))
+    assert (report.rows_faulty, report.hints) == (0, ())
+    assert bench.values()[0] == ["2", "122", "Käse", "2024-01-31", "4", "1963.10", "1", "1963.10"]
+
+
+def test_what_a_profile_says_of_values_brings_no_hint(bench: Bench) -> None:
+    """Risk: a sender whose prices have three decimals is doubted in every file."""
+    content = text(HEADER, *["2,122,fuel,2024-03-05,4,1.739,1,1.74"] * 3)
+    profile = FileProfile(name="fuel", pattern="*")
+    assert len(bench.check(content, profile).hints) == 1
+    said: tuple[dict[str, Any], ...] = (
+        {"decimal_mark": "."},
+        {"thousands_mark": ","},
+        {"currency_signs": ("$",)},
+    )
+    for marks in said:
+        assert bench.check(content, FileProfile(name="fuel", pattern="*", **marks)).hints == ()
+    profile = FileProfile(name="day", pattern="*", date_format="%Y%m%d")
+    assert bench.check(dated("31/01/2024", "13/02/2024", "14/02/2024"), profile).hints == ()
+    content = text(HEADER.replace("sales_date", "x"), *["2,122,rug,x,4,1,1,1"] * 3)
+    profile = FileProfile(name="day", pattern="*", constants={"sales_date": "20240305"})
+    assert bench.check(content, profile).hints == (), "a date format would not read a constant"
+
+
+def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:
+    """Risk: what American spreadsheets write is set aside without a word on how to read it."""
+    [hint] = bench.check(dated("3/5/2024 1:05 AM", "3/13/2024 11:05 PM", "3/9/2024 9:00 AM")).hints
+    assert hint.endswith('date_format = "%m/%d/%Y %I:%M %p"')
+
+
+@pytest.mark.parametrize(
+    ("written", "date_format", "words"),
+    [
+        ("03/{:02}/2024 11:00", "%m/%d/%Y %H:%M", "Sure: 3 of 3 "),
+        ("2024-03-{:02} 05:00", "%Y-%m-%d %H:%M", "Sure: 3 of 3 "),
+        ("2024-03-{:02}T10:11", "%Y-%m-%dT%H:%M", "Sure: 3 of 3 "),
+        ("2024-03-{:02} 10:11:12.5", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
+        ("2024-03-{:02} 10:11:12.1234567", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
+        ("2024-03-{:02} 23:30:00 -0500", "%Y-%m-%d %H:%M:%S %z", "as it is written, whatever its"),
+        ("2024-03-{:02}T00:10:00+05:30", "%Y-%m-%dT%H:%M:%S%z", "as it is written, whatever its"),
+        ("2024-03-{:02} 23:30:00.25-05", "%Y-%m-%d %H:%M:%S.%f%z", "as it is written, whatever"),
+        ("2024-03-{:02} 23:30:00 UTC", "%Y-%m-%d %H:%M:%S UTC", "They are times in UTC, and late"),
+        ("2024-03-{:02}T23:30:00.123Z", "%Y-%m-%dT%H:%M:%S.%fZ", "They are times in UTC, and late"),
+        ("2024-03-{:02} 23:30:00+00", "%Y-%m-%d %H:%M:%S%z", "They are times in UTC, and late"),
+        ("2024-03-{:02} 23:30:00+00:00", "%Y-%m-%d %H:%M:%S%z", "They are times in UTC, and late"),
+    ],
+)
+def test_times_of_shop_systems_bring_a_hint_and_give_the_day_that_is_written(
+    bench: Bench, written: str, date_format: str, words: str
+) -> None:
+    """Risk: the day moves with an offset, or nothing says how such a file is read."""
+    content = dated(*(written.format(day) for day in (5, 13, 31)))
+    [hint] = bench.check(content).hints
+    assert hint.endswith(f'date_format = "{date_format}"')
+    assert words in hint
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    bench.check(content, FileProfile(**proposed))
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-03-05", "2024-03-13", "2024-03-31"]
+
+
+def test_days_of_the_year_2000_are_no_times(bench: Bench) -> None:
+    """Risk: -00 at the end is taken for an offset, and the sender is asked for days of UTC."""
+    [hint] = bench.check(dated("31-12-00", "13-11-00", "25-10-00")).hints
+    assert "Sure: 3 of 3 different values fit %d-%m-%y and no other form. Paste" in hint
+
+
+def test_the_day_numbers_of_a_spreadsheet_are_told_as_such(bench: Bench) -> None:
+    """Risk: all rows are set aside, and 45356 is no mistake that the sender can see."""
+    report = bench.check(dated("45356", "45357.25", "45358"))
+    assert report.hints == (
+        "sales_date is not in the contract's form: 3 of the first 3 values are like '45356'. They"
+        " look like the day numbers of a spreadsheet (45356 is then 2024-03-05), which no file"
+        " profile reads. Have the column shown as dates, yyyy-mm-dd, and export the file again.",
+    )
+    assert bench.check(dated("45356", "2024031", "12")).hints == ()
+
+
+def test_days_without_their_zeros_bring_a_profile_that_reads_them(bench: Bench) -> None:
+    """Risk: the hint proposes the contract's own form, which changes nothing, and each row of such
+    a sender stays set aside."""
+    content = dated("2024-3-5", "2024-11-7", "2024-02-9", "2024-2-30", "2024-02-30")
+    [hint] = bench.check(dated("2024-3-5", "2024-11-7", "2024-02-9")).hints
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).rows_faulty == 0
+    assert [row["sales_date"] for row in bench.rows()] == [
+        *("2024-03-05", "2024-11-07", "2024-02-09"),
+        *("2024-2-30", "2024-02-30"),
+    ]
+
+
+def test_a_mark_with_two_meanings_is_a_question(bench: Bench) -> None:
+    """1,234 is a thousand, or a bit more than one."""
+    row = '2,122,rug,2024-03-05,4,"1,234",1,"1,234"'
+    hints = bench.check(text(HEADER, *[row] * 4)).hints
+
+    assert len(hints) == 1
+    assert "can be a decimal mark or a thousands mark: which one is it?" in hints[0]
+
+
+def test_days_that_begin_with_the_year_are_a_question(bench: Bench) -> None:
+    """Risk: 24/03/05 is told to be surely the 24th of March 2005."""
+    [hint] = bench.check(dated("24/03/05", "24/03/06", "24/03/28", "24/04/14")).hints
+    assert "%d/%m/%y or %y/%m/%d: which one is it?" in hint
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        (("1.0", "2.0", "3"), "2 of the first 3 values are whole numbers that end with '.0'. Sure"),
+        (("1.000", "2.000", "3.000"), "end with '.000'. Is their point a decimal mark? Ask the"),
+    ],
+)
+def test_whole_numbers_with_a_fraction_of_zeros_bring_a_hint(
+    bench: Bench, pieces: tuple[str, ...], words: str
+) -> None:
+    """Risk: data tools write every id of a column with one gap as 2.0, and no row counts."""
+    rows = [f"{piece},122,besan,2024-03-05,4,52,{piece},52" for piece in pieces]
+    content = text(HEADER, *rows)
+    [hint] = bench.check(content).hints
+    assert hint.startswith("customer_id is not in the contract's form: ")
+    assert words in hint
+    assert hint.endswith('\ndecimal_mark = "."')
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).hints == ()
+    assert [row["quantity"] for row in bench.rows()] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("pieces", [("1.5", "2.0", "0.5"), ("1", "2", "3")])
+def test_weights_and_plain_whole_numbers_bring_no_hint(
+    bench: Bench, pieces: tuple[str, ...]
+) -> None:
+    """Risk: a profile is proposed that reads no row."""
+    rows = [f"2,122,besan,2024-03-05,4,52,{piece},52" for piece in pieces]
+    assert bench.check(text(HEADER, *rows)).hints == ()
+
+
+def test_one_decimal_mark_is_proposed(bench: Bench) -> None:
+    """Risk: of two marks in one profile the wrong one is taken, and amounts are read by it."""
+    rows = ['2,122,rug,2024-03-05,4,"1.963,10",1.0,"1.963,10"'] * 3
+    [hint] = bench.check(text(HEADER, *rows)).hints
+    assert 'decimal_mark = ","' in hint
+
+
+def test_times_in_utc_are_no_days_of_a_store(bench: Bench) -> None:
+    """Risk: the sales of a late evening change their day, and the month's incentive."""
+    [hint] = bench.check(dated(*["2024-03-31T22:30:00Z"] * 3)).hints
+    assert "ask the sender for the store's days" in hint
+    assert "Sure" not in hint
+    days = ("2024-03-30T22:30:00+00:00", "2024-03-31T22:30:00+01:00", "2024-04-01T09:00:00+01:00")
+    [hint] = bench.check(dated(*days)).hints
+    assert "Sure" in hint, "London in March"
+
+
+def test_three_decimals_may_be_thousands(bench: Bench) -> None:
+    """Risk: 15.000 rupiah count as 15."""
+    rows = [
+        BESAN.replace("52", amount).replace("104", amount)
+        for amount in ("15.000", "7.500", "125.000")
+    ]
+    [hint] = bench.check(text(HEADER, *rows)).hints
+    assert "3 of the first 3 values have three decimals, like '15.000'" in hint
+    assert 'thousands_mark = "."' in hint
+
+
+@pytest.mark.parametrize(
+    ("plain", "other"),
+    [
+        ("104.00", "(52.00)"),
+        ("$104.00", "($52.00)"),
+        ("104.00 Cr", "52.00 Dr"),
+        ("104.00 Cr₹", "52.00 Dr₹"),
+        ("104.00", "neg 52.00"),
+    ],
+)
+def test_what_may_be_a_minus_is_no_currency(bench: Bench, plain: str, other: str) -> None:
+    """Risk: the proposed profile turns refunds into sales."""
+    row = BESAN.removesuffix("104")
+    lines = [row + plain] * 17 + [row + other] * 3
+    report = bench.check(text(HEADER, *lines))
+    assert report.accepted
+    assert report.hints == ()

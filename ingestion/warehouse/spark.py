@@ -34,7 +34,7 @@ _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 _LEAST_DRIVER_MB, _MOST_DRIVER_MB = 1024, 8192
-_JAVA_VERSIONS = ("17", "21")
+_JAVA_VERSIONS = ("17", "21", "25")  # those of pyspark 4.2
 _READ_FAILED = "[FAILED_READ_FILE"  # Spark's words, which name the file
 _DAMAGE = re.compile("could not verify page integrity|footer is too large|is not a Parquet file")
 _JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
@@ -49,7 +49,7 @@ class WorkSize(enum.StrEnum):
 
 
 def find_java(environ: Mapping[str, str], folders: Sequence[str] = _JAVA_FOLDERS) -> Path:
-    """The home of a Java 17 or 21: JAVA_HOME, else the ``java`` on PATH, else a usual folder.
+    """The home of a Java 17, 21 or 25: JAVA_HOME, else the ``java`` on PATH, else a usual folder.
 
     Raises ``PipelineError`` naming the versions that were found instead.
     """
@@ -68,7 +68,7 @@ def find_java(environ: Mapping[str, str], folders: Sequence[str] = _JAVA_FOLDERS
             seen.append(f"Java {version} in {home}")
     raise PipelineError(
         "Spark needs Java, and none that fits was found",
-        expected="Java 17 or 21 in JAVA_HOME, on PATH or in " + ", ".join(folders),
+        expected="Java 17, 21 or 25 in JAVA_HOME, on PATH or in " + ", ".join(folders),
         found="; ".join(seen) or "no Java",
         action="Install one (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME",
     )

@@ -39,7 +39,7 @@ def java_home(folder: Path, version: str) -> Path:
 
 def test_a_fitting_java_is_found_behind_one_that_does_not_fit(tmp_path: Path) -> None:
     """Risk: Spark dies in the JVM because the first java on PATH is too new."""
-    newer = java_home(tmp_path / "jdk-25", "25.0.1")
+    newer = java_home(tmp_path / "jdk-26", "26.0.1")
     fitting = java_home(tmp_path / "jvm" / "jdk-17", "17.0.15")
     environ = {"JAVA_HOME": str(newer), "PATH": ""}
     assert find_java(environ, [str(tmp_path / "jvm")]) == fitting
@@ -47,12 +47,12 @@ def test_a_fitting_java_is_found_behind_one_that_does_not_fit(tmp_path: Path) ->
 
 def test_no_java_is_one_sentence(tmp_path: Path) -> None:
     """Risk: a stack trace of the JVM launcher instead of what to install."""
-    newer = java_home(tmp_path / "jdk-25", "25.0.1")
+    newer = java_home(tmp_path / "jdk-26", "26.0.1")
     with pytest.raises(PipelineError) as missing:
         find_java({"JAVA_HOME": str(newer), "PATH": ""}, [str(tmp_path / "none")])
     assert str(missing.value) == (
-        "Spark needs Java, and none that fits was found. Expected: Java 17 or 21 in JAVA_HOME, on "
-        f"PATH or in {tmp_path / 'none'}. Found: Java 25 in {newer}. Install one (Debian: "
+        "Spark needs Java, and none that fits was found. Expected: Java 17, 21 or 25 in JAVA_HOME, "
+        f"on PATH or in {tmp_path / 'none'}. Found: Java 26 in {newer}. Install one (Debian: "
         "apt-get install openjdk-17-jre-headless) or set JAVA_HOME."
     )
 

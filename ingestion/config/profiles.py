@@ -168,6 +168,10 @@ class FileProfile(BaseModel):
     currency_signs: tuple[CurrencySign, ...] = Field(
         default=(), description="texts that may stand before or after an amount, such as €"
     )
+    formula_texts: bool = Field(
+        default=False,
+        description='true where values may be written as formulas, such as ="00123"; else false',
+    )
     date_format: Annotated[str, AfterValidator(_check_date_format)] = Field(
         default="%Y-%m-%d",
         description="year, month and day as strptime directives, such as %d/%m/%Y for 31/12/2024"

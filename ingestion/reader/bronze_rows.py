@@ -18,7 +18,7 @@ from ingestion.reader.csv_blocks import RecordBlock
 from ingestion.reader.csv_quotes import Dialect
 from ingestion.reader.file_content import shown_text
 from ingestion.reader.headers import HeaderMatch
-from ingestion.reader.profile_values import ValueRules
+from ingestion.reader.profile_values import ValueRules, without_formulas
 from ingestion.reader.repeated_headers import check_glued_header, repeated_headers
 from ingestion.reader.verdicts import FileSetAside, Reason
 
@@ -30,7 +30,8 @@ FIRST_NON_ASCII = 0x80
 class RowLayout:
     """What every row of one file has in common: its dialect, header, columns and value rules.
 
-    ``match_again`` matches another line as a header.
+    ``match_again`` matches another line as a header; ``formula_texts`` says that values may be
+    written as a spreadsheet's formulas.
     """
 
     file_id: int
@@ -41,6 +42,7 @@ class RowLayout:
     match: HeaderMatch
     match_again: Callable[[Sequence[str]], HeaderMatch]
     rules: ValueRules | None
+    formula_texts: bool
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
     faults = {index: Fault("quote", detail) for index, detail in block.faults.items()}
     faults |= _find_wrong_bytes(block, faults)
     values, readable = _parse(block, layout, faults)
+    if layout.formula_texts:
+        values = [without_formulas(column) for column in values]
     lines = block.lines[readable]
     for index in repeated_headers(
         values, layout.headers, layout.match, layout.match_again, lines, layout.dialect

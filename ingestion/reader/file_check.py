@@ -142,6 +142,7 @@ def _read_file(
         match=match,
         match_again=match_again,
         rules=rules,
+        formula_texts=profile.formula_texts if profile else False,
     )
     blocks = record_blocks(
         chain([header.rest], text), dialect, len(header.values), header.next_line, block_bytes

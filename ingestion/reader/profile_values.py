@@ -15,6 +15,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion.errors import UsageError
 from ingestion.reader.headers import normalised
@@ -31,6 +32,7 @@ DIGITS = {"Y": "4", "j": "3", "f": "1,6", **dict.fromkeys("ymdHIMSUW", "2")}
 HOURS_OF_OFFSET = re.compile(r"[+-][0-9]{2}$")
 BELOW_MICROSECONDS = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
 ANYTHING = r"[\s\S]*"
+FORMULA_TEXT = r'="([^"]*)"'
 BLANKS = " \u00a0\u202f"
 THREE_DECIMALS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
 WHOLE = re.compile(r"(-?[0-9]+)\.(0+)")
@@ -93,6 +95,12 @@ class ValueRules:
             sure = operands if self.has_marks else operands & self.constants.keys()
             result[name] = _derive(formula, scale, sure, result, count)
         return result, misfits
+
+
+def without_formulas(values: pa.Array) -> pa.Array:
+    """Return the texts, each that is a spreadsheet's formula of a text (``="00123"``) as that text:
+    exports write it so, lest the spreadsheet drops the zeros."""
+    return pc.replace_substring_regex(values, rf"\A{FORMULA_TEXT}\z", r"\1")
 
 
 def check_columns(profiles: Sequence[FileProfile], contract: Contract) -> None:

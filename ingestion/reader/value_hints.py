@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from ingestion.reader.dialects import changed_profile_text, profile_text
 from ingestion.reader.headers import shown
 from ingestion.reader.profile_values import (
+    FORMULA_TEXT,
     PLAIN_DATE,
     PLAIN_NUMBER,
     THREE_DECIMALS,
@@ -66,6 +67,7 @@ DATE_FORMATS = (
 )
 DAY_NUMBER = re.compile(r"[34][0-9]{4}(?:[.,][0-9]+)?")  # of the years 1982 to 2036, perhaps a time
 DAY_ZERO = date(1899, 12, 30)
+FORMULA = re.compile(FORMULA_TEXT)
 PLAIN_WHOLE = re.compile(r"-?[0-9]+")
 IN_UTC = re.compile(r".*(?:Z|UTC|[+-]00(?::?00)?)")
 NUMBER_FORMS = (
@@ -101,15 +103,20 @@ def hint_texts(hints: Sequence[Hint], key: str, profile: FileProfile | None) -> 
 
 
 def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None) -> list[Hint]:
-    """Return what the first rows show about the file's dates, amounts and whole numbers.
+    """Return what the first rows show about the file's formulas, dates, amounts and whole numbers.
 
     ``rows`` are rows of raw.sales; those with a fault are left out. What ``profile`` itself says of
-    dates or amounts is meant, and brings no hint; nor do columns that it fills in.
+    formulas, dates or amounts is meant, and brings no hint; nor do columns that it fills in.
     """
     told = profile.model_fields_set if profile else set()
     filled = {*profile.constants, *profile.derived} if profile else set()
     sample = rows.filter(pc.is_null(rows["row_fault"])).slice(0, SAMPLE_ROWS)
-    hints: list[Hint] = []
+    texts_of = {
+        column.name: [text.strip() for text in sample[column.name].to_pylist() if text]
+        for column in contract.columns
+        if column.name not in filled
+    }
+    hints = [] if "formula_texts" in told else _formula_hints(texts_of)
     for kinds, describe, settings in (
         (("date",), _date_hint, {"date_format"}),
         (("decimal",), _number_hint, {"decimal_mark", "thousands_mark", "currency_signs"}),
@@ -120,9 +127,8 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None)
             continue
         columns = [column.name for column in contract.columns if column.data_type.startswith(kinds)]
         for name in columns:
-            if name in filled:
-                continue
-            texts = [text.strip() for text in sample[name].to_pylist() if text and text.strip()]
+            texts = [_without_formula(text) for text in texts_of.get(name, ())]
+            texts = [text for text in texts if text]
             hint = describe(name, texts) if len(texts) >= FEWEST_VALUES else None
             if hint is not None:
                 hints.append(hint)
@@ -138,6 +144,27 @@ def encoding_hint(wrong: int, rows: int) -> Hint:
         " profile:",
         {"encoding": "cp1252"},
     )
+
+
+def _without_formula(text: str) -> str:
+    match = FORMULA.fullmatch(text)
+    return match[1].strip() if match else text
+
+
+def _formula_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:
+    """The values of such a column may be persons' numbers, so none is shown."""
+    for name, texts in texts_of.items():
+        count = sum(FORMULA.fullmatch(text) is not None for text in texts)
+        if len(texts) >= FEWEST_VALUES and count >= NOTABLE * len(texts):
+            return [
+                Hint(
+                    f'{name}: {count} of the first {len(texts)} values are a formula (="…"), as'
+                    " exports for spreadsheets write numbers that begin with zeros. Sure: a formula"
+                    " of a text is that text. Paste this file profile:",
+                    {"formula_texts": True},
+                )
+            ]
+    return []
 
 
 def _is_currency(sign: str) -> bool:

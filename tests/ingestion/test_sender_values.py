@@ -330,3 +330,30 @@ def test_an_amount_is_not_derived_from_what_may_be_thousands(
         header, row = f"{header},price", f"{row},{price}"
     bench.check(text(header, row), profile)
     assert bench.rows()[0]["total_cost"] == total
+
+
+def test_formulas_of_texts_are_read_as_the_texts_and_others_stay(bench: Bench) -> None:
+    """Risk: a guarded number is set aside, or something else than a formula loses its signs."""
+    profile = FileProfile(name="p", pattern="*", formula_texts=True, date_format="%d/%m/%Y")
+    content = text(
+        f"{HEADER},till",
+        '="007",="122",="rug",="31/01/2024",="4","=""5.00""",2,="10.00",="0042"',
+        '=8,"=""9",ru="g","=""05/01/2024"" ",4,"=""5"".""00""",2,=10,=""',
+        "9,122,rug,05/01/2024,4,5,2,10,1",
+    )
+    report = bench.check(content, profile)
+    assert (report.rows_read, report.rows_faulty) == (3, 0)
+    assert bench.values() == [
+        ["007", "122", "rug", "2024-01-31", "4", "5.00", "2", "10.00"],
+        ["=8", '="9', 'ru="g"', '="05/01/2024" ', "4", '="5"."00"', "2", "=10"],
+        ["9", "122", "rug", "2024-01-05", "4", "5", "2", "10"],
+    ]
+    extras = [row["additional_column"] for row in bench.rows()]
+    assert extras == ['{"till":"0042"}', '{"till":""}', '{"till":"1"}']
+
+
+def test_without_its_profile_a_formula_is_no_value(bench: Bench) -> None:
+    """Values are never guessed: they stay, for the row rules to set aside."""
+    bench.check(text(HEADER, '="2",122,besan,2024-03-05,4,52,2,="104"'))
+    assert bench.values()[0][0] == '="2"'
+    assert bench.values()[0][-1] == '="104"'

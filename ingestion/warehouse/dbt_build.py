@@ -193,7 +193,8 @@ def summed(results: Sequence[Any]) -> BuildResult:
             failures.append(Failure(result.node.name, kind, message, found_rows=status == "fail"))
         elif status == "warn":
             words = result.node.name.replace("_", " ")
-            warnings.append(f"the test '{words}' found {result.failures} rows")
+            rows = "1 row" if result.failures == 1 else f"{result.failures} rows"
+            warnings.append(f"the test '{words}' found {rows}")
     return BuildResult(is_built=is_built, failures=tuple(failures), warnings=tuple(warnings))
 
 

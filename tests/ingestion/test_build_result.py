@@ -12,10 +12,12 @@ from ingestion.warehouse import dbt_build
 from ingestion.warehouse.dbt_build import Failure
 
 
-def result(kind: str, status: str, message: str | None = None) -> SimpleNamespace:
+def result(
+    kind: str, status: str, message: str | None = None, failures: int = 2
+) -> SimpleNamespace:
     """One of dbt's results."""
     node = SimpleNamespace(name=f"a_{kind}_{status}", resource_type=kind)
-    return SimpleNamespace(node=node, status=status, message=message, failures=2)
+    return SimpleNamespace(node=node, status=status, message=message, failures=failures)
 
 
 def test_a_test_that_cannot_be_asked_hides_no_other_failure(
@@ -27,6 +29,7 @@ def test_a_test_that_cannot_be_asked_hides_no_other_failure(
         result("test", "error", "syntax error"),
         result("test", "fail", "Got 2 results"),
         result("test", "warn"),
+        result("test", "warn", failures=1),
         result("model", "skipped"),
     ]
     manifest = {
@@ -41,7 +44,10 @@ def test_a_test_that_cannot_be_asked_hides_no_other_failure(
 
     built = dbt_build.summed(results)
     assert not built.is_built
-    assert built.warnings == ("the test 'a test warn' found 2 rows",)
+    assert built.warnings == (
+        "the test 'a test warn' found 2 rows",
+        "the test 'a test warn' found 1 row",
+    )
     assert dbt_build.with_rows(spark, MagicMock(), built).failures == (
         Failure("a_model_error", "model", "no such column", found_rows=False),
         Failure("a_test_error", "test", "syntax error", found_rows=False),

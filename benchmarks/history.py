@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import datetime as dt
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -35,7 +34,7 @@ from benchmarks.pipeline import (
     services,
     write_dimensions,
 )
-from tests.services import Bucket
+from tests.services import Bucket, machine_environ
 
 NEW_YEAR = dt.date(2025, 1, 1)
 
@@ -133,7 +132,7 @@ def main() -> None:
     parser.add_argument("--days-a-load", type=int, default=720)
     parser.add_argument("--days", type=int, default=3)
     arguments = parser.parse_args()
-    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environ = machine_environ()
     write = sys.stdout.write
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as running:
         write_dimensions(Path(name) / "dimensions")

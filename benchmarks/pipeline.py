@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.services import Bucket, new_bucket, running_mariadb, running_s3
+from tests.services import Bucket, machine_environ, new_bucket, running_mariadb, running_s3
 
 PROJECT = Path(__file__).resolve().parents[1]
 ROWS_A_FILE = 500_000
@@ -232,7 +231,7 @@ def main() -> None:
     parser.add_argument("--driver-memory", default="2g")
     parser.add_argument("--folder", type=Path, help="where to work (it needs some GB)")
     arguments = parser.parse_args()
-    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environ = machine_environ()
     environ["RETAIL_SPARK_DRIVER_MEMORY"] = arguments.driver_memory
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as name:

@@ -17,7 +17,6 @@ import concurrent.futures
 import dataclasses
 import datetime as dt
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from ingestion.s3 import embedded_s3
 from ingestion.sample.files import write_sample
 from ingestion.sample.spec import SampleSpec
 from ingestion.workspace import Workspace
+from tests.services import machine_environ
 
 PROJECT = Path(__file__).resolve().parents[1]
 SET_ASIDE = 3  # the exit code of a run that was well, but for some row
@@ -182,7 +182,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="small-run-") as folder:
         workspace = Workspace(Path(folder) / "workspace")
-        environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
+        environ = machine_environ() | {
             "RETAIL_WORKSPACE": str(workspace.root),
             "RETAIL_LOG_FORMAT": "json",
             "DBT_LOG_FORMAT_FILE": "json",

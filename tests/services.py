@@ -33,6 +33,12 @@ _SECONDS_TO_START = 30
 _MOST_PORTS = 5
 
 
+def machine_environ() -> dict[str, str]:
+    """What a process of its own takes over from this one: where programs are, and no setting."""
+    names = ("PATH", "HOME", "LANG", "JAVA_HOME")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 @dataclasses.dataclass(frozen=True)
 class Bucket:
     """An empty bucket on the tests' S3 server, and a plain client that looks into it."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -40,7 +39,7 @@ from tests.run_without_spark import (
     s3_rows,
     sale,
 )
-from tests.services import Bucket, MariaDb, new_bucket
+from tests.services import Bucket, MariaDb, machine_environ, new_bucket
 
 LOGIC = "logic"
 MERGED = 3  # the batch that a compaction was about to make
@@ -156,7 +155,6 @@ def shops(
     s3_endpoint: str, mariadb_server: MariaDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[Shop]]:
     """A shop whose runs are killed, and one in which all goes well."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     with contextlib.ExitStack() as stack:
         made = []
         for name in ("killed", "well"):
@@ -171,7 +169,7 @@ def shops(
                 monkeypatch.setenv(variable, value)
             settings = load_settings(tmp_path, environ)
             services = stack.enter_context(open_services(settings, environ))
-            made.append(Shop(bucket, services, {**kept, **environ}))
+            made.append(Shop(bucket, services, {**machine_environ(), **environ}))
         yield made
 
 

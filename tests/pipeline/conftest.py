@@ -32,7 +32,7 @@ from ingestion.s3.object_store import ObjectStore
 from ingestion.warehouse.class_archive import archive_file
 from ingestion.warehouse.dimensions import load_dimensions
 from ingestion.warehouse.spark import SCRATCH_VARIABLE, WORK_SIZE_VARIABLE, WorkSize
-from tests.services import Bucket
+from tests.services import Bucket, machine_environ
 
 PROJECT = Path(run_pipeline.__file__).parent
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
@@ -159,7 +159,7 @@ def start_spark(workspace: Path, size: WorkSize, java_options: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", START, size],
         env={
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **machine_environ(),
             "RETAIL_WORKSPACE": str(workspace),
             "RETAIL_SPARK_JAVA_OPTIONS": java_options,
         },

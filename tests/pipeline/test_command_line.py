@@ -18,7 +18,7 @@ from ingestion.database.batches import open_batch
 from ingestion.database.engine import connect, transaction
 from ingestion.s3.embedded_s3 import status as read_server
 from ingestion.warehouse.class_archive import archive_file
-from tests.services import Bucket
+from tests.services import Bucket, machine_environ
 
 PROJECT = Path(__file__).parents[2]
 
@@ -27,10 +27,9 @@ def pipeline(
     *words: str, environ: Mapping[str, str], stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """One call of the command line, with the test's settings alone."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(
         [sys.executable, str(PROJECT / "run_pipeline.py"), *words],
-        env={**kept, **environ},
+        env={**machine_environ(), **environ},
         input=stdin,
         capture_output=True,
         text=True,
@@ -249,11 +248,10 @@ def test_a_failure_is_a_line_of_the_log_where_that_is_json(environ: dict[str, st
 
 def test_a_reader_that_has_seen_enough_is_no_failure(environ: dict[str, str]) -> None:
     """Risk: `status | head -1` tells of a machine that has stopped the command."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = f"{sys.executable} {PROJECT / 'run_pipeline.py'} status --json | true"
     result = subprocess.run(
         ["bash", "-c", command],
-        env={**kept, **environ},
+        env={**machine_environ(), **environ},
         capture_output=True,
         text=True,
         check=True,

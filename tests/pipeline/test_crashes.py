@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from ingestion.warehouse.dimensions import load_dimensions
 from ingestion.warehouse.warehouse_state import list_hash, read_state
 from tests.crash_point import Progress, crash, progress
 from tests.pipeline.conftest import HEADER, PROJECT, share_classes, write_dimensions
-from tests.services import Bucket, MariaDb, new_bucket
+from tests.services import Bucket, MariaDb, machine_environ, new_bucket
 
 pytestmark = pytest.mark.slow
 
@@ -67,9 +66,8 @@ class Shop:
         self.bucket = bucket
         self.said = ""
         share_classes(recorded_classes, folder / "workspace")
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.environ = {
-            **kept,
+            **machine_environ(),
             **bucket.environment,
             "RETAIL_DATABASE_URL": url,
             "RETAIL_WORKSPACE": str(folder / "workspace"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 
 from ingestion.warehouse.spark import read_target
 from ingestion.workspace import Workspace
-from tests.services import Bucket
+from tests.services import Bucket, machine_environ
 
 PROJECT = Path(__file__).parents[2]
 
@@ -23,7 +22,7 @@ def test_a_stop_is_one_sentence(tmp_path: Path) -> None:
     folders."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environ = {
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **machine_environ(),
             "RETAIL_WORKSPACE": str(tmp_path),
             "RETAIL_BUCKET": "shop",
             "RETAIL_S3_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
@@ -47,7 +46,7 @@ def test_what_a_killed_run_left_is_gone_after_the_next(s3_bucket: Bucket, tmp_pa
     left.parent.mkdir(parents=True)
     left.write_bytes(b"x")
     environ = {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        **machine_environ(),
         **s3_bucket.environment,
         "RETAIL_WORKSPACE": str(tmp_path),
     }
@@ -88,7 +87,7 @@ def test_a_stop_while_spark_starts_leaves_no_jvm(tmp_path: Path) -> None:
     stopped = subprocess.run(
         [sys.executable, "-c", STOP_IN_START, "small"],
         env={
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **machine_environ(),
             "RETAIL_WORKSPACE": str(tmp_path),
         },
         cwd=PROJECT,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy.engine import Engine
 
-from ingestion.database.engine import transaction, translated_errors
+from ingestion.database.engine import translated_errors
 from ingestion.publication.manifest import MartFile, MartTable
 from ingestion.publication.mart_tables import (
     LoadedChange,
@@ -56,7 +56,7 @@ def load(
 def show(engine: Engine, *versions: tuple[MartTable | None, MartTable]) -> int:
     """Publishes each change in one transaction; returns the rows that were loaded."""
     changes = load(engine, versions)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         for change in changes:
             swap_in(connection, change)
     drop_loaded(engine, "0123abcd")

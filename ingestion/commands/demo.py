@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.database.engine import transaction
+from ingestion.database.engine import in_transaction
 from ingestion.errors import UsageError
 from ingestion.run.run_state import DIMENSION_CONTRACT
 
@@ -26,21 +26,19 @@ _LOG = logging.getLogger(__name__)
 def fill_first_demo(services: Services) -> bool:
     """On the embedded default, where inbox, staging table and dimensions are all empty: dimensions
     into the database, sales files into the inbox. True if it did."""
-    import sqlalchemy as sa
-
     from ingestion.database.staging_table import files
 
     settings = services.settings
     if not is_embedded(settings):
         return False
-    with transaction(services.engine) as connection:
-        if connection.execute(sa.select(files.c.id).limit(1)).first() is not None:
-            return False
-    if next(iter(services.store.list_objects(settings.inbox_prefix)), None) is not None:
+    if _has_rows(services.engine, [files.name]):
         return False
     begun = services.workspace.sample_mark
-    if not begun.exists() and _has_dimensions(services.engine):
-        return False  # somebody's own
+    if not begun.exists():  # what is there is somebody's own
+        if next(iter(services.store.list_objects(settings.inbox_prefix)), None) is not None:
+            return False
+        if _has_dimensions(services.engine):
+            return False
 
     from ingestion.sample.spec import SampleSpec
 
@@ -62,14 +60,16 @@ def _has_dimensions(engine: Engine) -> bool:
     from ingestion.warehouse.dimensions import DIMENSION_TABLES
 
     there = sa.inspect(engine)
-    names = [name for name in DIMENSION_TABLES if there.has_table(name)]
-    with transaction(engine) as connection:
-        return any(
-            connection.execute(
-                sa.select(sa.literal(1)).select_from(sa.table(name)).limit(1)
-            ).first()
-            for name in names
-        )
+    return _has_rows(engine, [name for name in DIMENSION_TABLES if there.has_table(name)])
+
+
+def _has_rows(engine: Engine, tables: Sequence[str]) -> bool:
+    import sqlalchemy as sa
+
+    queries = [sa.select(sa.literal(1)).select_from(sa.table(name)).limit(1) for name in tables]
+    return in_transaction(
+        engine, lambda found: any(found.execute(query).first() for query in queries)
+    )
 
 
 def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:

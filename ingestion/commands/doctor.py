@@ -69,7 +69,7 @@ def _java(_settings: Settings) -> str:
 def _database(settings: Settings) -> str:
     import sqlalchemy as sa
 
-    from ingestion.database.engine import transaction
+    from ingestion.database.engine import in_transaction
     from ingestion.database.errors import describe
     from ingestion.run.services import open_database
     from ingestion.warehouse.dimensions import DIMENSION_TABLES
@@ -77,12 +77,14 @@ def _database(settings: Settings) -> str:
     engine = open_database(settings)
     _write_a_table(engine)
     present = set(sa.inspect(engine).get_table_names())
-    with transaction(engine) as connection:
-        counts = {
-            name: connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name)))
-            for name in DIMENSION_TABLES
-            if name in present
-        }
+    names = [name for name in DIMENSION_TABLES if name in present]
+    counts = in_transaction(
+        engine,
+        lambda found: {
+            name: found.scalar(sa.select(sa.func.count()).select_from(sa.table(name)))
+            for name in names
+        },
+    )
     rows = (
         ", ".join(f"{name} {count}" for name, count in counts.items())
         or "no dimension table yet; load them with load-dimensions"

@@ -28,7 +28,7 @@ from ingestion.commands.withdrawal import (
 )
 from ingestion.config.profiles import profile_for
 from ingestion.database import staging_table
-from ingestion.database.engine import in_transaction, transaction
+from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, FileStatus
 from ingestion.errors import PipelineError, UsageError
 from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
@@ -47,6 +47,7 @@ from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from sqlalchemy.engine import Connection
 
     from ingestion.config.profiles import FileProfile
     from ingestion.run.services import Services
@@ -80,8 +81,8 @@ def group_by_reason(services: Services) -> list[Group]:
         )
         for code, found in rows.items()
     ]
-    with transaction(services.engine) as connection:
-        newest = {row.file_name: row for row in staging_table.all_rows(connection)}
+    files = in_transaction(services.engine, staging_table.all_rows)
+    newest = {row.file_name: row for row in files}
     by_code: dict[str, list[FileRow]] = collections.defaultdict(list)
     for file in newest.values():
         if file.status == FileStatus.ERROR and file.reason:
@@ -159,8 +160,10 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
             found=", ".join(there),
             action="Name another folder, or remove them",
         )
-    with transaction(services.engine) as connection:
-        files = {row.id: row for row in staging_table.rows_by_id(connection, by_file)}
+    found_files = in_transaction(
+        services.engine, lambda there: staging_table.rows_by_id(there, by_file)
+    )
+    files = {row.id: row for row in found_files}
     for file_id, found in by_file.items():
         lines = {row.line_number for row in found}
         original = _open_original(services, files[file_id], lines)
@@ -209,9 +212,13 @@ def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> di
     for path in paths:
         for file_id, line, values in _read_export(path):
             mended[file_id][line] = values
-    with transaction(services.engine) as connection:
+
+    def read(connection: Connection) -> tuple[dict[int, FileRow], dict[str, list[FileRow]]]:
         files = {row.id: row for row in staging_table.rows_by_id(connection, mended)}
-        history = staging_table.rows_by_key(connection, (row.file_name for row in files.values()))
+        names = (row.file_name for row in files.values())
+        return files, staging_table.rows_by_key(connection, names)
+
+    files, history = in_transaction(services.engine, read)
     written = {}
     for file_id, rows in mended.items():
         file = files.get(file_id)

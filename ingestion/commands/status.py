@@ -32,14 +32,15 @@ class Status:
 
 def read_status(settings: Settings) -> Status:
     """The present state; S3 and Spark are not asked."""
-    from ingestion.database.engine import transaction
+    from ingestion.database.engine import in_transaction
     from ingestion.database.staging_table import all_rows
     from ingestion.publication.publications import current_publication
     from ingestion.run.services import open_database
 
     engine = open_database(settings)
-    with transaction(engine) as connection:
-        return Status(tuple(all_rows(connection)), current_publication(connection))
+    return in_transaction(
+        engine, lambda found: Status(tuple(all_rows(found)), current_publication(found))
+    )
 
 
 def shown_reason(reason: str) -> str:

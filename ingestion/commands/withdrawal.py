@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from ingestion.database import batches, staging_table
-from ingestion.database.engine import transaction
+from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import RETRACTION, Delivery, FileRow, FileStatus, Verdict
 from ingestion.errors import PipelineError, UsageError
 from ingestion.run.archive import find_archived
 from ingestion.run.intake import counting_row
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
     from ingestion.run.services import Services
     from ingestion.s3.object_store import ObjectInfo
 
@@ -41,7 +43,8 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
             found=_state(rows),
             action="python run_pipeline.py status lists the files",
         )
-    with transaction(services.engine) as connection:
+
+    def plan(connection: Connection) -> None:
         batch_id = batches.open_batch(connection, run_id)
         delivery = Delivery(key, f"{RETRACTION}:{key}", RETRACTION, None, 0)
         waiting = [row for row in rows if row.batch_id == batch_id]
@@ -57,6 +60,8 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
             replaces_id=None if published is None else published.id,
         )
         staging_table.record_verdicts(connection, [verdict])
+
+    in_transaction(services.engine, plan)
 
 
 def restore_file(services: Services, key: str) -> None:
@@ -124,15 +129,17 @@ def check_inbox(services: Services, keys: Iterable[str]) -> None:
 def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:
     """The key as the staging table has it, and its rows; ``UsageError`` for an unknown one."""
     inbox = services.settings.inbox_prefix
-    with transaction(services.engine) as connection:
-        for candidate in (key, inbox + key):
-            rows = staging_table.rows_by_key(connection, [candidate]).get(candidate)
-            if rows:
-                return candidate, rows
-        like = sa.select(staging_table.files.c.file_name).where(
-            staging_table.files.c.file_name.contains(key, autoescape=True)
-        )
-        near: list[str] = sorted(set(connection.execute(like.limit(5)).scalars()))
+    names = (key, inbox + key)
+    found = in_transaction(services.engine, lambda there: staging_table.rows_by_key(there, names))
+    for name in names:
+        if found.get(name):
+            return name, found[name]
+    like = sa.select(staging_table.files.c.file_name).where(
+        staging_table.files.c.file_name.contains(key, autoescape=True)
+    )
+    near: list[str] = in_transaction(
+        services.engine, lambda there: sorted(set(there.execute(like.limit(5)).scalars()))
+    )
     raise UsageError(
         f"There is no file {key}",
         found="files whose names hold it: " + ", ".join(near) if near else None,

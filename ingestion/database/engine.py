@@ -170,16 +170,6 @@ def translated_errors(engine: Engine) -> Iterator[None]:
         raise database_error(engine.url, error) from error
 
 
-@contextlib.contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction, committed at the end of the block; errors come out as one sentence.
-
-    For work that must not be done twice; :func:`in_transaction` does any other.
-    """
-    with translated_errors(engine), engine.begin() as connection:
-        yield connection
-
-
 def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
     """What ``work`` returns, in one transaction, committed and repeated like :func:`repeated`."""
 

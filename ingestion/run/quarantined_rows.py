@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from ingestion.database import staging_table
-from ingestion.database.engine import in_transaction, repeated, transaction
+from ingestion.database.engine import in_transaction, repeated
 from ingestion.database.staging_table import FileStatus
 from ingestion.errors import PipelineError
 from ingestion.publication.publications import current_publication
@@ -24,7 +24,7 @@ from ingestion.run.mart_steps import dbt_project
 from ingestion.warehouse.dbt_build import last_manifest, parse, read_manifest, table_with_role
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection, Engine
 
     from ingestion.database.staging_table import FileRow
     from ingestion.reader.contract import Contract
@@ -58,7 +58,8 @@ def read_rows(services: Services, key: str | None = None) -> list[QuarantinedRow
     query = sa.select(table).order_by(table.c.file_id, table.c.line_number)
     if key is not None:
         query = query.where(table.c.file_name == key)
-    with transaction(services.engine) as connection:
+
+    def read(connection: Connection) -> tuple[list[QuarantinedRow], dict[str, list[FileRow]]]:
         found = [
             QuarantinedRow(
                 row.file_id,
@@ -69,7 +70,9 @@ def read_rows(services: Services, key: str | None = None) -> list[QuarantinedRow
             )
             for row in connection.execute(query)
         ]
-        versions = staging_table.rows_by_key(connection, (row.file_name for row in found))
+        return found, staging_table.rows_by_key(connection, (row.file_name for row in found))
+
+    found, versions = in_transaction(services.engine, read)
     corrected = {row.id for rows in versions.values() for row in _corrected(rows)}
     return [row for row in found if row.file_id not in corrected]
 

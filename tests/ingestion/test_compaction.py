@@ -17,7 +17,6 @@ from sqlalchemy.engine import Engine
 
 from ingestion.database import batches, staging_table
 from ingestion.database.batches import BatchState, merge_batches, move_batch, open_batch
-from ingestion.database.engine import transaction
 from ingestion.database.staging_table import Delivery, FileCount, FileRow, utc_now
 from ingestion.errors import PipelineError
 from ingestion.publication.publications import Publication
@@ -176,7 +175,7 @@ def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(
     monkeypatch.setattr(staging_table, "_LOOKUP", 1)  # a statement for each of the old batches
     staging_table.metadata.create_all(each_engine)
     way = [BatchState.BRONZE, BatchState.ARCHIVED]
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         for number in (1, 2, 3):
             batch_id = open_batch(connection, "run-1")
             delivery = Delivery(f"{number}.csv", "s3://bucket/x", "e1", None, 1)
@@ -184,24 +183,24 @@ def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(
             for state in way:
                 move_batch(connection, batch_id, state, "run-1")
     for _ in range(2):  # the second time stands for a commit whose answer was lost
-        with transaction(each_engine) as connection:
+        with each_engine.begin() as connection:
             merge_batches(connection, {4: [1, 2]}, "run-2")
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         assert batches.all_batch_ids(connection) == [3, 4]
         assert batches.unfinished_batch(connection) is None
         assert [item.batch_id for item in staging_table.all_rows(connection)] == [4, 4, 3]
     for merges in ({5: [1, 3]}, {4: [3]}):
         with (
             pytest.raises(PipelineError, match="another run was at work"),
-            transaction(each_engine) as connection,
+            each_engine.begin() as connection,
         ):
             merge_batches(connection, merges, "run-3")
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         assert batches.all_batch_ids(connection) == [3, 4]
         assert open_batch(connection, "run-4") == 5
     with (
         pytest.raises(PipelineError, match="Found: 1 of them, and batch 5"),
-        transaction(each_engine) as connection,
+        each_engine.begin() as connection,
     ):
         merge_batches(connection, {6: [3, 5]}, "run-5")
 

@@ -17,7 +17,7 @@ from ingestion.database.engine import (
     column_type,
     connect,
     define_table,
-    transaction,
+    in_transaction,
 )
 from ingestion.database.errors import describe
 from ingestion.database.run_lock import run_lock
@@ -52,17 +52,18 @@ def test_decimals_and_text_come_back_exactly(each_engine: Engine) -> None:
     table = make_table(each_engine)
     amount = decimal.Decimal("12345678901234567890123456.78")
     name = "José 🫖 50%_off 'x' \\"
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         connection.execute(table.insert(), [{"id": 1, "amount": amount, "name": name}])
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         assert connection.execute(sa.select(table.c.amount, table.c.name)).one() == (amount, name)
 
 
 def test_a_decimal_that_does_not_fit_is_refused(each_engine: Engine) -> None:
     """Risk: the database rounds a third decimal away without a word."""
     table = make_table(each_engine)
-    with pytest.raises(PipelineError) as misfit, transaction(each_engine) as connection:
-        connection.execute(table.insert(), {"id": 1, "amount": decimal.Decimal("0.005")})
+    misfitting = table.insert().values(id=1, amount=decimal.Decimal("0.005"))
+    with pytest.raises(PipelineError) as misfit:
+        in_transaction(each_engine, lambda found: found.execute(misfitting))
     assert str(misfit.value).startswith("A decimal does not fit its column. Expected: at most")
 
 
@@ -74,7 +75,7 @@ def test_names_that_differ_in_case_or_accent_stay_apart(each_engine: Engine) -> 
     )
     metadata.create_all(each_engine)
     names = ["José", "Jose", "jose", "JOSE", "Jose\u0301"]
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         connection.execute(table.insert(), [{"name": name} for name in names])
         assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 5
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 
-from ingestion.database.engine import connect, define_table, in_transaction, transaction
+from ingestion.database.engine import connect, define_table, in_transaction
 from ingestion.database.run_lock import run_lock
 from ingestion.errors import BusyError, PipelineError
 from tests.failing_proxies import NO_ANSWER, RESET, Proxy, database_proxy, from_nth, nth
@@ -65,7 +65,7 @@ def accounts(engine: Engine) -> sa.Table:
         sa.Column("amount", sa.Integer),
     )
     metadata.create_all(engine)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         connection.execute(table.insert(), [{"name": name, "amount": 0} for name in "ab"])
     return table
 
@@ -155,7 +155,7 @@ def test_a_connection_that_broke_between_two_steps_is_replaced(
     if end == "killed":
         mariadb_server.execute(f"kill {before}")
     elif end == "idle":
-        with transaction(line.through) as connection:
+        with line.through.begin() as connection:
             connection.execute(sa.text("set session wait_timeout = 1"))
         time_out = threading.Event()
         time_out.wait(2.1)
@@ -198,7 +198,7 @@ def test_the_next_statement_sees_what_another_has_committed(line: Line) -> None:
         query = sa.text("select @@session.tx_isolation, @@global.tx_isolation")
         assert connection.execute(query).one() == ("READ-COMMITTED", "REPEATABLE-READ")
         assert connection.execute(sa.select(sa.func.max(table.c.amount))).scalar() == 0
-        with transaction(line.past) as other:
+        with line.past.begin() as other:
             other.execute(table.update().values(amount=7))
         assert connection.execute(sa.select(sa.func.max(table.c.amount))).scalar() == 7
 

@@ -7,7 +7,6 @@ import dataclasses
 import sqlalchemy as sa
 
 from ingestion.commands.demo import fill_first_demo
-from ingestion.database.engine import transaction
 from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.run.services import Services
 from ingestion.warehouse.dimensions import load_dimensions
@@ -26,10 +25,11 @@ def test_the_sample_does_not_overwrite_somebodys_own_dimensions(services: Servic
     assert list(services.store.list_objects("sales_data/")) == []
 
     services.workspace.sample_mark.touch()  # a kill while the sample was loaded
+    services.store.put_bytes("sales_data/half.csv", b"")
     assert fill_first_demo(services)
     assert not services.workspace.sample_mark.exists()
-    assert len(list(services.store.list_objects("sales_data/"))) == 9
-    with transaction(services.engine) as connection:
+    assert len(list(services.store.list_objects("sales_data/"))) == 9 + 1
+    with services.engine.begin() as connection:
         customers = connection.execute(sa.text("select count(*) from customer")).scalar()
     assert customers == 200
     assert not fill_first_demo(services), "the inbox is full"

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
-from ingestion.database.engine import connect, transaction
+from ingestion.database.engine import connect
 from ingestion.errors import PipelineError
 from ingestion.publication import mart_tables
 from ingestion.publication.manifest import MartTable
@@ -140,7 +140,7 @@ def show_after(statement: str, engine: Engine, folder: Path, months: dict[str, l
     """Publishes ``MONTHS``, lets somebody else do ``statement``, then publishes ``months``."""
     first = version(folder, MONTHS)
     show(engine, (None, first))
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         connection.execute(sa.text(statement))
     return show(engine, (first, version(folder, months)))
 
@@ -198,7 +198,7 @@ def test_a_failed_swap_leaves_the_old_rows(each_engine: Engine, tmp_path: Path) 
 def test_publishing_keeps_what_a_database_owner_added(each_engine: Engine, tmp_path: Path) -> None:
     """Risk: indexes and columns of the live table are lost with each publication."""
     ensure_live_tables(each_engine, [MART])
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         connection.execute(sa.text("create index by_month on totals (sales_month)"))
         connection.execute(sa.text("alter table totals add column remark varchar(10)"))
     show(each_engine, (None, version(tmp_path, MONTHS)))
@@ -214,7 +214,7 @@ def test_publishing_keeps_what_a_database_owner_added(each_engine: Engine, tmp_p
 
 def test_a_table_that_lacks_a_column_is_named(each_engine: Engine) -> None:
     """Risk: an old table makes the run fail half way, with a driver's message."""
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         connection.execute(sa.text("create table totals (customer_id int, full_name text)"))
     with pytest.raises(PipelineError) as misfit:
         ensure_live_tables(each_engine, [MART])
@@ -255,11 +255,11 @@ def test_a_decimal_that_the_table_would_round_is_named(
     """Risk: MySQL rounds money without an error, and the table differs from S3."""
     engine = connect(make_url(mariadb_url))
     ensure_live_tables(engine, [MART])
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         connection.execute(sa.text(f"alter table totals modify total_sales {narrow}"))
     with pytest.raises(PipelineError, match=r"totals: total_sales as [A-Z]+(\(.*\))?, narrower"):
         show(engine, (None, version(tmp_path, MONTHS)))
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         connection.execute(sa.text("alter table totals modify total_sales decimal(32,4)"))
     show(engine, (None, version(tmp_path, MONTHS)))
     engine.dispose()

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
-from ingestion.database.engine import connect, transaction
+from ingestion.database.engine import connect
 from ingestion.errors import PipelineError
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_tables import ensure_live_tables
@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_an_error(old_engine: Engine, tmp_path: Path) -> No
         "insert into totals values ('x', 'one')",
         "insert into totals (total) values (1)",
     ):
-        with pytest.raises(PipelineError) as misfit, transaction(old_engine) as connection:
+        with pytest.raises(PipelineError) as misfit, old_engine.begin() as connection:
             connection.execute(sa.text(statement))
         assert str(misfit.value).startswith("The database mysql+pymysql://")
     with pytest.raises(PipelineError, match="Data too long for column 'name'"):
@@ -177,7 +177,7 @@ def test_readers_and_owners_keep_what_they_have(old_server: MariaDb, tmp_path: P
                 assert connection.execute(sa.text("select total from totals")).scalar() == amount
         assert [old_server.execute(query) for query in asked] == before
         for statement in ("delete from totals", "select * from publications"):
-            with pytest.raises(PipelineError, match="denied"), transaction(reading) as connection:
+            with pytest.raises(PipelineError, match="denied"), reading.begin() as connection:
                 connection.execute(sa.text(statement))
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ingestion.database.engine import transaction
 from ingestion.run.quarantined_rows import FILE_REASON, QuarantinedRow, first_bad_rows, read_rows
 from ingestion.run.services import Services
 from tests.conftest import PROJECT
@@ -44,7 +43,7 @@ def published(services: Services, s3_bucket: Bucket) -> Services:
 def make_table(services: Services, name: str, *without: str) -> None:
     """A table of rows set aside with one row, less these columns."""
     values = {column: value for column, value in ROW.items() if column not in without}
-    with transaction(services.engine) as connection:
+    with services.engine.begin() as connection:
         connection.execute(sa.text(f"create table {name} ({', '.join(values)})"))
     add_row(services, name, values)
 
@@ -52,7 +51,7 @@ def make_table(services: Services, name: str, *without: str) -> None:
 def add_row(services: Services, name: str, values: Mapping[str, object]) -> None:
     """One more row of such a table."""
     table = sa.table(name, *(sa.column(column) for column in values))
-    with transaction(services.engine) as connection:
+    with services.engine.begin() as connection:
         connection.execute(table.insert().values(dict(values)))
 
 

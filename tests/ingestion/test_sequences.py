@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from ingestion.commands import withdrawal
 from ingestion.config.settings import load_settings
 from ingestion.database import staging_table
-from ingestion.database.engine import in_transaction, transaction
+from ingestion.database.engine import in_transaction
 from ingestion.run.services import Services, open_services
 from tests.plain_shop import Content, Cut, Sale, Shop, is_cut_short, text
 from tests.run_without_spark import LINES, TOTALS, run, s3_rows
@@ -152,7 +152,7 @@ class World:
     def published_batches(self) -> int:
         """How many batches are in a publication."""
         query = "select count(*) from pipeline_batches where state in ('published', 'archived')"
-        with transaction(self.services.engine) as connection:
+        with self.services.engine.begin() as connection:
             return int(connection.execute(sa.text(query)).scalar_one())
 
     def check(self) -> None:
@@ -172,7 +172,7 @@ class World:
         if not list(services.store.list_objects("publications/")):
             assert customers == {}
             return
-        with transaction(services.engine) as connection:
+        with services.engine.begin() as connection:
             query = "select customer_id, sales_month, total_sales from customers_data_mart"
             shown = [tuple(row) for row in connection.execute(sa.text(query))]
         assert len(shown) == len(customers), "no key is there twice"

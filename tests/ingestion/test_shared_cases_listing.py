@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from ingestion.database import staging_table
-from ingestion.database.engine import transaction
 from ingestion.database.staging_table import FileRow
 from ingestion.run.services import Services
 from tests.run_without_spark import HEADER, TOTALS, run, s3_rows
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def recorded(services: Services) -> list[FileRow]:
     """The staging table."""
-    with transaction(services.engine) as connection:
+    with services.engine.begin() as connection:
         return staging_table.all_rows(connection)
 
 

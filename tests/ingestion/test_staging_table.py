@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine, make_url
 
 from ingestion.database import staging_table
 from ingestion.database.batches import BatchState, finished_batch_ids, move_batch, open_batch
-from ingestion.database.engine import connect, transaction
+from ingestion.database.engine import connect
 from ingestion.database.staging_table import Delivery, FileCount, FileStatus, Verdict
 from ingestion.errors import PipelineError
 from ingestion.publication.publications import Publication, add_publication, is_recorded
@@ -34,19 +34,19 @@ def deliver(engine: Engine, batch_id: int, *keys: str) -> list[staging_table.Fil
         Delivery(key, f"s3://bucket/sales_data/{key}", f"etag-{batch_id}", "f" * 64, 10)
         for key in keys
     ]
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.add_deliveries(connection, deliveries, batch_id=batch_id, run_id="run")
         return staging_table.rows_of_batch(connection, batch_id)
 
 
 def accept(engine: Engine, row: staging_table.FileRow, replaces: int | None = None) -> None:
     verdict = Verdict(row.id, FileStatus.ACTIVE, None, 1, HASHES["a"], replaces)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.record_verdicts(connection, [verdict])
 
 
 def statuses(engine: Engine) -> list[str]:
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         return [row.status for row in staging_table.all_rows(connection)]
 
 
@@ -58,11 +58,11 @@ def test_a_correction_counts_instead_of_the_version_that_it_replaces(engine: Eng
     """Risk: old and new version of one file are both counted."""
     [old] = deliver(engine, 1, "a.csv")
     accept(engine, old)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.record_counts(connection, [count(old)], 1)
     [new] = deliver(engine, 2, "a.csv")
     accept(engine, new, replaces=old.id)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         rows = staging_table.all_rows(connection)
         assert [row.status for row in rows] == ["I", "A"]
         assert staging_table.counted_ids(connection, rows) == {new.id}
@@ -78,11 +78,11 @@ def test_a_correction_that_is_set_aside_replaces_nothing(engine: Engine) -> None
     """Risk: a broken correction takes the good version out of the marts."""
     [old] = deliver(engine, 1, "a.csv")
     accept(engine, old)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.record_counts(connection, [count(old)], 1)
     [new] = deliver(engine, 2, "a.csv")
     accept(engine, new, replaces=old.id)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.record_counts(connection, [count(new, "file_too_bad: rubbish")], 2)
     assert statuses(engine) == ["I", "E"]
 
@@ -91,12 +91,12 @@ def test_a_file_that_is_counted_again_keeps_its_status(engine: Engine) -> None:
     """Risk: a rule that came later refuses a published file, whose replacement is long gone."""
     [old] = deliver(engine, 1, "a.csv")
     accept(engine, old)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.record_counts(connection, [count(old)], 1)
     [new] = deliver(engine, 2, "b.csv")
     accept(engine, new)
     counts = [count(old, "file_too_bad: by a new rule"), count(new)]
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.record_counts(connection, counts, 2)
     assert statuses(engine) == ["I", "I"]
 
@@ -111,7 +111,7 @@ def test_only_a_row_that_counts_makes_another_its_copy(engine: Engine) -> None:
         )
     ]
     deliver(engine, 1, *(f"{verdict.file_id}.csv" for verdict in verdicts))
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.record_verdicts(connection, verdicts)
         found = staging_table.counted_by_content(connection, HASHES.values())
     assert {content: row.id for content, row in found.items()} == {HASHES["a"]: 4}
@@ -155,7 +155,7 @@ def test_a_withdrawn_version_of_an_unfinished_batch_replaces_nothing(engine: Eng
         Verdict(2, FileStatus.DUPLICATE, replaces_id=8, duplicate_of_id=1),
         Verdict(3, FileStatus.ERROR, "name: no CSV"),
     ]
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         staging_table.record_verdicts(connection, verdicts)
         staging_table.supersede(connection, staging_table.all_rows(connection), "retracted")
         rows = staging_table.all_rows(connection)
@@ -182,7 +182,7 @@ def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:
     ]
     for batch_id, keys in enumerate(("abc", "d", "efg", "h"), start=1):
         deliver(each_engine, batch_id, *keys)
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         staging_table.record_verdicts(connection, verdicts)
         rows = staging_table.all_rows(connection)
         for batch_ids in (None, [1], [3, 4], []):
@@ -200,16 +200,16 @@ def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:
 def test_the_totals_of_a_publication_are_exact(each_engine: Engine) -> None:
     """Risk: the last digits of a large total are rounded; or what is replaced is in it."""
     staging_table.metadata.create_all(each_engine)
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         assert staging_table.published_totals(connection) == (0, decimal.Decimal(0))
     for batch_id, key in enumerate(("a", "b", "a", "c"), start=1):
         [row] = deliver(each_engine, batch_id, key)
         accept(each_engine, row, replaces=1 if batch_id == 3 else None)
         amount = decimal.Decimal(f"{3 * 10**30 + batch_id}.{batch_id:02d}")
-        with transaction(each_engine) as connection:
+        with each_engine.begin() as connection:
             counted = FileCount(row.id, 10**batch_id, 10**batch_id, 0, amount)
             staging_table.record_counts(connection, [counted], batch_id if batch_id < 4 else None)
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         assert staging_table.published_totals(connection) == (
             1100,
             decimal.Decimal(f"{6 * 10**30 + 5}.05"),
@@ -220,7 +220,7 @@ def test_names_are_data(engine: Engine) -> None:
     """Risk: a quote, a percent sign or SQL in a key changes the statement."""
     keys = ["o'brien.csv", "50%_off.csv", 'say "hi".csv', "x'; drop table batches; --.csv", "ü:\\"]
     deliver(engine, 1, *keys)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         found = staging_table.rows_by_key(connection, keys)
     assert {key: [row.file_name for row in rows] for key, rows in found.items()} == {
         key: [key] for key in keys
@@ -231,7 +231,7 @@ def test_lookups_of_many_keys_find_each_one(engine: Engine) -> None:
     """Risk: more keys than one statement may name, and the rest is taken for new."""
     keys = [f"{number}.csv" for number in range(1203)]
     deliver(engine, 1, *keys)
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         assert len(staging_table.rows_by_key(connection, [*keys, "absent.csv"])) == 1203
 
 
@@ -239,18 +239,18 @@ def test_a_note_is_added_once(engine: Engine) -> None:
     """Risk: a file that is sent every day makes its reason grow for ever."""
     [row] = deliver(engine, 1, "a.csv")
     for _ in range(2):
-        with transaction(engine) as connection:
+        with engine.begin() as connection:
             [row] = staging_table.rows_of_batch(connection, 1)
             staging_table.add_note(connection, [row], "already loaded")
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         assert staging_table.rows_of_batch(connection, 1)[0].reason == "already loaded"
 
 
 def test_a_batch_moves_only_as_the_table_of_moves_says(engine: Engine) -> None:
     """Risk: a batch is archived that was never published."""
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         batch_id = open_batch(connection, "run-1")
-    with pytest.raises(PipelineError) as refused, transaction(engine) as connection:
+    with pytest.raises(PipelineError) as refused, engine.begin() as connection:
         move_batch(connection, batch_id, BatchState.PUBLISHED, "run-1")
     assert str(refused.value) == (
         "Batch 1 cannot become published. Expected: one of the states audited, and no other run at "
@@ -261,12 +261,12 @@ def test_a_batch_moves_only_as_the_table_of_moves_says(engine: Engine) -> None:
 
 def test_a_run_that_lost_its_lock_moves_nothing_any_more(engine: Engine) -> None:
     """Risk: two runs at work on one batch both publish it."""
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         batch_id = open_batch(connection, "run-1")
         move_batch(connection, batch_id, BatchState.BRONZE, "run-1")
         open_batch(connection, "run-2")
         move_batch(connection, batch_id, BatchState.BRONZE, "run-2")
-    with pytest.raises(PipelineError) as refused, transaction(engine) as connection:
+    with pytest.raises(PipelineError) as refused, engine.begin() as connection:
         move_batch(connection, batch_id, BatchState.BUILT, "run-1")
     assert str(refused.value) == (
         "Batch 1 cannot become built. Expected: one of the states bronze, and no other run at work "
@@ -275,7 +275,7 @@ def test_a_run_that_lost_its_lock_moves_nothing_any_more(engine: Engine) -> None
     )
     with (  # what the other run has done already is no more its own
         pytest.raises(PipelineError, match="cannot become bronze"),
-        transaction(engine) as connection,
+        engine.begin() as connection,
     ):
         move_batch(connection, batch_id, BatchState.BRONZE, "run-1")
 
@@ -284,13 +284,13 @@ def test_what_a_lost_answer_makes_a_run_repeat_is_done_once(engine: Engine) -> N
     """Risk: a commit whose answer was lost is made again, and a file has two rows."""
     for _ in range(2):
         deliver(engine, 1, "a.csv", "b.csv")
-        with transaction(engine) as connection:
+        with engine.begin() as connection:
             batch_id = open_batch(connection, "run-1")
     for state in (BatchState.BRONZE, BatchState.BUILT):
         for _ in range(2):
-            with transaction(engine) as connection:
+            with engine.begin() as connection:
                 move_batch(connection, batch_id, state, "run-1")
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         rows = staging_table.rows_of_batch(connection, 1)
     assert [(row.id, row.file_name) for row in rows] == [(1, "a.csv"), (2, "b.csv")]
 
@@ -298,7 +298,7 @@ def test_what_a_lost_answer_makes_a_run_repeat_is_done_once(engine: Engine) -> N
 def test_an_unfinished_batch_is_taken_up_instead_of_a_second_one(engine: Engine) -> None:
     """Risk: a crash leaves a batch behind that nobody publishes."""
     way = [BatchState.BRONZE, BatchState.BUILT, BatchState.AUDITED]
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         batch_id = open_batch(connection, "run-1")
         for state in way:
             move_batch(connection, batch_id, state, "run-1")
@@ -324,7 +324,7 @@ def test_a_version_of_another_run_is_not_published_over(engine: Engine) -> None:
         rows_total=1,
         amount_total=decimal.Decimal("1.10"),
     )
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         assert not is_recorded(connection, 1, "run-1", base=0)
         add_publication(connection, publication)
         assert is_recorded(connection, 1, "run-1", base=0)
@@ -341,7 +341,7 @@ def test_a_reason_is_cut_to_what_the_table_holds(each_engine: Engine) -> None:
     staging_table.metadata.create_all(each_engine)
     [row] = deliver(each_engine, 1, "a.csv")
     verdict = Verdict(row.id, FileStatus.ERROR, "☂" * 70_000)
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         staging_table.record_verdicts(connection, [verdict])
         [row] = staging_table.all_rows(connection)
     assert row.reason == "☂" * 7_999 + "…"
@@ -369,7 +369,7 @@ def test_each_of_many_rows_gets_its_own_values(each_engine: Engine) -> None:
         if row.id % 7
     ]
     places = {row.id: f"s3://bucket/done/{row.id}.csv" for row in delivered}
-    with transaction(each_engine) as connection:
+    with each_engine.begin() as connection:
         staging_table.record_verdicts(connection, verdicts)
         staging_table.record_counts(connection, counts, 1)
         staging_table.record_locations(connection, places)

@@ -23,7 +23,7 @@ from sqlalchemy.engine import Engine
 import run_pipeline
 from ingestion.commands.status import read_status
 from ingestion.config.settings import Settings, load_settings
-from ingestion.database.engine import connect, transaction
+from ingestion.database.engine import connect
 from ingestion.database.staging_table import FileRow
 from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.run.services import open_store
@@ -93,7 +93,7 @@ class Pipeline:
     def table(self, name: str, *columns: str) -> list[dict[str, Any]]:
         """The rows of a published table in the database."""
         chosen = [sa.column(column) for column in columns] or [sa.text("*")]
-        with transaction(self.engine) as connection:
+        with self.engine.begin() as connection:
             found = connection.execute(sa.select(*chosen).select_from(sa.table(name)))
             return [dict(row._mapping) for row in found]
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from ingestion.config import secrets
 from ingestion.database.batches import open_batch
-from ingestion.database.engine import connect, transaction
+from ingestion.database.engine import connect
 from ingestion.s3.embedded_s3 import status as read_server
 from ingestion.warehouse.class_archive import archive_file
 from tests.services import Bucket, machine_environ
@@ -106,7 +106,7 @@ def test_compact_says_what_hinders_it(environ: dict[str, str]) -> None:
     assert told == {"outcome": idle.stdout.strip()}
     assert not (Path(environ["RETAIL_WORKSPACE"]) / "logs" / "spark.log").exists()
     engine = connect(make_url(f"sqlite:///{environ['RETAIL_WORKSPACE']}/database.sqlite"))
-    with transaction(engine) as connection:
+    with engine.begin() as connection:
         open_batch(connection, "another run")
     engine.dispose()
     refused = pipeline("compact", environ=environ)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from ingestion.database.engine import transaction
 from ingestion.errors import PipelineError
 from ingestion.run import mart_steps
 from ingestion.warehouse.dbt_build import UNCHANGED_VARIABLE
@@ -211,7 +210,7 @@ def test_a_changed_customer_takes_its_months_along_even_past_a_run_that_failed(
     may = MARCH.replace("2024-03", "2024-05")
     pipeline.put("a.csv", HEADER + MARCH + MAIDA.replace("2024-03", "2024-04") + may)
     pipeline.run()
-    with transaction(pipeline.engine) as connection:
+    with pipeline.engine.begin() as connection:
         connection.execute(sa.text("update customer set last_name = 'Roy' where customer_id = 2"))
     pipeline.put("june.csv", HEADER + JUNE.replace("2,122", "16,122", 1))
     with monkeypatch.context() as patched:
@@ -224,7 +223,7 @@ def test_a_changed_customer_takes_its_months_along_even_past_a_run_that_failed(
     shown |= {("2024-04", "Asha 🫖 Rossi"), ("2024-06", "Asha 🫖 Rossi")}
     assert names() == shown
 
-    with transaction(pipeline.engine) as connection:
+    with pipeline.engine.begin() as connection:
         connection.execute(sa.text("update store set reviews = 'Busy' where id = 122"))
         connection.execute(sa.text("update sales_team set manager_id = 9 where id = 6"))
     pipeline.put("july.csv", HEADER + JUNE.replace("2024-06", "2024-07"))

@@ -146,7 +146,6 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
     where it is filled, it is what :func:`replay` takes. Returns the paths.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
     by_file: dict[int, list[QuarantinedRow]] = collections.defaultdict(list)
     for row in rows:
         by_file[row.file_id].append(row)
@@ -164,17 +163,18 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
         services.engine, lambda there: staging_table.rows_by_id(there, by_file)
     )
     files = {row.id: row for row in found_files}
+    exports: dict[Path, list[list[str]]] = {}
     for file_id, found in by_file.items():
         lines = {row.line_number for row in found}
         original = _open_original(services, files[file_id], lines)
-        path = folder / f"{file_id}.csv"
+        exports[folder / f"{file_id}.csv"] = [
+            [*_FIXED, *original.header],
+            *(_exported(original, row) for row in found),
+        ]
+    for path, records in exports.items():  # once each original could be read
         with path.open("x", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow([*_FIXED, *original.header])
-            for row in found:
-                writer.writerow(_exported(original, row))
-        written.append(path)
-    return written
+            csv.writer(file).writerows(records)
+    return [*exports]
 
 
 def replay(services: Services, paths: Iterable[Path], key: str | None = None) -> list[str]:
@@ -208,10 +208,16 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
 
 def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> dict[str, Path]:
     """A file in ``folder`` for each key of which the CSVs mend rows."""
-    mended: dict[int, dict[int, dict[str, str]]] = collections.defaultdict(dict)
+    mended: dict[int, dict[int, _MendedRow]] = collections.defaultdict(dict)
     for path in paths:
-        for file_id, line, values in _read_export(path):
-            mended[file_id][line] = values
+        for row in _read_export(path):
+            before = mended[row.file_id].setdefault(row.line_number, row)
+            if (before.record, before.values) != (row.record, row.values):
+                raise UsageError(
+                    f"Line {row.line_number} of file {row.file_id} is mended in two ways",
+                    found=" and ".join(dict.fromkeys([str(before.path), str(path)])),
+                    action="Leave one of them out",
+                )
 
     def read(connection: Connection) -> tuple[dict[int, FileRow], dict[str, list[FileRow]]]:
         files = {row.id: row for row in staging_table.rows_by_id(connection, mended)}
@@ -235,9 +241,22 @@ def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> di
                 action="Name the exports of the one that is to count",
             )
         original = _open_original(services, file, rows.keys())
+        for row in rows.values():
+            _check_columns(row, original.header)
         written[file.file_name] = folder / str(file_id)
         written[file.file_name].write_bytes(_mended_content(original, rows))
     return written
+
+
+def _check_columns(row: _MendedRow, header: Sequence[str]) -> None:
+    """``UsageError`` where the CSV's columns are not the file's: values would go to others."""
+    given, expected = ([" ".join(name.split()) for name in names] for names in (row.header, header))
+    if given != expected:
+        raise UsageError(
+            f"{row.path} cannot be replayed",
+            expected=f"the columns as they were exported, in their order: {','.join(expected)}",
+            found=",".join(given) or "none",
+        )
 
 
 def _may_be_mended(file: FileRow, versions: Sequence[FileRow]) -> bool:
@@ -246,6 +265,19 @@ def _may_be_mended(file: FileRow, versions: Sequence[FileRow]) -> bool:
     if current is not None and current.id == file.id:
         return True
     return versions[-1].id == file.id and file.status == FileStatus.ERROR
+
+
+@dataclasses.dataclass(frozen=True)
+class _MendedRow:
+    """A row of an exported CSV: the ``header`` and ``values`` of the sender's columns, and the
+    whole ``record`` where it did not split into them."""
+
+    path: Path
+    file_id: int
+    line_number: int
+    record: str
+    header: tuple[str, ...]
+    values: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,8 +356,8 @@ def _exported(original: _Original, row: QuarantinedRow) -> list[str]:
     return [*fixed, shown_text(record, original.encoding), *[""] * len(original.header)]
 
 
-def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
-    """File id, line and columns (by position) of each row of an exported CSV."""
+def _read_export(path: Path) -> Iterator[_MendedRow]:
+    """The rows of an exported CSV."""
     csv.field_size_limit(sys.maxsize)  # by default 128 KiB, and an export has whole records
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
@@ -341,8 +373,15 @@ def _read_export(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
                 if values:
                     if len(values) != len(header):
                         raise ValueError(f"{len(values)} values for {len(header)} columns")
-                    row = dict(zip(_numbered(header), values, strict=True))
-                    yield _whole(row["file_id"]), _whole(row["line_number"]), row
+                    row = dict(zip(_FIXED, values, strict=False))
+                    yield _MendedRow(
+                        path,
+                        _whole(row["file_id"]),
+                        _whole(row["line_number"]),
+                        row["record"],
+                        tuple(header[len(_FIXED) :]),
+                        tuple(values[len(_FIXED) :]),
+                    )
         except UsageError:
             raise
         except UnicodeDecodeError as error:
@@ -367,12 +406,7 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _numbered(header: Sequence[str]) -> list[str]:
-    """Names for the columns: the fixed ones as they are, the sender's by position."""
-    return [*_FIXED, *(str(position) for position in range(len(header) - len(_FIXED)))]
-
-
-def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> bytes:
+def _mended_content(original: _Original, rows: Mapping[int, _MendedRow]) -> bytes:
     """The file's bytes with these records written anew, in the sender's dialect.
 
     One whose ``record`` is as it was exported keeps its bytes.
@@ -380,7 +414,7 @@ def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> 
     pieces, reached = [], 0
     for line in sorted(rows):
         start, end = original.record(line)
-        given = rows[line]["record"]
+        given = rows[line].record
         if given and given == shown_text(original.text[start:end], original.encoding):
             continue
         record = _record(original, rows[line])
@@ -404,13 +438,12 @@ def _mended_content(original: _Original, rows: Mapping[int, dict[str, str]]) -> 
     return packed.getvalue()
 
 
-def _record(original: _Original, row: Mapping[str, str]) -> bytes:
-    if row["record"]:
-        return row["record"].encode()
+def _record(original: _Original, row: _MendedRow) -> bytes:
+    if row.record:
+        return row.record.encode()
     quote, delimiter = original.dialect.quote, original.dialect.delimiter
     values = []
-    for position in range(len(original.header)):
-        value = row[str(position)].encode()
+    for value in map(str.encode, row.values):
         if quote and re.search(rb"[\r\n" + re.escape(delimiter + quote) + rb"]", value):
             value = quote + value.replace(quote, quote * 2) + quote
         values.append(value)

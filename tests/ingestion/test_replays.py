@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,62 @@ def test_a_long_value_comes_back_from_its_export(
     path = export(shop, tmp_path, 3)
     assert quarantine.replay(shop, [path]) == ["sales_data/long.csv"]
     assert s3_bucket.get("sales_data/long.csv") == (HEADER + row).encode()
+
+
+def test_columns_that_a_spreadsheet_has_moved_or_cut_are_refused(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: a price is sent back as a quantity, and every sum is right."""
+    path = export(shop, tmp_path, 1)
+    records = list(csv.reader(path.open(encoding="utf-8", newline="")))
+    first, second = records[0].index("price"), records[0].index("quantity")
+    for record in records:
+        record[first], record[second] = record[second], record[first]
+    for found in (
+        "customer_id,store_id,product_name,sales_date,sales_person_id,quantity,price,total_cost",
+        "customer_id,store_id,product_name,sales_date,sales_person_id,quantity,price",
+    ):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(records)
+        with pytest.raises(UsageError) as refused:
+            quarantine.replay(shop, [path])
+        assert str(refused.value) == (
+            f"{path} cannot be replayed. Expected: the columns as they were exported, in their"
+            f" order: {HEADER.strip()}. Found: {found}."
+        )
+        records = [record[:-1] for record in records]
+    assert_untouched(shop, s3_bucket)
+
+
+def test_a_row_that_two_exports_mend_in_two_ways_is_refused(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: of two exports of a row, one for each of its reasons, only the last edit is sent."""
+    one, other = (export(shop, tmp_path / name, 1) for name in ("one", "other"))
+    content = one.read_text(encoding="utf-8")
+    one.write_text(content.replace("2024-03-05", "2024-03-06"), encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        quarantine.replay(shop, [one, other])
+    assert str(refused.value) == (
+        f"Line 2 of file 1 is mended in two ways. Found: {one} and {other}. Leave one of them out."
+    )
+    assert_untouched(shop, s3_bucket)
+    other.write_bytes(one.read_bytes())
+    assert quarantine.replay(shop, [one, other]) == ["sales_data/a.csv"]
+
+
+def test_an_export_that_fails_leaves_none_in_the_way_of_the_next(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: the first file's CSV is there, and the same command refuses to write over it."""
+    found = rows(shop)
+    bad = [QuarantinedRow(row.id, row.file_name, 2, "why", ("why",)) for row in found]
+    kept = s3_bucket.get("sales_data_processed/b.csv")
+    shop.store.delete("sales_data_processed/b.csv")
+    with pytest.raises(PipelineError, match=r"b\.csv"):
+        quarantine.export_rows(shop, bad, tmp_path)
+    s3_bucket.put("sales_data_processed/b.csv", kept)
+    assert [path.name for path in quarantine.export_rows(shop, bad, tmp_path)] == ["1.csv", "2.csv"]
 
 
 def test_two_versions_of_a_file_are_not_mended_at_once(

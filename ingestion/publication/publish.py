@@ -91,8 +91,15 @@ class Published:
 
 
 def read_current(store: ObjectStore, current: Publication | None) -> Manifest | None:
-    """The manifest of the version that the database shows."""
-    return None if current is None else from_json(store.get_bytes(current.manifest_key))
+    """The manifest of the version that the database shows; None, too, where it is gone, as that of
+    a database from an old backup is: then nothing on S3 is known, and all is sent anew."""
+    if current is None:
+        return None
+    try:
+        return from_json(store.get_bytes(current.manifest_key))
+    except ObjectGone as error:
+        _LOG.warning("%s; every table is sent and loaded whole", error.what)
+        return None
 
 
 def publish(
@@ -150,7 +157,7 @@ def publish(
 
     local = {key: path for item in scanned.values() for key, path in item.local.items()}
     rows_loaded = show_version(
-        store, engine, prefixes, last, manifest, local, record, still_alone, scratch
+        store, engine, prefixes, base, last, manifest, local, record, still_alone, scratch
     )
     return Published(
         version=version,
@@ -168,6 +175,7 @@ def show_version(
     store: ObjectStore,
     engine: Engine,
     prefixes: Prefixes,
+    base: int,
     last: Manifest | None,
     manifest: Manifest,
     local: Mapping[str, Path],
@@ -175,7 +183,8 @@ def show_version(
     still_alone: StillAlone,
     scratch: Path,
 ) -> int:
-    """Makes ``manifest`` the version that readers see, in the database and then on S3.
+    """Makes ``manifest`` the version that readers see, in the database and then on S3, on top of
+    the version ``base`` (0: none) and its manifest ``last``, where that is there.
 
     Its objects are on S3 already; ``local`` are the copies that are at hand, by object key, and
     others lie in ``scratch`` for a while.
@@ -198,7 +207,6 @@ def show_version(
     changes = [change for change in loaded if change is not None]
 
     def swap(connection: Connection) -> None:
-        base = 0 if last is None else last.version
         if publications.is_recorded(connection, manifest.version, manifest.run_id, base):
             return  # done already; only the answer to the commit was lost
         for change in changes:

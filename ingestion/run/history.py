@@ -12,6 +12,7 @@ from ingestion.errors import PipelineError, UsageError
 from ingestion.publication import publications, publish
 from ingestion.publication.manifest import Manifest, from_json
 from ingestion.publication.publications import Publication
+from ingestion.s3.object_store import ObjectGone
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +42,7 @@ def roll_back(
     target = _chosen(kept, version)
     store, prefixes = services.store, services.prefixes
     current = kept[-1]
-    last, old = manifest_of(services, current), manifest_of(services, target)
+    last, old = publish.read_current(store, current), manifest_of(services, target)
     _check_complete(services, target, old)
     moment = utc_now()
     manifest = Manifest(current.version + 1, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", old.tables)
@@ -60,7 +61,7 @@ def roll_back(
         return shown
 
     still_alone()
-    names = {*last.tables, *old.tables}
+    names = {*(last.tables if last else ()), *old.tables}
     folders = {f"{prefix}{name}/" for prefix in prefixes.marts.values() for name in names}
     threads = services.settings.download_threads
     publish.remove_leftovers(store, prefixes, manifest.version, folders, threads)
@@ -68,6 +69,7 @@ def roll_back(
         store,
         services.engine,
         prefixes,
+        current.version,
         last,
         manifest,
         {},
@@ -97,8 +99,16 @@ def _check_complete(services: Services, item: Publication, manifest: Manifest) -
 
 
 def manifest_of(services: Services, item: Publication) -> Manifest:
-    """The manifest of a kept version."""
-    return from_json(services.store.get_bytes(item.manifest_key))
+    """The manifest of a kept version; ``PipelineError`` where it is gone."""
+    try:
+        return from_json(services.store.get_bytes(item.manifest_key))
+    except ObjectGone as error:
+        raise PipelineError(
+            f"Version {item.version} cannot be shown again",
+            expected=f"its manifest {item.manifest_key}",
+            found="no such object",
+            action="Bring it back, or choose another version",
+        ) from error
 
 
 def _chosen(kept: list[Publication], version: int | None) -> Publication:
@@ -154,7 +164,11 @@ def remove_old(services: Services, keep: int) -> int:
 
 
 def _objects(services: Services, manifest_key: str) -> set[str]:
-    manifest = from_json(services.store.get_bytes(manifest_key))
+    """The objects of a version; none of one whose manifest is gone: it cannot be shown again."""
+    try:
+        manifest = from_json(services.store.get_bytes(manifest_key))
+    except ObjectGone:
+        return set()
     return {file.key for table in manifest.tables.values() for file in table.files}
 
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from ingestion.config.settings import load_settings
-from ingestion.database.engine import in_transaction, transaction
+from ingestion.database.engine import in_transaction
 from ingestion.errors import BusyError, PipelineError
 from ingestion.publication import publications, publish
 from ingestion.run import history
@@ -39,7 +40,7 @@ def put(services: Services, key: str, customer: int, cost: int) -> None:
 def database_rows(services: Services) -> list[tuple[Any, ...]]:
     """Customers and totals as the database shows them."""
     query = sa.text("select customer_id, total_sales from customers_data_mart order by 1")
-    with transaction(services.engine) as connection:
+    with services.engine.begin() as connection:
         return [(row[0], int(float(row[1]))) for row in connection.execute(query)]
 
 
@@ -177,7 +178,7 @@ def test_a_database_that_was_brought_back_is_what_s3_shows(
         put(services, f"{number}.csv", number, number)
         run(services)
     newest = services.store.get_bytes(POINTER)
-    with transaction(services.engine) as connection:
+    with services.engine.begin() as connection:
         connection.execute(sa.text("delete from publications where version = 2"))
         connection.execute(sa.text("delete from customers_data_mart where customer_id = 2"))
         with pytest.raises(PipelineError, match="cannot be published on top of version 2"):
@@ -261,7 +262,7 @@ def test_the_pointer_does_not_go_to_a_version_that_is_gone(services: Services) -
     for number in (1, 2):
         put(services, f"{number}.csv", number, number)
         run(services)
-    with transaction(services.engine) as connection:
+    with services.engine.begin() as connection:
         connection.execute(sa.text("delete from publications where version = 2"))
     first, newest = (
         in_transaction(services.engine, publications.current_publication),
@@ -271,6 +272,51 @@ def test_the_pointer_does_not_go_to_a_version_that_is_gone(services: Services) -
     services.store.delete(first.manifest_key)
     publish.finish_pointer(services.store, services.engine, services.prefixes)
     assert services.store.get_bytes(POINTER) == newest
+
+
+def test_a_database_older_than_all_that_is_kept_publishes_again(services: Services) -> None:
+    """Risk: a night's backup is brought back after ten half-hourly runs, and none gets through."""
+    backup = services.workspace.root / "backup.sqlite"
+    database = services.engine.raw_connection
+    for number in range(1, 5):
+        put(services, f"{number}.csv", number, number)
+        run(services)
+        if number == 1:
+            with sqlite3.connect(backup) as copy, contextlib.closing(database()) as own:
+                own.driver_connection.backup(copy)
+    with sqlite3.connect(backup) as copy, contextlib.closing(database()) as own:
+        copy.backup(own.driver_connection)
+    with pytest.raises(PipelineError, match="There is no earlier version to go back to"):
+        history.roll_back(services, None, "a-run", lambda: None)
+    for number in (5, 6, 7):
+        put(services, f"{number}.csv", number, number)
+        run(services)
+    check_pointer(services)
+    assert database_rows(services) == [(number, number) for number in (1, 5, 6, 7)]
+
+
+def test_a_version_without_its_manifest_is_not_shown_again_and_hinders_no_other(
+    services: Services,
+) -> None:
+    """Risk: one object that somebody deletes ends every run, with no word on what to do."""
+    for number in (1, 2):
+        put(services, f"{number}.csv", number, number)
+        run(services)
+    _, second = history.list_publications(services)
+    services.store.delete(second.manifest_key)
+    history.roll_back(services, 1, "a-run", lambda: None)
+    check_pointer(services)
+    assert database_rows(services) == [(1, 1)]
+    with pytest.raises(PipelineError) as gone:
+        history.roll_back(services, 2, "another-run", lambda: None)
+    assert str(gone.value) == (
+        f"Version 2 cannot be shown again. Expected: its manifest {second.manifest_key}. Found: no"
+        " such object. Bring it back, or choose another version."
+    )
+    put(services, "3.csv", 3, 3)
+    run(services)
+    check_pointer(services)
+    assert database_rows(services) == [(number, number) for number in (1, 2, 3)]
 
 
 def test_a_missing_bucket_is_told_as_such_and_not_as_a_missing_manifest(
@@ -419,7 +465,7 @@ def test_only_the_newest_version_comes_from_the_server(
     assert newest is not None
     later = [dataclasses.replace(newest, version=version) for version in (2, 3)]
     later.append(dataclasses.replace(newest, version=4, rolled_back_to=1))
-    with transaction(one.engine) as connection:
+    with one.engine.begin() as connection:
         for item in later:
             publications.add_publication(connection, item)
     with sent_to(one.engine) as sent:

@@ -89,7 +89,7 @@ def _may_increment(state: RunState, logic: str) -> bool:
     if published is None or known.files or known.logic_hash != logic:
         return False
     if known.run_id == published.run_id:  # it was ended after it had published
-        return True
+        return _is_as_left(state, known)
     is_base = known.is_whole and known.publication == published.manifest_sha256
     if known.begun_with != dimension_versions(state):  # lines may show what was loaded by mistake
         return False

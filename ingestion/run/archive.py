@@ -19,9 +19,14 @@ REASONS_SUFFIX = ".reasons.json"
 
 
 def target_key(row: FileRow, inbox: str, processed: str, error: str) -> str:
-    """Where the row's object belongs: the error prefix for 'E', else the processed prefix."""
+    """Where the row's object belongs: the error prefix for 'E', else the processed prefix.
+
+    A sender's object that is named like the reasons of another keeps out of their way by its id.
+    """
     relative = row.file_name.removeprefix(inbox)
-    return (error if row.status == FileStatus.ERROR else processed) + relative
+    if row.status != FileStatus.ERROR:
+        return processed + relative
+    return error + relative + (f"~{row.id}" if relative.endswith(REASONS_SUFFIX) else "")
 
 
 def find_archived(

@@ -82,7 +82,7 @@ class Checker:
         """
         path = local_path(self.downloads, row.file_name, row.etag)
         if path.exists() or row.sha256 is None:
-            report = self.check(row)
+            report = report_on(self, row)
             if not report.accepted:
                 return report
         return self.report_of_models(row, ())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
+from ingestion.reader.verdicts import FileReport
+from ingestion.run import checking
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.services import Services
 from ingestion.run.summary import summarise
@@ -63,6 +68,51 @@ def test_files_sent_twice_before_their_check_are_one(
     assert not list(services.store.list_objects("sales_data/"))
     [month] = s3_rows(services.store, "customers_data_mart")
     assert int(month["total_sales"]) == 5
+
+
+def test_what_no_reader_foresaw_is_told_again_after_a_kill(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: one strange file ends every later run, for its run was killed before it was moved."""
+    for name in ("good", "odd"):
+        services.store.put_bytes(
+            f"sales_data/{name}.csv", (HEADER + sale(1, "2024-04-03", len(name))).encode()
+        )
+    real = checking.check_file
+
+    def fail(path: Path, *, key: str, **options: Any) -> FileReport:
+        if key == "odd.csv":
+            raise IndexError("a value of a person")
+        return real(path, key=key, **options)
+
+    monkeypatch.setattr(checking, "check_file", fail)
+    kill_in(services, "set_files_aside", monkeypatch)
+    summary = summarise(run(services))
+    [item] = summary.set_aside
+    assert (item.file_name, summary.exit_code) == ("sales_data/odd.csv", 3)
+    assert "IndexError" in item.reason
+    reasons = services.store.get_bytes("sales_data_error/odd.csv.reasons.json").decode()
+    assert "IndexError" in reasons
+    assert "a value of a person" not in reasons
+
+
+def test_an_object_named_like_the_reasons_of_another_is_not_written_over(
+    services: Services,
+) -> None:
+    """Risk: whoever copies the error folder back into the inbox loses an object's bytes."""
+    services.store.put_bytes("sales_data/x.csv", BROKEN)
+    services.store.put_bytes("sales_data/x.csv.reasons.json", b"the sender's own")
+    run(services)
+    files = {row.file_name: row for row in in_transaction(services.engine, staging_table.all_rows)}
+    own = files["sales_data/x.csv.reasons.json"]
+    assert own.file_location == services.store.location(
+        f"sales_data_error/x.csv.reasons.json~{own.id}"
+    )
+    assert services.store.get_bytes(f"sales_data_error/x.csv.reasons.json~{own.id}") == (
+        b"the sender's own"
+    )
+    told = json.loads(services.store.get_bytes("sales_data_error/x.csv.reasons.json"))
+    assert told["file_name"] == "sales_data/x.csv"
 
 
 @pytest.mark.parametrize("step", ["check_files", "set_files_aside"])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ingestion.commands.failures import FAILED, told_failures
+from ingestion.commands.streams import open_streams
 from ingestion.config.settings import Settings, load_secret_key, load_settings
 from ingestion.errors import UsageError
 
@@ -40,7 +42,20 @@ app.add_typer(secrets_app, name="secrets")
 quarantine_app = typer.Typer(help="What is set aside: list, export, mend and replay.")
 app.add_typer(quarantine_app, name="quarantine")
 
-Key = Annotated[str, typer.Argument(help="The file's key, with or without the inbox prefix.")]
+
+def check_key(key: str | None) -> str | None:
+    """The key; ``BadParameter`` where it is no text, as every key on S3 is."""
+    try:
+        (key or "").encode()
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter("expected a key in UTF-8") from error
+    return key
+
+
+Key = Annotated[
+    str,
+    typer.Argument(help="The file's key, with or without the inbox prefix.", callback=check_key),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 FullRefresh = Annotated[
     bool, typer.Option("--full-refresh", help="Build every mart anew from bronze.")
@@ -483,7 +498,10 @@ def export_quarantine(
         Path, typer.Argument(metavar="DIR", help="Where the CSV files go.", file_okay=False)
     ],
     reason: Annotated[str | None, typer.Option(help="Only rows with this reason code.")] = None,
-    file: Annotated[str | None, typer.Option(help="Only rows of the file with this key.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="Only rows of the file with this key.", callback=check_key),
+    ] = None,
 ) -> None:
     """Write the rows set aside as CSV, one for each file, to be mended and replayed."""
     from ingestion.commands.quarantine import export_rows, rows_to_export
@@ -502,7 +520,8 @@ def replay_quarantine(
         list[Path] | None, typer.Argument(metavar="[CSV]...", help="Mended exports.")
     ] = None,
     file: Annotated[
-        str | None, typer.Option(help="Read the whole file with this key again, as it is.")
+        str | None,
+        typer.Option(help="Read the whole file with this key again, as it is.", callback=check_key),
     ] = None,
 ) -> None:
     """Send mended rows in again, or a whole file after a rule or profile has changed."""
@@ -563,11 +582,13 @@ def command() -> Iterator[tuple[Settings, str]]:
 
 
 def write_json(content: Any) -> None:
-    """Prints the one object that ``--json`` promises."""
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    """Prints the one object that ``--json`` promises, in UTF-8 or else in ASCII."""
+    is_utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=not is_utf8) + "\n")
 
 
 if __name__ == "__main__":
+    open_streams()
     # a scheduler's stop ends the run as one by hand does, and nothing temporary is left
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

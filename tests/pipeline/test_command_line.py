@@ -260,6 +260,33 @@ def test_a_reader_that_has_seen_enough_is_no_failure(environ: dict[str, str]) ->
     assert result.stderr == ""
 
 
+def test_no_output_stream_makes_a_command_fail(environ: dict[str, str], s3_bucket: Bucket) -> None:
+    """Risk: a run has published, and its scheduler is told that it failed."""
+    name = "sales_data/Łódź — 日本.csv"
+    s3_bucket.put(name, b"no;sales\n1;2\n")
+    plain = {**environ, "PYTHONIOENCODING": "ascii"}
+    done = pipeline("run", environ=plain)
+    assert done.returncode == 3, done.stderr
+    assert "\\u0141\\xf3d" in done.stdout
+    told = json.loads(pipeline("status", "--json", environ=plain).stdout)
+    assert told["files"][0]["file_name"] == name
+    closed = subprocess.run(
+        ["bash", "-c", f"{sys.executable} {PROJECT / 'run_pipeline.py'} status <&- >&- 2>&-"],
+        env={**machine_environ(), **environ},
+        check=False,
+        timeout=60,
+    )
+    assert closed.returncode == 0
+
+
+def test_a_key_that_is_no_text_is_wrong_usage(environ: dict[str, str]) -> None:
+    """Risk: bytes from a shell of another encoding end in the database driver's stack."""
+    result = pipeline("retract", "m\udcff.csv", environ=environ)
+    assert result.returncode == 2
+    assert "expected a key in UTF-8" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_the_sample_does_not_get_into_real_services(environ: dict[str, str]) -> None:
     """Risk: a curious call replaces customers of production."""
     result = pipeline("sample", "--rows", "10", environ=environ)

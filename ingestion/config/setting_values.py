@@ -16,6 +16,7 @@ from ingestion.config.setting_sources import variable_name
 from ingestion.errors import UsageError
 
 ENDPOINT_REGION = "us-east-1"
+PATH_MARKS = "[]{}*?,;"
 
 
 def check_bucket(name: str) -> str:
@@ -91,8 +92,16 @@ def check_time_zone(name: str) -> str:
 
 
 def complete_path(path: Path, info: ValidationInfo) -> Path:
-    """Return the path as `from_project` completes it."""
-    return from_project(path, info.data["project"])
+    """Return the path as `from_project` completes it.
+
+    Raises ValueError where it has a character that Spark, its metastore or the S3 server takes for
+    a pattern or the end of the path.
+    """
+    complete = from_project(path, info.data["project"])
+    wrong = sorted(set(PATH_MARKS) & set(str(complete)))
+    if wrong:
+        raise ValueError(f"No folder with {' or '.join(wrong)} in its path can be used")
+    return complete
 
 
 def region_of_endpoint(region: str | None, info: ValidationInfo) -> str | None:

@@ -125,15 +125,25 @@ def test_variables_of_the_dbt_profile_are_passed_on(project: Path) -> None:
     assert settings.dbt_variables == {"RETAIL_SPARK_MASTER": "local[1]", "RETAIL_DBT_TARGET": "b"}
 
 
+def test_a_workspace_that_spark_would_take_for_a_pattern_is_refused(project: Path) -> None:
+    """Risk: a folder named 'Acme [new]' fails in the middle of the first run, in Spark's words."""
+    with pytest.raises(UsageError) as refused:
+        load_settings(project, {"RETAIL_WORKSPACE": "/data/Acme [new]"})
+    assert str(refused.value) == (
+        "The settings have 1 mistake:\n- RETAIL_WORKSPACE: No folder with [ or ] in its path can be"
+        " used. Expected: a folder. Found: '/data/Acme [new]'."
+    )
+
+
 def test_paths_count_from_the_project(project: Path) -> None:
     """Risk: a run from another folder makes a second workspace or an empty database."""
     settings = load_settings(
-        project, {"RETAIL_WORKSPACE": "../work?1", "RETAIL_DATABASE_URL": "sqlite:///data/x y.db"}
+        project, {"RETAIL_WORKSPACE": "../work#1", "RETAIL_DATABASE_URL": "sqlite:///data/x y.db"}
     )
-    assert settings.workspace == project.parent / "work?1"
+    assert settings.workspace == project.parent / "work#1"
     assert settings.database.database == str(project / "data" / "x y.db")
-    settings = load_settings(project, {"RETAIL_WORKSPACE": "../work?1"})
-    assert settings.database.database == str(project.parent / "work?1" / "database.sqlite")
+    settings = load_settings(project, {"RETAIL_WORKSPACE": "../work#1"})
+    assert settings.database.database == str(project.parent / "work#1" / "database.sqlite")
     settings = load_settings(project, {"RETAIL_DATABASE_URL": "sqlite:////tmp/a@b.db?timeout=9"})
     assert (settings.database.database, settings.database.query) == (
         "/tmp/a@b.db",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,10 @@ BATCHES_VARIABLE = "RETAIL_BATCH_IDS"
 _FAILED = ("error", "fail", "runtime error", "partial success")
 UNCHANGED_VARIABLE = "RETAIL_UNCHANGED_DIMENSIONS"
 _SHOWN_ROWS = 5
+_OPTIONS_KEPT = frozenset(  # where the profile is, and how dbt's own log looks
+    {"DBT_PROFILES_DIR", "DBT_TARGET", "DBT_LOG_FORMAT_FILE", "DBT_LOG_FILE_MAX_BYTES"}
+)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +92,22 @@ def parse(dbt: DbtProject) -> Manifest:
     return manifest
 
 
+def _forget_options() -> None:
+    """Takes dbt's own options out of the environment: one could leave the tests out, or build into
+    other tables. Variables that a profile reads are none of them, and stay."""
+    from dbt.cli.main import cli
+
+    for option in (option for command in cli.commands.values() for option in command.params):
+        names = option.envvar if isinstance(option.envvar, (list, tuple)) else [option.envvar]
+        for name in names:
+            if name and name not in _OPTIONS_KEPT and os.environ.pop(name, None) is not None:
+                _LOG.warning("%s is set; a run passes it over", name)
+
+
 def _parse(dbt: DbtProject) -> Manifest:
     from dbt.cli.main import dbtRunner
 
+    _forget_options()
     with parse_options(dbt.project, dbt.target) as options:
         outcome = dbtRunner().invoke(dbt.arguments("parse", *options))
         _stop_if_stopped(outcome)
@@ -129,6 +147,7 @@ def build(
     """
     from dbt.cli.main import dbtRunner
 
+    _forget_options()
     _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
     _set(UNCHANGED_VARIABLE, ",".join(sorted(unchanged)) or None)
     options = ["--exclude-resource-type", "unit_test"]
@@ -146,6 +165,7 @@ def run_command(dbt: DbtProject, command: Sequence[str], *options: str) -> None:
     """Runs another dbt command; ``PipelineError`` when it fails."""
     from dbt.cli.main import dbtRunner
 
+    _forget_options()
     arguments = dbt.arguments(command[-1], *options)
     outcome = dbtRunner().invoke([*command[:-1], *arguments])
     _stop_if_stopped(outcome)

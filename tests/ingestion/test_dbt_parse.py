@@ -53,6 +53,27 @@ def test_a_mistake_in_a_model_is_told_with_its_place(dbt: DbtProject) -> None:
     assert "model.retail_mart.dim_stores" in parse(dbt).nodes
 
 
+def test_options_of_dbt_in_the_environment_are_passed_over(
+    dbt: DbtProject, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Risk: a variable for another project leaves the tests out, and the marts are published."""
+    kept = {"DBT_TARGET": "embedded", "DBT_LOG_FORMAT_FILE": "json", "DBT_SHOP_PASSWORD": "x"}
+    options = {
+        "DBT_RESOURCE_TYPES": "model",
+        "DBT_ENGINE_EMPTY": "1",
+        "DBT_WARN_ERROR": "1",
+        "DBT_STATE": "/nowhere",
+    }
+    for name, value in (kept | options).items():
+        monkeypatch.setenv(name, value)
+    assert parse(dbt).nodes
+    left = {name: value for name, value in os.environ.items() if name.startswith("DBT_")}
+    assert left == kept
+    assert sorted(caplog.messages) == [
+        f"{name} is set; a run passes it over" for name in sorted(options)
+    ]
+
+
 def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(dbt: DbtProject) -> None:
     """Risk: after a rule is taken back, rows are still judged by it."""
     project = dbt.project

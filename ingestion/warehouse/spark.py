@@ -6,6 +6,7 @@ import contextlib
 import enum
 import logging
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -96,7 +97,7 @@ def find_profiles(project: Path, workspace: Path, environ: Mapping[str, str]) ->
         return project
     home = Path.home() / ".dbt"
     if (home / "profiles.yml").is_file() and re.search(
-        rf"^{PROFILE}:", (home / "profiles.yml").read_text(), re.MULTILINE
+        rf"^{PROFILE}:", (home / "profiles.yml").read_text("utf-8", "replace"), re.MULTILINE
     ):
         return home
     copy = workspace / "profiles"
@@ -121,10 +122,20 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
         jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)
         jinja.globals["env_var"] = env_var
         jinja.filters |= dict.fromkeys(("as_bool", "as_native", "as_number", "as_text"), str)
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         profile = _rendered(yaml.safe_load(text)[PROFILE], jinja)
         target = profile["outputs"][environ.get("DBT_TARGET") or profile["target"]]
-    except (OSError, KeyError, TypeError, yaml.YAMLError, jinja2.TemplateError) as error:
+        if not isinstance(target, dict):
+            raise TypeError("the target has no settings")
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        UnicodeDecodeError,
+        yaml.YAMLError,
+        jinja2.TemplateError,
+    ) as error:
         is_missing = isinstance(error, KeyError)
         raise PipelineError(
             f"The dbt profile {PROFILE!r} in {path} cannot be read",
@@ -186,7 +197,13 @@ def start_session(target: Mapping[str, Any], environ: Mapping[str, str], log: Pa
     """
     os.environ["JAVA_HOME"] = str(find_java(environ))
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    check_user(os.getuid())
+    import pyspark
     from pyspark.sql import SparkSession
+
+    # a machine's own Spark is another version, and what is to be submitted there is none of ours
+    os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
+    os.environ.pop("PYSPARK_SUBMIT_ARGS", None)
 
     builder = SparkSession.builder.appName("retail-mart").enableHiveSupport()
     for name, value in (target.get("server_side_parameters") or {}).items():
@@ -197,19 +214,35 @@ def start_session(target: Mapping[str, Any], environ: Mapping[str, str], log: Pa
     return session
 
 
+def check_user(user_id: int) -> None:
+    """``PipelineError`` for a user without a name: Hadoop, in Spark, cannot do without one."""
+    try:
+        pwd.getpwuid(user_id)
+    except KeyError as error:
+        raise PipelineError(
+            "Spark cannot start",
+            expected="a user that this machine has a name for",
+            found=f"the user id {user_id}, which is not in /etc/passwd",
+            action="Run as another user, or give this one an entry (in a container's image, say)",
+        ) from error
+
+
 @contextlib.contextmanager
 def _stderr_to(log: Path) -> Iterator[None]:
-    """A process started in the block inherits ``log`` as its standard error."""
+    """A process started in the block inherits ``log`` as its standard error; what this one writes
+    meanwhile, in another thread, goes where it always does."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with log.open("ab") as file:
-            os.dup2(file.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    is_live = sys.stderr is not sys.__stderr__  # a live line takes it, and writes elsewhere
+    encoding = getattr(sys.stderr, "encoding", None)
+    with os.fdopen(os.dup(2), "w", 1, encoding=encoding, errors="backslashreplace") as kept:
+        try:
+            with log.open("ab") as file:
+                os.dup2(file.fileno(), 2)
+            with contextlib.nullcontext() if is_live else contextlib.redirect_stderr(kept):
+                yield
+        finally:
+            os.dup2(kept.fileno(), 2)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from pyspark.errors import PySparkException
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse.spark import (
+    check_user,
     damage_action,
     driver_memory,
     error_words,
@@ -17,6 +21,7 @@ from ingestion.warehouse.spark import (
     read_target,
     spark_errors,
 )
+from tests.conftest import PROJECT
 
 PROFILE = """
 retail_mart:
@@ -70,6 +75,52 @@ def test_the_example_profile_serves_where_there_is_no_other(
     assert find_profiles(tmp_path / "project", tmp_path, {}) == tmp_path / "project"
     elsewhere = {"DBT_PROFILES_DIR": str(tmp_path / "elsewhere")}
     assert find_profiles(tmp_path / "project", tmp_path, elsewhere) == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"retail_mart:\n  target: dev\n  outputs:\n    dev:\n",
+        b"retail_mart:\n  target: dev\n  outputs:\n    dev: spark\n",
+        "retail_mart:\n  target: d\xe9v\n".encode("latin-1"),
+    ],
+)
+def test_a_profile_that_is_none_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    """Risk: a slip in the profile ends in a traceback."""
+    (tmp_path / "profiles.yml").write_bytes(content)
+    with pytest.raises(PipelineError) as refused:
+        read_target(tmp_path, {})
+    told = str(refused.value)
+    assert told.startswith(f"The dbt profile 'retail_mart' in {tmp_path / 'profiles.yml'} cannot")
+    assert told.endswith("Compare it with profiles.example.yml.")
+
+
+def test_a_user_without_a_name_is_told() -> None:
+    """Risk: in a container whose user has no entry, all that is told is that the JVM has ended."""
+    check_user(os.getuid())
+    with pytest.raises(PipelineError) as refused:
+        check_user(54321)
+    assert str(refused.value) == (
+        "Spark cannot start. Expected: a user that this machine has a name for. Found: the user id"
+        " 54321, which is not in /etc/passwd. Run as another user, or give this one an entry (in a"
+        " container's image, say)."
+    )
+
+
+def test_what_is_written_while_the_jvm_starts_goes_where_it_always_does(tmp_path: Path) -> None:
+    """Risk: a warning from the thread that reads the models stands in the JVM's log alone."""
+    code = (
+        "import subprocess, sys; from pathlib import Path; from ingestion.warehouse import spark\n"
+        f"with spark._stderr_to(Path({str(tmp_path / 'jvm.log')!r})):\n"
+        "    print('a warning', file=sys.stderr)\n"
+        "    subprocess.run(['bash', '-c', 'echo of the JVM >&2'])\n"
+        "print('after it', file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "a warning\nafter it\n"
+    assert (tmp_path / "jvm.log").read_text() == "of the JVM\n"
 
 
 def test_the_target_is_rendered_from_the_environment(tmp_path: Path) -> None:

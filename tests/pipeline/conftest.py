@@ -155,13 +155,18 @@ print(session.sql("select 40 + 2 as answer").collect())
 
 
 def start_spark(workspace: Path, size: WorkSize, java_options: str) -> str:
-    """What a process prints that starts Spark there; its JVM has ended, since it holds the pipe."""
+    """What a process prints that starts Spark there; its JVM has ended, since it holds the pipe.
+
+    The machine has another Spark, as many have, which must not be taken.
+    """
     done = subprocess.run(
         [sys.executable, "-c", START, size],
         env={
             **machine_environ(),
             "RETAIL_WORKSPACE": str(workspace),
             "RETAIL_SPARK_JAVA_OPTIONS": java_options,
+            "SPARK_HOME": "/opt/another-spark",
+            "PYSPARK_SUBMIT_ARGS": "--master yarn pyspark-shell",
         },
         cwd=PROJECT,
         capture_output=True,

@@ -76,13 +76,23 @@ def default(
 @app.command()
 def run(as_json: Json = False, full_refresh: FullRefresh = False) -> None:
     """Take the inbox through check, build, audit and publication (the default command)."""
+    from ingestion.commands.demo import fill_first_demo
+
+    run_after(lambda services, _: fill_first_demo(services), as_json, full_refresh)
+
+
+def run_after(
+    change: Callable[[Services, str], object], as_json: bool = False, full_refresh: bool = False
+) -> None:
+    """One run, which begins with ``change``, and what it says."""
     from rich.console import Console
 
     from ingestion.run.summary import show
 
     with command() as (settings, run_id):
         console = Console()
-        summary = run_once(settings, run_id, full_refresh, None if as_json else console)
+        with alone(settings, run_id, None if as_json else console, full_refresh) as state:
+            summary = execute(state, change)
         if as_json:
             write_json(summary.to_json())
         else:
@@ -90,28 +100,11 @@ def run(as_json: Json = False, full_refresh: FullRefresh = False) -> None:
     raise typer.Exit(summary.exit_code)
 
 
-def after_change(change: Callable[[Services, str], object]) -> None:
-    """A run that begins with ``change``."""
-    from rich.console import Console
-
-    from ingestion.run.summary import show
-
-    with command() as (settings, run_id):
-        console = Console()
-        summary = run_once(settings, run_id, False, console, change)
-        show(summary, console)
-    raise typer.Exit(summary.exit_code)
-
-
-def run_once(
-    settings: Settings,
-    run_id: str,
-    full_refresh: bool,
-    console: Console | None,
-    change: Callable[[Services, str], object] | None = None,
-) -> RunSummary:
-    """One run, alone on its database; ``change`` is made first."""
-    from ingestion.commands.demo import fill_first_demo
+@contextmanager
+def alone(
+    settings: Settings, run_id: str, console: Console | None, full_refresh: bool = False
+) -> Iterator[RunState]:
+    """What the steps of one run share, while no other run is at work on its database."""
     from ingestion.database.run_lock import run_lock
     from ingestion.run.run_state import RunState, read_sales_contract
     from ingestion.run.services import open_services
@@ -122,8 +115,7 @@ def run_once(
         open_services(settings, os.environ) as services,
         run_lock(services.engine) as still_alone,
     ):
-        state = RunState(run_id, services, contract, Steps(console), still_alone, full_refresh)
-        return execute(state, change or (lambda services, _: fill_first_demo(services)))
+        yield RunState(run_id, services, contract, Steps(console), still_alone, full_refresh)
 
 
 def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSummary:
@@ -204,7 +196,8 @@ def compact(
         raise typer.BadParameter(f"--before: expected a month such as 2024-03, found {before!r}")
     with command() as (settings, run_id):
         console = Console()
-        done = compact_once(settings, run_id, before, None if as_json else console)
+        with alone(settings, run_id, None if as_json else console) as state:
+            done = merge_batches(state, before)
         if as_json:
             write_json({"outcome": NOTHING_TO_COMPACT} if done is None else done.to_json())
         elif done is None:
@@ -213,26 +206,11 @@ def compact(
             show(done, console)
 
 
-def compact_once(
-    settings: Settings, run_id: str, before: str | None, console: Console | None
-) -> Compaction | None:
-    """One compaction, alone on its database; None where there is nothing to compact."""
-    from ingestion.database.run_lock import run_lock
-    from ingestion.run.run_state import RunState, read_sales_contract
-    from ingestion.run.services import open_services
-    from ingestion.steps import Steps
+def merge_batches(state: RunState, before: str | None) -> Compaction | None:
+    """The steps of a compaction in their order; one that was cut short is brought to its end.
 
-    contract = read_sales_contract(settings)
-    with (
-        open_services(settings, os.environ) as services,
-        run_lock(services.engine) as still_alone,
-    ):
-        state = RunState(run_id, services, contract, Steps(console), still_alone)
-        return merge_batches(state, before or f"{settings.today():%Y-%m}")
-
-
-def merge_batches(state: RunState, before: str) -> Compaction | None:
-    """The steps of a compaction in their order; one that was cut short is brought to its end."""
+    None where there is nothing to compact.
+    """
     from ingestion.publication.publications import current_publication
     from ingestion.publication.publish import finish_pointer
     from ingestion.run import build_scope
@@ -256,7 +234,7 @@ def merge_batches(state: RunState, before: str) -> Compaction | None:
             session = marts.start_spark(dbt, services.workspace.root, size)
         with step("settle"):
             compaction.settle(state, dbt, session, logic)
-    merges = compaction.plan(state, dbt, logic, before)
+    merges = compaction.plan(state, dbt, logic, before or f"{services.settings.today():%Y-%m}")
     if not merges:
         return None
     sizes = compaction.measure(state, dbt)
@@ -332,7 +310,7 @@ def retract(key: Key) -> None:
     """Withdraw a file from every table and month, as if it had never been sent."""
     from ingestion.commands.withdrawal import retract_file
 
-    after_change(lambda services, run_id: retract_file(services, key, run_id))
+    run_after(lambda services, run_id: retract_file(services, key, run_id))
 
 
 @app.command()
@@ -340,7 +318,7 @@ def restore(key: Key) -> None:
     """Bring a retracted file back."""
     from ingestion.commands.withdrawal import restore_file
 
-    after_change(lambda services, _: restore_file(services, key))
+    run_after(lambda services, _: restore_file(services, key))
 
 
 @app.command("load-dimensions")
@@ -476,7 +454,8 @@ def rehearse(folder: Path, runs: Annotated[bool, typer.Option("--runs")] = False
         rehearsal = warm_up.rehearsal_settings(settings.project, folder)
         seconds = warm_up.time_start(rehearsal)
         for change in warm_up.rehearsal_changes() if runs else ():
-            run_once(rehearsal, run_id, False, None, change)
+            with alone(rehearsal, run_id, None) as state:
+                execute(state, change)
         write_json(seconds)
 
 
@@ -532,7 +511,7 @@ def replay_quarantine(
     for path in paths or ():
         if not path.is_file():
             raise typer.BadParameter(f"{path} is no file")
-    after_change(lambda services, _: replay(services, paths or (), file))
+    run_after(lambda services, _: replay(services, paths or (), file))
 
 
 @secrets_app.command("generate-key")

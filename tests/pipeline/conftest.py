@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ingestion.config.settings import Settings, load_settings
 from ingestion.database.engine import connect
 from ingestion.database.staging_table import FileRow
 from ingestion.run.run_state import DIMENSION_CONTRACT
-from ingestion.run.services import open_store
+from ingestion.run.services import Services, open_store
 from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
 from ingestion.warehouse.class_archive import archive_file
@@ -64,10 +64,14 @@ class Pipeline:
         data = content.encode() if isinstance(content, str) else content
         self.store.put_bytes(self.settings.inbox_prefix + key, data)
 
-    def run(self, **options: Any) -> RunSummary:
-        """One run, as the command line starts it."""
-        options = {"full_refresh": False, "console": None, **options}
-        return run_pipeline.run_once(self.settings, str(uuid.uuid4()), **options)
+    def run(
+        self,
+        full_refresh: bool = False,
+        change: Callable[[Services, str], object] = lambda *_: None,
+    ) -> RunSummary:
+        """One run, as the command line makes it; it begins with ``change``."""
+        with run_pipeline.alone(self.settings, str(uuid.uuid4()), None, full_refresh) as state:
+            return run_pipeline.execute(state, change)
 
     def use_profiles(self, toml: str) -> None:
         """From now on these file profiles are in the settings."""

@@ -50,8 +50,9 @@ DELIVERIES: tuple[dict[str, str], ...] = (
 
 
 def compact(pipeline: Pipeline, before: str | None = None) -> Compaction | None:
-    """One compaction, as the command line starts it."""
-    return run_pipeline.compact_once(pipeline.settings, str(uuid.uuid4()), before, None)
+    """One compaction, as the command line makes it."""
+    with run_pipeline.alone(pipeline.settings, str(uuid.uuid4()), None) as state:
+        return run_pipeline.merge_batches(state, before)
 
 
 def picture(pipeline: Pipeline, folder: Path) -> dict[str, Any]:

@@ -504,7 +504,7 @@ def replay_quarantine(
     ] = None,
 ) -> None:
     """Send mended rows in again, or a whole file after a rule or profile has changed."""
-    from ingestion.commands.quarantine import replay
+    from ingestion.commands.replay import replay
 
     if not paths and file is None:
         raise typer.BadParameter("name mended CSV files, or a file with --file")

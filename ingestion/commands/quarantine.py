@@ -1,59 +1,33 @@
-"""Lists what is set aside, exports it for mending, and sends the mended rows in again.
-
-A mended row goes back where it came from: into a new version of its file, which is sent under the
-same key. So it counts once, like every correction, and the staging table leads from the new
-version to the first delivery.
-"""
+"""Lists what is set aside, and exports it for mending."""
 
 from __future__ import annotations
 
 import collections
 import csv
 import dataclasses
-import gzip
-import io
 import re
-import sys
-import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingestion.commands.original_file import OriginalFile, open_original
 from ingestion.commands.status import shown_reason
-from ingestion.commands.withdrawal import (
-    check_inbox,
-    file_versions,
-    find_sendable,
-    version_to_read,
-)
-from ingestion.config.profiles import profile_for
+from ingestion.commands.withdrawal import file_versions
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, FileStatus
-from ingestion.errors import PipelineError, UsageError
-from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values, record_end
-from ingestion.reader.file_content import (
-    GZIP_MAGIC,
-    ContentHash,
-    decode_chunks,
-    encode_text,
-    read_chunks,
-    shown_text,
-)
-from ingestion.reader.header_line import LINE_BREAK, read_header_line
-from ingestion.run.archive import find_archived
-from ingestion.run.intake import counting_row
+from ingestion.errors import UsageError
+from ingestion.reader.csv_quotes import plain_value, raw_values, record_end
+from ingestion.reader.file_content import shown_text
 from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from sqlalchemy.engine import Connection
 
-    from ingestion.config.profiles import FileProfile
     from ingestion.run.services import Services
 
 _SHOWN_FILES = 10
-_FIXED = ("file_id", "file_name", "line_number", "reasons", "record")
+FIXED_COLUMNS = ("file_id", "file_name", "line_number", "reasons", "record")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +117,7 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
     """Writes one CSV for each file, with the rows' values as the sender wrote them.
 
     ``record`` holds the whole text of a record that does not split into the header's columns;
-    where it is filled, it is what :func:`replay` takes. Returns the paths.
+    where it is filled, it is what ``replay`` takes. Returns the paths.
     """
     folder.mkdir(parents=True, exist_ok=True)
     by_file: dict[int, list[QuarantinedRow]] = collections.defaultdict(list)
@@ -166,9 +140,9 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
     exports: dict[Path, list[list[str]]] = {}
     for file_id, found in by_file.items():
         lines = {row.line_number for row in found}
-        original = _open_original(services, files[file_id], lines)
+        original = open_original(services, files[file_id], lines)
         exports[folder / f"{file_id}.csv"] = [
-            [*_FIXED, *original.header],
+            [*FIXED_COLUMNS, *original.header],
             *(_exported(original, row) for row in found),
         ]
     for path, records in exports.items():  # once each original could be read
@@ -177,172 +151,7 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
     return [*exports]
 
 
-def replay(services: Services, paths: Iterable[Path], key: str | None = None) -> list[str]:
-    """Puts a new version of each file, with the mended rows, into the inbox, and the newest version
-    of the file ``key`` as it is, to be read under the rules of today; returns the keys.
-
-    The rows that are not in the CSVs stay as they are. Nothing is sent unless every CSV is right
-    and every object the one that was taken. Raises ``UsageError`` for a file or a CSV that cannot
-    be replayed, ``PipelineError`` for what else is wrong.
-    """
-    store = services.store
-    with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
-        mended = _mended_files(services, paths, Path(folder))
-        again = None if key is None else version_to_read(services, key)
-        if again is not None and again.file_name in mended:
-            raise UsageError(
-                f"{again.file_name} cannot be replayed as it is and with mended rows at once",
-                action="Leave --file out: the whole mended file is read under the rules of today",
-            )
-        check_inbox(services, mended)
-        archived = None if again is None else find_sendable(services, again)
-        for name, path in mended.items():
-            store.put_bytes(name, path.read_bytes(), if_none_match="*")
-    if again is None or archived is None:
-        return [*mended]
-    store.copy(archived, again.file_name)
-    # Last: without its mark the object is a repeat to the next run, and counts once as before.
-    in_transaction(services.engine, lambda found: staging_table.ask_to_read_again(found, again))
-    return [*mended, again.file_name]
-
-
-def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> dict[str, Path]:
-    """A file in ``folder`` for each key of which the CSVs mend rows."""
-    mended: dict[int, dict[int, _MendedRow]] = collections.defaultdict(dict)
-    for path in paths:
-        for row in _read_export(path):
-            before = mended[row.file_id].setdefault(row.line_number, row)
-            if (before.record, before.values) != (row.record, row.values):
-                raise UsageError(
-                    f"Line {row.line_number} of file {row.file_id} is mended in two ways",
-                    found=" and ".join(dict.fromkeys([str(before.path), str(path)])),
-                    action="Leave one of them out",
-                )
-
-    def read(connection: Connection) -> tuple[dict[int, FileRow], dict[str, list[FileRow]]]:
-        files = {row.id: row for row in staging_table.rows_by_id(connection, mended)}
-        names = (row.file_name for row in files.values())
-        return files, staging_table.rows_by_key(connection, names)
-
-    files, history = in_transaction(services.engine, read)
-    written = {}
-    for file_id, rows in mended.items():
-        file = files.get(file_id)
-        if file is None or not _may_be_mended(file, history[file.file_name]):
-            raise UsageError(
-                f"The rows of file {file_id} cannot be replayed",
-                expected="an export of the version that counts now, or was set aside last",
-                found="no such file" if file is None else f"a newer version of {file.file_name}",
-                action="Export again and mend that",
-            )
-        if file.file_name in written:
-            raise UsageError(
-                f"Two versions of {file.file_name} cannot be replayed at once",
-                action="Name the exports of the one that is to count",
-            )
-        original = _open_original(services, file, rows.keys())
-        for row in rows.values():
-            _check_columns(row, original.header)
-        written[file.file_name] = folder / str(file_id)
-        written[file.file_name].write_bytes(_mended_content(original, rows))
-    return written
-
-
-def _check_columns(row: _MendedRow, header: Sequence[str]) -> None:
-    """``UsageError`` where the CSV's columns are not the file's: values would go to others."""
-    given, expected = ([" ".join(name.split()) for name in names] for names in (row.header, header))
-    if given != expected:
-        raise UsageError(
-            f"{row.path} cannot be replayed",
-            expected=f"the columns as they were exported, in their order: {','.join(expected)}",
-            found=",".join(given) or "none",
-        )
-
-
-def _may_be_mended(file: FileRow, versions: Sequence[FileRow]) -> bool:
-    """Whether the version counts, or is the newest one, set aside for too many bad rows."""
-    current = counting_row(versions)
-    if current is not None and current.id == file.id:
-        return True
-    return versions[-1].id == file.id and file.status == FileStatus.ERROR
-
-
-@dataclasses.dataclass(frozen=True)
-class _MendedRow:
-    """A row of an exported CSV: the ``header`` and ``values`` of the sender's columns, and the
-    whole ``record`` where it did not split into them."""
-
-    path: Path
-    file_id: int
-    line_number: int
-    record: str
-    header: tuple[str, ...]
-    values: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Original:
-    """A delivered file as UTF-8 text, how to read it, and where the lines begin that are asked
-    for."""
-
-    text: bytes
-    header: tuple[str, ...]
-    dialect: Dialect
-    encoding: str
-    is_gzip: bool
-    line_starts: Mapping[int, int]
-
-    def record(self, line: int) -> tuple[int, int]:
-        """Where the record that starts at this line begins and ends.
-
-        One with a quote out of place has one line.
-        """
-        start = self.line_starts[line]
-        end = record_end(self.text, start, self.dialect)
-        line_break = LINE_BREAK.search(self.text, end)
-        return start, len(self.text) if line_break is None else line_break.start()
-
-
-def _open_original(services: Services, row: FileRow, lines: Collection[int]) -> _Original:
-    """The file as it was taken; ``PipelineError`` where its archived object is another by now."""
-    settings, store = services.settings, services.store
-    profile = profile_for(row.file_name.removeprefix(settings.inbox_prefix), settings.profiles)
-    with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
-        path = Path(folder) / "original"
-        find_archived(store, row, lambda info: store.download(info, path))
-        return _read_original(path, profile, lines)
-
-
-def _read_original(path: Path, profile: FileProfile | None, lines: Collection[int]) -> _Original:
-    encoding = profile.encoding if profile else "utf-8"
-    dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == GZIP_MAGIC
-    text = b"".join(decode_chunks(read_chunks(path, ContentHash()), encoding))
-    header = read_header_line(iter([text]), dialect, encoding, profile.skip_lines if profile else 0)
-    return _Original(text, header.values, dialect, encoding, is_gzip, _line_starts(text, lines))
-
-
-def _line_starts(text: bytes, lines: Collection[int]) -> dict[int, int]:
-    """Where each of these lines begins; ``PipelineError`` where one is not there."""
-    found, last = {1: 0}, max(lines)
-    for line, line_break in enumerate(LINE_BREAK.finditer(text), start=2):
-        if line > last:
-            break
-        if line in lines:
-            found[line] = line_break.end()
-    missing = sorted(lines - found.keys())
-    if missing:
-        raise PipelineError(
-            f"There is no line {missing[0]} to mend",
-            expected="file_id and line_number as they were exported, and the encoding with which "
-            "the file was loaded",
-            found=f"a file of {len(LINE_BREAK.findall(text)) + 1} lines",
-        )
-    return found
-
-
-def _exported(original: _Original, row: QuarantinedRow) -> list[str]:
+def _exported(original: OriginalFile, row: QuarantinedRow) -> list[str]:
     start, end = original.record(row.line_number)
     record = original.text[start:end]
     values = [plain_value(raw, original.dialect) for raw in raw_values(record, original.dialect)]
@@ -354,97 +163,3 @@ def _exported(original: _Original, row: QuarantinedRow) -> list[str]:
     except UnicodeDecodeError:
         pass
     return [*fixed, shown_text(record, original.encoding), *[""] * len(original.header)]
-
-
-def _read_export(path: Path) -> Iterator[_MendedRow]:
-    """The rows of an exported CSV."""
-    csv.field_size_limit(sys.maxsize)  # by default 128 KiB, and an export has whole records
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = next(reader, [])
-            if tuple(header[: len(_FIXED)]) != _FIXED:
-                raise UsageError(
-                    f"{path} is not an export of the quarantine",
-                    expected=f"a header that begins with {','.join(_FIXED)}",
-                    found=",".join(header[: len(_FIXED)]) or "an empty file",
-                )
-            for values in reader:
-                if values:
-                    if len(values) != len(header):
-                        raise ValueError(f"{len(values)} values for {len(header)} columns")
-                    row = dict(zip(_FIXED, values, strict=False))
-                    yield _MendedRow(
-                        path,
-                        _whole(row["file_id"]),
-                        _whole(row["line_number"]),
-                        row["record"],
-                        tuple(header[len(_FIXED) :]),
-                        tuple(values[len(_FIXED) :]),
-                    )
-        except UsageError:
-            raise
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"{path} cannot be replayed",
-                expected="text in UTF-8, as it was exported",
-                found=f"the byte {error.object[error.start]:#04x}, which stands for nothing there",
-                action="Save it as CSV in UTF-8",
-            ) from error
-        except (ValueError, csv.Error) as error:
-            raise UsageError(
-                f"{path} cannot be replayed",
-                expected="the exported columns in every row, with file_id and line_number as "
-                "they were",
-                found=f"line {reader.line_num}: {error}",
-            ) from error
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise ValueError(f"{text!r} in the place of a number")
-    return int(text)
-
-
-def _mended_content(original: _Original, rows: Mapping[int, _MendedRow]) -> bytes:
-    """The file's bytes with these records written anew, in the sender's dialect.
-
-    One whose ``record`` is as it was exported keeps its bytes.
-    """
-    pieces, reached = [], 0
-    for line in sorted(rows):
-        start, end = original.record(line)
-        given = rows[line].record
-        if given and given == shown_text(original.text[start:end], original.encoding):
-            continue
-        record = _record(original, rows[line])
-        try:
-            encode_text(record, original.encoding)
-        except UnicodeEncodeError as error:
-            raise PipelineError(
-                f"The row of line {line} cannot be written as its sender writes",
-                expected=f"characters that the encoding {original.encoding} has",
-                found=repr(error.object[error.start : error.end]),
-                action="Write them in another way, or change the encoding of the file profile",
-            ) from error
-        pieces += [original.text[reached:start], record]
-        reached = end
-    content = encode_text(b"".join([*pieces, original.text[reached:]]), original.encoding)
-    if not original.is_gzip:
-        return content
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
-        file.write(content)
-    return packed.getvalue()
-
-
-def _record(original: _Original, row: _MendedRow) -> bytes:
-    if row.record:
-        return row.record.encode()
-    quote, delimiter = original.dialect.quote, original.dialect.delimiter
-    values = []
-    for value in map(str.encode, row.values):
-        if quote and re.search(rb"[\r\n" + re.escape(delimiter + quote) + rb"]", value):
-            value = quote + value.replace(quote, quote * 2) + quote
-        values.append(value)
-    return delimiter.join(values)

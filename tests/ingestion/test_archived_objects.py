@@ -10,6 +10,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 
 from ingestion.commands import quarantine, withdrawal
+from ingestion.commands.replay import replay
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, all_rows
 from ingestion.errors import PipelineError
@@ -83,9 +84,9 @@ def test_a_file_that_was_never_read_is_known_by_its_size(
     with pytest.raises(
         PipelineError, match=f"Expected: {len(CONTENT)} bytes at s3://.* Found: oth"
     ):
-        quarantine.replay(services, (), "a.data")
+        replay(services, (), "a.data")
     s3_bucket.put("sales_data_error/a.data", CONTENT)
-    quarantine.replay(services, (), "a.data")
+    replay(services, (), "a.data")
     assert s3_bucket.get("sales_data/a.data") == CONTENT
 
 
@@ -100,7 +101,7 @@ def test_rows_are_mended_only_in_the_bytes_that_they_were_read_from(
         quarantine.export_rows(services, bad, tmp_path / "short")
     assert str(raised.value) == refused(row, "other content")
     with pytest.raises(PipelineError) as raised:
-        quarantine.replay(services, [path])
+        replay(services, [path])
     assert str(raised.value) == refused(row, "other content")
     assert s3_bucket.keys("sales_data/") == []
 
@@ -110,7 +111,7 @@ def test_rows_are_mended_only_in_the_bytes_that_they_were_read_from(
     assert (exported["line_number"], exported["total_cost"]) == ("3", "7")
     path.write_text(path.read_text(encoding="utf-8").replace(",3,why,", ",9,why,"))
     with pytest.raises(PipelineError) as raised:
-        quarantine.replay(services, [path])
+        replay(services, [path])
     assert str(raised.value) == (
         "There is no line 9 to mend. Expected: file_id and line_number as they were exported, and "
         "the encoding with which the file was loaded. Found: a file of 4 lines."

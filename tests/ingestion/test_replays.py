@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.commands import quarantine
+from ingestion.commands.replay import replay
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow
@@ -53,19 +54,19 @@ def test_a_wrong_csv_keeps_the_file_beside_it_back(
     wrong = tmp_path / "wrong.csv"
     wrong.write_text(good.read_text(encoding="utf-8").replace(",2,why,", ",two,why,"))
     with pytest.raises(UsageError, match=r"wrong\.csv cannot be replayed"):
-        quarantine.replay(shop, [good, wrong], "b.csv")
+        replay(shop, [good, wrong], "b.csv")
     assert_untouched(shop, s3_bucket)
     with pytest.raises(UsageError, match=r"There is no file c\.csv"):
-        quarantine.replay(shop, [good], "c.csv")
+        replay(shop, [good], "c.csv")
     assert_untouched(shop, s3_bucket)
     with pytest.raises(UsageError) as raised:
-        quarantine.replay(shop, [good], "a.csv")
+        replay(shop, [good], "a.csv")
     assert str(raised.value) == (
         "sales_data/a.csv cannot be replayed as it is and with mended rows at once. Leave --file "
         "out: the whole mended file is read under the rules of today."
     )
     assert_untouched(shop, s3_bucket)
-    assert quarantine.replay(shop, [good], "b.csv") == ["sales_data/a.csv", "sales_data/b.csv"]
+    assert replay(shop, [good], "b.csv") == ["sales_data/a.csv", "sales_data/b.csv"]
     assert s3_bucket.keys("sales_data/") == ["sales_data/a.csv", "sales_data/b.csv"]
 
 
@@ -77,7 +78,7 @@ def test_a_long_value_comes_back_from_its_export(
     s3_bucket.put("sales_data/long.csv", (HEADER + row).encode())
     run(shop)
     path = export(shop, tmp_path, 3)
-    assert quarantine.replay(shop, [path]) == ["sales_data/long.csv"]
+    assert replay(shop, [path]) == ["sales_data/long.csv"]
     assert s3_bucket.get("sales_data/long.csv") == (HEADER + row).encode()
 
 
@@ -97,7 +98,7 @@ def test_columns_that_a_spreadsheet_has_moved_or_cut_are_refused(
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(records)
         with pytest.raises(UsageError) as refused:
-            quarantine.replay(shop, [path])
+            replay(shop, [path])
         assert str(refused.value) == (
             f"{path} cannot be replayed. Expected: the columns as they were exported, in their"
             f" order: {HEADER.strip()}. Found: {found}."
@@ -114,13 +115,13 @@ def test_a_row_that_two_exports_mend_in_two_ways_is_refused(
     content = one.read_text(encoding="utf-8")
     one.write_text(content.replace("2024-03-05", "2024-03-06"), encoding="utf-8")
     with pytest.raises(UsageError) as refused:
-        quarantine.replay(shop, [one, other])
+        replay(shop, [one, other])
     assert str(refused.value) == (
         f"Line 2 of file 1 is mended in two ways. Found: {one} and {other}. Leave one of them out."
     )
     assert_untouched(shop, s3_bucket)
     other.write_bytes(one.read_bytes())
-    assert quarantine.replay(shop, [one, other]) == ["sales_data/a.csv"]
+    assert replay(shop, [one, other]) == ["sales_data/a.csv"]
 
 
 def test_an_export_that_fails_leaves_none_in_the_way_of_the_next(
@@ -147,7 +148,7 @@ def test_two_versions_of_a_file_are_not_mended_at_once(
     refused = export(shop, tmp_path / "refused", 3)
     for paths in ([counts, refused], [refused, counts]):
         with pytest.raises(UsageError, match=r"Two versions of sales_data/a\.csv cannot"):
-            quarantine.replay(shop, paths)
+            replay(shop, paths)
     assert s3_bucket.keys("sales_data/") == []
 
 
@@ -159,7 +160,7 @@ def test_a_replay_that_fails_leaves_no_mark(
     content = s3_bucket.get("sales_data_processed/b.csv")
     s3_bucket.put("sales_data/b.csv", content)
     with pytest.raises(PipelineError) as raised:
-        quarantine.replay(shop, [mended], "b.csv")
+        replay(shop, [mended], "b.csv")
     assert str(raised.value) == (
         "sales_data/b.csv is in the inbox already. Run the pipeline first, then ask again."
     )
@@ -167,7 +168,7 @@ def test_a_replay_that_fails_leaves_no_mark(
     assert run(shop).repeated == 1
     shop.store.delete("sales_data_processed/b.csv")
     with pytest.raises(PipelineError, match="Found: no object there"):
-        quarantine.replay(shop, [mended], "b.csv")
+        replay(shop, [mended], "b.csv")
     assert_untouched(shop, s3_bucket)
 
 
@@ -182,12 +183,12 @@ def test_a_replay_that_is_killed_before_its_end_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(staging_table, "ask_to_read_again", killed)
         with pytest.raises(KeyboardInterrupt):
-            quarantine.replay(shop, (), "b.csv")
+            replay(shop, (), "b.csv")
     assert_untouched(shop, s3_bucket, "b.csv")
     assert run(shop).repeated == 1
     assert_untouched(shop, s3_bucket)
 
-    quarantine.replay(shop, (), "b.csv")
+    replay(shop, (), "b.csv")
     assert run(shop).repeated == 0
     assert [(row.status, row.replaces_id) for row in rows(shop)] == [
         ("I", None),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.commands import quarantine, withdrawal
+from ingestion.commands.replay import replay
 from ingestion.errors import UsageError
 from ingestion.run import history
 from ingestion.run.services import Services
@@ -28,13 +29,13 @@ def test_a_state_that_does_not_fit_is_wrong_usage(
     withdrawal.retract_file(services, "a.csv", "run")
     for act in (
         lambda: withdrawal.retract_file(services, "a.csv", "run"),
-        lambda: quarantine.replay(services, (), "a.csv"),
+        lambda: replay(services, (), "a.csv"),
     ):
         with pytest.raises(UsageError, match=r"a\.csv cannot be re.*Found: status A, retracted by"):
             act()
     (tmp_path / "1.csv").write_text("file_id,file_name,line_number,reasons,record\n1,,2,,\n")
     with pytest.raises(UsageError, match=r"cannot be replayed.* a newer version of"):
-        quarantine.replay(services, [tmp_path / "1.csv"])
+        replay(services, [tmp_path / "1.csv"])
     row = quarantine.QuarantinedRow(1, "sales_data/a.csv", 2, "", ())
     with pytest.raises(UsageError, match=r"cannot be exported to .* Found: 1\.csv"):
         quarantine.export_rows(services, [row], tmp_path)

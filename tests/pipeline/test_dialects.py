@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.commands import quarantine
+from ingestion.commands.replay import replay
 from ingestion.run.run_state import SALES_CONTRACT
 from ingestion.run.services import Services
 from tests.pipeline.conftest import HEADER, Pipeline
@@ -106,7 +106,7 @@ def test_every_dialect_is_set_aside_with_a_proposal_and_read_again_under_its_pro
 
     def read_all_again(services: Services, _: str) -> None:
         for key in DELIVERIES:
-            quarantine.replay(services, (), key)
+            replay(services, (), key)
 
     pipeline.use_profiles(PROFILES)
     summary = pipeline.run(change=read_all_again)
@@ -162,7 +162,7 @@ def test_a_changed_contract_changes_what_is_accepted_and_what_the_models_make_of
     changed = after.replace('minimum: "1"', 'minimum: "1"\n                maximum: "5"', 1)
     contract.write_text(f"{before}- name: quantity{changed}", encoding="utf-8")
     pipeline.settings = pipeline.settings.model_copy(update={"project": project})
-    summary = pipeline.run(change=lambda services, _: quarantine.replay(services, (), "a.csv"))
+    summary = pipeline.run(change=lambda services, _: replay(services, (), "a.csv"))
     assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
     assert summary.warnings == [
         "the rules have changed since sales_data/b.csv was published: rows set aside 0 -> 1"

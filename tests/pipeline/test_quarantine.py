@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.commands import quarantine
+from ingestion.commands.replay import replay
 from ingestion.errors import PipelineError, UsageError
 from ingestion.run.quarantined_rows import read_rows
 from ingestion.run.services import Services
@@ -74,7 +75,7 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
         [quoted] = [row for row in csv.DictReader(file) if row["line_number"] == "7"]
     assert quoted["record"] == BAD_QUOTE.strip()
     mend(path, "7", record='2,122,"24"" TV flat",2024-03-06,4,90,1,90')
-    summary = pipeline.run(change=lambda services, _: quarantine.replay(services, [path]))
+    summary = pipeline.run(change=lambda services, _: replay(services, [path]))
     assert (summary.exit_code, summary.rows_quarantined) == (0, 0)
     old, new = pipeline.files()
     assert (old.status, new.status, new.replaces_id) == ("S", "I", old.id)
@@ -85,7 +86,7 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
     }
     assert read_rows(found) == []
     with pytest.raises(PipelineError, match="cannot be replayed"):
-        quarantine.replay(found, [path])
+        replay(found, [path])
 
 
 def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
@@ -115,7 +116,7 @@ def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
     )
     for line in range(12, 32):
         mend(path, str(line), sales_date="2024-03-05")
-    summary = pipeline.run(change=lambda services, _: quarantine.replay(services, [path]))
+    summary = pipeline.run(change=lambda services, _: replay(services, [path]))
     assert summary.exit_code == 0
     assert pipeline.totals() == {(2, "2024-03"): Decimal("3120.00")}
     assert quarantine.group_by_reason(found) == []
@@ -134,7 +135,7 @@ def test_rows_are_mended_in_the_encoding_of_their_sender(
     [path] = quarantine.export_rows(found, read_rows(found), tmp_path)
     mend(path, "4", sales_date="2024-03-05", product_name="Łódź")
     with pytest.raises(PipelineError) as raised:
-        quarantine.replay(found, [path])
+        replay(found, [path])
     assert str(raised.value) == (
         "The row of line 4 cannot be written as its sender writes. Expected: characters that the"
         " encoding cp1252 has. Found: 'Ł'. Write them in another way, or change the encoding of the"
@@ -143,9 +144,9 @@ def test_rows_are_mended_in_the_encoding_of_their_sender(
     mend(path, "4", product_name="Café")
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
     with pytest.raises(UsageError, match=r"Found: the byte 0xe9, which stands for nothing there\."):
-        quarantine.replay(found, [path])
+        replay(found, [path])
     path.write_text(path.read_text(encoding="cp1252"), encoding="utf-8")
-    quarantine.replay(found, [path])
+    replay(found, [path])
     assert pipeline.store.get_bytes("sales_data/a.csv") == (
         rows.replace(b'"maida, fine",05/03/2024', "Café,2024-03-05".encode("cp1252"))
     )

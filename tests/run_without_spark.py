@@ -108,16 +108,11 @@ def build_and_publish(state: RunState) -> None:
         return build(services, lines, version, before)
 
     publish.publish(
-        services.store,
-        services.engine,
+        services.sinks(state.still_alone),
         scan,
-        services.prefixes,
         run_id=state.run_id,
         logic_hash="0" * 64,
         finish=finish,
-        still_alone=state.still_alone,
-        scratch=services.workspace.make_scratch(),
-        threads=services.settings.download_threads,
         progress=lambda files: state.steps.progress(files, "objects"),
     )
 

@@ -64,6 +64,22 @@ class Prefixes:
         return f"{self.publications}{POINTER}"
 
 
+@dataclasses.dataclass(frozen=True)
+class Sinks:
+    """Where versions are shown, and what it takes to write there.
+
+    Copies of objects lie in ``scratch`` for a while; ``threads`` objects are written or removed at
+    a time. ``still_alone`` is what the run lock gave.
+    """
+
+    store: ObjectStore
+    engine: Engine
+    prefixes: Prefixes
+    scratch: Path
+    threads: int
+    still_alone: StillAlone
+
+
 def version_name(version: int, run_id: str) -> str:
     """The folder of a version's objects; a run that lost its lock writes over no other's."""
     return f"{_number(version)}{_tag(run_id)}"
@@ -103,40 +119,35 @@ def read_current(store: ObjectStore, current: Publication | None) -> Manifest | 
 
 
 def publish(
-    store: ObjectStore,
-    engine: Engine,
+    sinks: Sinks,
     scan: Scan,
-    prefixes: Prefixes,
     *,
     run_id: str,
     logic_hash: str,
     finish: Callable[[Connection], None],
-    still_alone: StillAlone,
-    scratch: Path,
-    threads: int,
     progress: Callable[[int], Callable[[int], None]],
 ) -> Published:
     """Publishes a new version. ``finish`` runs in the transaction that makes it visible, and again
     where that is repeated.
 
     ``scan`` gives the built tables by name, for a version and the tables published last.
-    ``still_alone`` is what the run lock gave; copies of objects lie in ``scratch`` for a while.
     ``progress`` is called with the number of objects to upload; what it returns is called with 1
     after each of them, from several threads.
     """
+    engine = sinks.engine
     current = in_transaction(engine, publications.current_publication)
     version = in_transaction(engine, publications.new_version)
     name = version_name(version, run_id)
-    last = read_current(store, current)
+    last = read_current(sinks.store, current)
     before = {} if last is None else last.tables
     scanned = scan(name, before)
     base = 0 if current is None else current.version
-    still_alone()
+    sinks.still_alone()
     in_transaction(engine, lambda found: publications.is_recorded(found, version, run_id, base))
     number = _number(version)
     folders = {item.key_prefix.rpartition(number)[0] for item in scanned.values()}
-    remove_leftovers(store, prefixes, version, folders, threads)
-    uploaded = _upload(store, list(scanned.values()), threads, progress)
+    remove_leftovers(sinks, version, folders)
+    uploaded = _upload(sinks, list(scanned.values()), progress)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
     manifest = Manifest(version, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", tables)
@@ -148,7 +159,7 @@ def publish(
             version=version,
             run_id=run_id,
             published_at=moment,
-            manifest_key=prefixes.manifest_key(version, run_id),
+            manifest_key=sinks.prefixes.manifest_key(version, run_id),
             manifest_sha256="",
             logic_hash=logic_hash,
             rows_total=rows,
@@ -156,9 +167,7 @@ def publish(
         )
 
     local = {key: path for item in scanned.values() for key, path in item.local.items()}
-    rows_loaded = show_version(
-        store, engine, prefixes, base, last, manifest, local, record, still_alone, scratch
-    )
+    rows_loaded = show_version(sinks, base, last, manifest, local, record)
     return Published(
         version=version,
         changed={
@@ -172,38 +181,34 @@ def publish(
 
 
 def show_version(
-    store: ObjectStore,
-    engine: Engine,
-    prefixes: Prefixes,
+    sinks: Sinks,
     base: int,
     last: Manifest | None,
     manifest: Manifest,
     local: Mapping[str, Path],
     record: Callable[[Connection], Publication],
-    still_alone: StillAlone,
-    scratch: Path,
 ) -> int:
     """Makes ``manifest`` the version that readers see, in the database and then on S3, on top of
     the version ``base`` (0: none) and its manifest ``last``, where that is there.
 
-    Its objects are on S3 already; ``local`` are the copies that are at hand, by object key, and
-    others lie in ``scratch`` for a while.
+    Its objects are on S3 already; ``local`` are the copies that are at hand, by object key.
     ``record`` runs in the one transaction and returns the publication (its manifest's hash is
     filled in here). Returns the rows loaded into the database.
     """
+    store, engine, prefixes = sinks.store, sinks.engine, sinks.prefixes
     content = manifest.to_json()
     store.put_bytes(prefixes.manifest_key(manifest.version, manifest.run_id), content)
     before = {} if last is None else last.tables
     marts = [table for table in manifest.tables.values() if table.in_database]
     repeated(engine, lambda: mart_tables.ensure_live_tables(engine, marts))
     loaded = []
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with tempfile.TemporaryDirectory(dir=sinks.scratch) as folder:
         copies = MartCopies(store, Path(folder), local)
         for mart in marts:
-            still_alone()
+            sinks.still_alone()
             old, tag = before.get(mart.name), _tag(manifest.run_id)
             loaded.append(_load_beside(engine, old, mart, copies, tag))
-    still_alone()
+    sinks.still_alone()
     changes = [change for change in loaded if change is not None]
 
     def swap(connection: Connection) -> None:
@@ -288,23 +293,21 @@ def _version_in(pointer: bytes) -> int:
         return 0
 
 
-def remove_leftovers(
-    store: ObjectStore, prefixes: Prefixes, version: int, folders: Collection[str], threads: int
-) -> None:
+def remove_leftovers(sinks: Sinks, version: int, folders: Collection[str]) -> None:
     """Removes what a run that was cut short has left under the number of this version, in these
     folders of marts and then among the manifests."""
     number = _number(version)
-    for places in (folders, (prefixes.manifests,)):
+    store = sinks.store
+    for places in (folders, (sinks.prefixes.manifests,)):
         keys = [info.key for place in places for info in store.list_objects(f"{place}{number}")]
         for key in keys:
             _LOG.info("removing %s, left by an interrupted run", key)
-        store.delete_all(keys, threads)
+        store.delete_all(keys, sinks.threads)
 
 
 def _upload(
-    store: ObjectStore,
+    sinks: Sinks,
     scanned: Sequence[ScannedTable],
-    threads: int,
     progress: Callable[[int], Callable[[int], None]],
 ) -> dict[str, int]:
     """Uploads the new files; returns the bytes of each, by key."""
@@ -312,9 +315,9 @@ def _upload(
     advance = progress(len(fresh))
 
     def put(key: str, path: Path) -> None:
-        store.put_file(key, path)
+        sinks.store.put_file(key, path)
         advance(1)
 
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(sinks.threads) as pool:
         list(pool.map(put, fresh.keys(), fresh.values()))
     return {key: path.stat().st_size for key, path in fresh.items()}

@@ -40,9 +40,8 @@ def roll_back(
     """
     kept = list_publications(services)
     target = _chosen(kept, version)
-    store, prefixes = services.store, services.prefixes
-    current = kept[-1]
-    last, old = publish.read_current(store, current), manifest_of(services, target)
+    current, prefixes = kept[-1], services.prefixes
+    last, old = publish.read_current(services.store, current), manifest_of(services, target)
     _check_complete(services, target, old)
     moment = utc_now()
     manifest = Manifest(current.version + 1, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", old.tables)
@@ -63,20 +62,9 @@ def roll_back(
     still_alone()
     names = {*(last.tables if last else ()), *old.tables}
     folders = {f"{prefix}{name}/" for prefix in prefixes.marts.values() for name in names}
-    threads = services.settings.download_threads
-    publish.remove_leftovers(store, prefixes, manifest.version, folders, threads)
-    publish.show_version(
-        store,
-        services.engine,
-        prefixes,
-        current.version,
-        last,
-        manifest,
-        {},
-        record,
-        still_alone,
-        services.workspace.make_scratch(),
-    )
+    sinks = services.sinks(still_alone)
+    publish.remove_leftovers(sinks, manifest.version, folders)
+    publish.show_version(sinks, current.version, last, manifest, {}, record)
     return shown
 
 

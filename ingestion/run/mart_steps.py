@@ -189,16 +189,11 @@ def publish_marts(
             batches.move_batch(connection, state.batch_id, BatchState.PUBLISHED, state.run_id)
 
     return publish.publish(
-        services.store,
-        services.engine,
+        services.sinks(state.still_alone),
         scan,
-        services.prefixes,
         run_id=state.run_id,
         logic_hash=logic,
         finish=finish,
-        still_alone=state.still_alone,
-        scratch=services.workspace.make_scratch(),
-        threads=services.settings.download_threads,
         progress=lambda files: state.steps.progress(files, "objects"),
     )
 

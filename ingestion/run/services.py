@@ -7,13 +7,14 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ingestion.publication.publish import Prefixes
+from ingestion.publication.publish import Prefixes, Sinks
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from ingestion.config.settings import Settings
+    from ingestion.database.run_lock import StillAlone
     from ingestion.s3.object_store import ObjectStore
 
 
@@ -37,6 +38,17 @@ class Services:
                 "quarantine": f"{self.settings.publication_prefix}quarantine/",
             },
             publications=self.settings.publication_prefix,
+        )
+
+    def sinks(self, still_alone: StillAlone) -> Sinks:
+        """What a publication writes to; ``still_alone`` is what the run lock gave."""
+        return Sinks(
+            store=self.store,
+            engine=self.engine,
+            prefixes=self.prefixes,
+            scratch=self.workspace.make_scratch(),
+            threads=self.settings.download_threads,
+            still_alone=still_alone,
         )
 
 

@@ -17,6 +17,7 @@ from ingestion.publication import publish
 from ingestion.publication.manifest import MartTable, touched_months
 from ingestion.publication.mart_files import ScannedTable, published_models, scan_table
 from ingestion.reader.contract import Contract, read_contract
+from ingestion.run import refusals
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import (
     class_archive,
@@ -152,8 +153,11 @@ def audit(
     rows = state.rows_of_batches(batch_ids)
     counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
     ledger.check_ledger(entries, [row for row in rows if row.id in counted])
-    if any(entry.count.reason is not None for entry in entries):
-        ledger.check_contents_once(entries, state.rows_of_batches(None))
+    refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
+    if refused:
+        known = state.rows_of_batches(None)
+        refusals.check_none_is_lost(known, refused)
+        refusals.check_none_counts_twice(known, refused)
     state.warnings += ledger.changed_verdicts(entries, rows)
     state.move_to(BatchState.AUDITED)
     return entries

@@ -94,48 +94,6 @@ def check_ledger(entries: Sequence[LedgerEntry], accepted: Sequence[FileRow]) ->
             )
 
 
-def check_contents_once(entries: Sequence[LedgerEntry], rows: Sequence[FileRow]) -> None:
-    """No content counts under two names, and none that is to count under none; else
-    ``PipelineError``.
-
-    That can only be where the models refuse a correction, so that the version stays which a file
-    under another name was to replace; or a file of which a correction is a copy.
-    """
-    refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
-    names = {row.id: row.file_name for row in rows}
-    published = {row.id for row in rows if row.status == FileStatus.INACTIVE}
-    for row in rows:
-        if row.duplicate_of_id in refused and row.replaces_id in published:
-            raise PipelineError(
-                f"The sales of {row.file_name} would be lost; nothing is published",
-                expected="a correction that can be trusted",
-                found=f"a copy of {names[row.duplicate_of_id]}, which has too many bad rows",
-                action=f"Send {row.file_name} mended, and run again",
-            )
-    staying = {row.replaces_id: row for row in rows if row.id in refused}
-    # by a version that can be trusted; what was refused before it is history
-    replaced = {
-        row.replaces_id for row in rows if row.status != FileStatus.ERROR and row.id not in refused
-    }
-    contents: dict[str | None, FileRow] = {
-        row.content_sha256: staying[row.id]
-        for row in rows
-        if row.id in staying.keys() & published - replaced
-        and row.content_sha256 is not None  # a withdrawal has none
-    }
-    for row in rows:
-        correction = contents.get(row.content_sha256)
-        counts = row.status == FileStatus.ACTIVE and row.id not in refused
-        if counts and correction is not None and row.file_name != correction.file_name:
-            raise PipelineError(
-                f"The sales of {row.file_name} would count twice; nothing is published",
-                expected=f"a correction of {correction.file_name} that can be trusted",
-                found="one with too many bad rows, so its old version stays, which has the same "
-                f"content as {row.file_name}",
-                action=f"Send {correction.file_name} mended, and run again",
-            )
-
-
 def changed_verdicts(entries: Sequence[LedgerEntry], before: Sequence[FileRow]) -> list[str]:
     """One sentence for each published file of which other rows count than the last time.
 

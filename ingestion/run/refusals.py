@@ -1,0 +1,59 @@
+"""What a file that the models refuse would do to the sales of others: lose them, or double them.
+
+The intake has decided which files are copies and corrections before the models have seen a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ingestion.database.staging_table import FileRow, FileStatus
+from ingestion.errors import PipelineError
+
+
+def check_none_is_lost(rows: Sequence[FileRow], refused: set[int]) -> None:
+    """``PipelineError`` where a correction is a copy of one of the ``refused`` files (their ids).
+
+    It takes out the sales that it replaces, and its own count nowhere.
+    """
+    names = {row.id: row.file_name for row in rows}
+    published = {row.id for row in rows if row.status == FileStatus.INACTIVE}
+    for row in rows:
+        if row.duplicate_of_id in refused and row.replaces_id in published:
+            raise PipelineError(
+                f"The sales of {row.file_name} would be lost; nothing is published",
+                expected="a correction that can be trusted",
+                found=f"a copy of {names[row.duplicate_of_id]}, which has too many bad rows",
+                action=f"Send {row.file_name} mended, and run again",
+            )
+
+
+def check_none_counts_twice(rows: Sequence[FileRow], refused: set[int]) -> None:
+    """``PipelineError`` where a version stays, since its correction is one of the ``refused`` files
+    (their ids), and a file under another name counts that has the same content.
+    """
+    corrections = {
+        row.replaces_id: row for row in rows if row.id in refused and row.replaces_id is not None
+    }
+    trusted = [row for row in rows if row.status != FileStatus.ERROR and row.id not in refused]
+    replaced = {row.replaces_id for row in trusted}  # what was refused before that is history
+    staying = {
+        row.content_sha256: corrections[row.id]
+        for row in rows
+        if row.status == FileStatus.INACTIVE
+        and row.id in corrections
+        and row.id not in replaced
+        and row.content_sha256 is not None  # a withdrawal has none
+    }
+    for row in trusted:
+        if row.status != FileStatus.ACTIVE or row.content_sha256 is None:
+            continue
+        correction = staying.get(row.content_sha256)
+        if correction is not None and row.file_name != correction.file_name:
+            raise PipelineError(
+                f"The sales of {row.file_name} would count twice; nothing is published",
+                expected=f"a correction of {correction.file_name} that can be trusted",
+                found="one with too many bad rows, so its old version stays, which has the same "
+                f"content as {row.file_name}",
+                action=f"Send {correction.file_name} mended, and run again",
+            )

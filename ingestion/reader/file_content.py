@@ -75,14 +75,6 @@ def _inflate(pieces: Iterable[bytes], chunk_bytes: int) -> Iterator[bytes]:
             if len(gathered) >= chunk_bytes:
                 yield bytes(gathered)
                 gathered.clear()
-    while not inflater.eof:
-        more = inflater.decompress(inflater.unconsumed_tail, chunk_bytes - len(gathered))
-        if not more:
-            break
-        gathered += more
-        if len(gathered) >= chunk_bytes:
-            yield bytes(gathered)
-            gathered.clear()
     if gathered:
         yield bytes(gathered)
     if not inflater.eof:

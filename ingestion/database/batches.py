@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import enum
 from collections.abc import Collection, Mapping, Sequence
 
@@ -59,16 +58,13 @@ class Batch:
     batch_id: int
     run_id: str
     state: BatchState
-    created_at: dt.datetime
-    updated_at: dt.datetime
 
 
 def unfinished_batch(connection: Connection) -> Batch | None:
     """The batch that is not archived yet; there is at most one."""
     query = sa.select(batches).where(batches.c.state != BatchState.ARCHIVED.value)
-    oldest = query.order_by(batches.c.batch_id).limit(1)
-    row = connection.execute(oldest).mappings().first()
-    return None if row is None else Batch(**{**row, "state": BatchState(row["state"])})
+    row = connection.execute(query.order_by(batches.c.batch_id).limit(1)).first()
+    return None if row is None else Batch(row.batch_id, row.run_id, BatchState(row.state))
 
 
 def open_batch(connection: Connection, run_id: str) -> int:

@@ -30,7 +30,6 @@ class PublishedModel:
 
     name: str
     relation: str
-    description: str
     columns: tuple[tuple[str, str], ...]
     key: tuple[str, ...]
     s3: str
@@ -52,7 +51,6 @@ def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[Pu
             PublishedModel(
                 name=node["alias"],
                 relation=f"{node['schema']}.{node['alias']}",
-                description=node["description"],
                 columns=columns,
                 key=tuple(publish.get("key", ())),
                 s3=publish["s3"],

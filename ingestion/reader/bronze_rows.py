@@ -65,13 +65,10 @@ class BronzeRows:
     """Rows in file order as raw.sales has them, and the faults among them by record index.
 
     A record of empty values only, as spreadsheets leave them below the last row, is no row.
-
-    ``unnamed`` are the names given to columns without one that hold a value in these rows.
     """
 
     table: pa.Table
     faults: Mapping[int, Fault]
-    unnamed: frozenset[str]
 
     @property
     def all_end_open(self) -> bool:
@@ -142,11 +139,7 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
     table = pa.Table.from_arrays(columns, schema=bronze_schema(layout.columns))
     if len(empty_records):
         table = table.take(pa.array(_all_but(empty_records.tolist(), count)))
-    return BronzeRows(
-        table=table,
-        faults=faults,
-        unnamed=frozenset(layout.match.extras[place] for place in unnamed),
-    )
+    return BronzeRows(table, faults)
 
 
 def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[int, Fault]:

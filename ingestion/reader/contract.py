@@ -38,7 +38,6 @@ class ContractColumn:
     aliases: tuple[str, ...] = ()
     minimum: str | None = None
     maximum: str | None = None
-    description: str = ""
     key: bool = False
     personal: bool = False
     judges_sales: bool = False
@@ -141,7 +140,6 @@ def _read_column(path: Path, node: yaml.Node) -> ContractColumn | None:
             data_type,
         )
     aliases_node = meta.get("aliases")
-    description = _entry(node, "description")
     return ContractColumn(
         name=name,
         data_type=re.sub(r"\s+", "", data_type),
@@ -152,7 +150,6 @@ def _read_column(path: Path, node: yaml.Node) -> ContractColumn | None:
         ),
         minimum=_bound(path, meta, "minimum", name, data_type),
         maximum=_bound(path, meta, "maximum", name, data_type),
-        description=description.value.strip() if isinstance(description, yaml.ScalarNode) else "",
         key=_flag(path, meta, "key", name),
         personal=_flag(path, meta, "personal", name),
         judges_sales=_flag(path, meta, "judges_sales", name),

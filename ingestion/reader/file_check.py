@@ -57,7 +57,6 @@ class _Tally:
     rows_faulty: int = 0
     rows_wrong_bytes: int = 0
     meaning: Mapping[str, str] = field(default_factory=dict)
-    extra_columns: tuple[str, ...] = ()
     bad_rows: list[BadRow] = field(default_factory=list)
     hints: list[Hint] = field(default_factory=list)
 
@@ -96,7 +95,6 @@ def check_file(
         reasons=reasons,
         rows_read=tally.rows_read,
         rows_faulty=tally.rows_faulty,
-        extra_columns=tally.extra_columns,
         content_sha256=content_hash.hexdigest(),
         bytes_sha256=bytes_sha256,
         first_bad_rows=tuple(tally.bad_rows),
@@ -123,9 +121,6 @@ def _read_file(
     constants = constants_for(key, profile) if profile else {}
     supplied = {*constants, *profile.derived} if profile else set()
     match = _match(header, key, contract, profile, supplied)
-    tally.extra_columns = tuple(
-        name for place, name in match.extras.items() if place not in match.unnamed
-    )
     match_again = partial(
         match_header,
         contract=contract,
@@ -162,7 +157,7 @@ def _read_file(
             if rows.table.num_rows:
                 file.write(rows.table)
         if not tally.rows_read:
-            _check_no_rows(header, contract, tally)
+            _check_no_rows(header, match, contract)
         tally.meaning = _meaning(profile, rules) if profile and rules else {}
         file.finish()
     if tally.rows_wrong_bytes and (profile is None or "encoding" not in profile.model_fields_set):
@@ -197,12 +192,12 @@ def _meaning(profile: FileProfile, rules: ValueRules) -> dict[str, str]:
     return meaning
 
 
-def _check_no_rows(header: HeaderLine, contract: Contract, tally: _Tally) -> None:
+def _check_no_rows(header: HeaderLine, match: HeaderMatch, contract: Contract) -> None:
     """A day without sales has a header and no more; tell it from one whose lines have no ends.
 
     Then all but the first value of a row, which is one with the last name, are names of columns.
     """
-    values = [name.strip() for name in tally.extra_columns]
+    values = (name.strip() for name in match.extras.values())
     data = [value for value in values if DATA_VALUE.fullmatch(value)]
     shapes = {re.sub(r"[0-9]+", "0", value) for value in data}  # sizes or days have one
     needed = sum(column.data_type != "string" for column in contract.columns) - 1
@@ -257,7 +252,6 @@ def _count(
     tally.rows_read += rows.table.num_rows
     tally.rows_faulty += len(rows.faults)
     tally.rows_wrong_bytes += sum(fault.code == "encoding" for fault in rows.faults.values())
-    tally.extra_columns += tuple(sorted(rows.unnamed - set(tally.extra_columns)))
     positions = layout.match.positions
     personal = personal_positions(
         layout.headers,

@@ -38,7 +38,6 @@ class FileReport:
     reasons: tuple[Reason, ...]
     rows_read: int
     rows_faulty: int
-    extra_columns: tuple[str, ...]
     content_sha256: str
     bytes_sha256: str
     first_bad_rows: tuple[BadRow, ...]

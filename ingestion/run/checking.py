@@ -104,7 +104,6 @@ def _refused(reason: Reason) -> FileReport:
         reasons=(reason,),
         rows_read=0,
         rows_faulty=0,
-        extra_columns=(),
         content_sha256="",
         bytes_sha256="",
         first_bad_rows=(),

@@ -58,7 +58,7 @@ def test_the_projects_contract_names_the_columns_of_a_sale_in_order() -> None:
         ("quantity", "int"),
         ("total_cost", "decimal(18,2)"),
     ]
-    assert all(column.required and column.description for column in contract.columns)
+    assert all(column.required for column in contract.columns)
     bounds = {column.name: column.minimum for column in contract.columns if column.minimum}
     assert bounds == {"price": "0", "quantity": "1", "total_cost": "0"}
 
@@ -69,13 +69,7 @@ def test_a_column_carries_all_that_the_yaml_says(tmp_path: Path) -> None:
 
     assert read_contract(path) == Contract(
         columns=(
-            ContractColumn(
-                "store_id",
-                "int",
-                required=True,
-                aliases=("Shop",),
-                description="The store that sold.",
-            ),
+            ContractColumn("store_id", "int", required=True, aliases=("Shop",)),
             ContractColumn(
                 "price", "decimal(18,4)", minimum="0", maximum="1000", key=True, personal=True
             ),

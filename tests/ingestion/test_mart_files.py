@@ -22,7 +22,6 @@ from ingestion.publication.mart_files import (
 MODEL = PublishedModel(
     name="mart",
     relation="retail.mart",
-    description="A mart.",
     columns=(("number", "int"),),
     key=("number",),
     s3="sales",
@@ -104,7 +103,6 @@ def test_without_reports_the_marts_are_published_all_the_same() -> None:
             "name": name,
             "alias": name,
             "schema": "retail",
-            "description": "",
             "resource_type": kind,
             "columns": {"number": {"data_type": "int"}},
             "config": {"materialized": "table", "meta": {"publish": publish}},
@@ -140,7 +138,6 @@ def test_a_publication_that_cannot_be_is_told_with_its_model(publish: Any, mista
         "name": "mart",
         "alias": "mart",
         "schema": "retail",
-        "description": "",
         "resource_type": "model",
         "patch_path": "retail_mart://models/_models.yml",
         "columns": {"number": {"data_type": "int"}},

@@ -40,7 +40,7 @@ class Workspace:
 
     @property
     def logs(self) -> Path:
-        """dbt's and the embedded server's logs."""
+        """The logs of dbt, of Spark, of ``warm-up`` and of the embedded server."""
         return self.root / "logs"
 
     @property

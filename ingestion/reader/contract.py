@@ -51,6 +51,12 @@ class Contract:
     path: Path
 
 
+def decimal_digits(data_type: str) -> tuple[int, int]:
+    """The precision and the scale of a ``decimal(p,s)``; (0, 0) for any other type."""
+    match = re.fullmatch(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)", data_type)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
 def read_contract(path: Path, table: str = "sales") -> Contract:
     """Return the contract of ``table`` as the source definition in ``path`` declares it.
 
@@ -230,7 +236,7 @@ def _expected_bound(data_type: str, text: str) -> str | None:
         limit = 1 << (_WHOLE_BITS[data_type] - 1)
         fits = bool(re.fullmatch(r"-?\d{1,19}", text, re.ASCII)) and -limit <= int(text) < limit
         return None if fits else f"a whole number from {-limit} to {limit - 1}"
-    digits, scale = map(int, re.findall(r"\d+", data_type))
+    digits, scale = decimal_digits(data_type)
     plain = re.fullmatch(r"-?(\d+)(?:\.(\d+))?", text, re.ASCII)
     fits = plain is not None and (
         len(plain[1].lstrip("0")) <= digits - scale and len(plain[2] or "") <= scale
@@ -254,12 +260,8 @@ def _claim_names(
 
 
 def _is_known_type(data_type: str) -> bool:
-    if data_type in PLAIN_TYPES:
-        return True
-    match = re.fullmatch(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)", data_type)
-    if match is None:
-        return False
-    return 1 <= int(match[1]) <= MAX_DECIMAL_DIGITS and int(match[2]) <= int(match[1])
+    digits, scale = decimal_digits(data_type)
+    return data_type in PLAIN_TYPES or (1 <= digits <= MAX_DECIMAL_DIGITS and scale <= digits)
 
 
 def _entry(node: yaml.Node | None, key: str) -> yaml.Node | None:

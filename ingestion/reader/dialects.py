@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DELIMITERS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma", ":": "colon"}
 DATA_VALUE = re.compile(r"[+-]?[0-9][0-9.,:/ T-]*")
 HEADER_SEARCH_LINES = 30
-LINE_BREAK = re.compile(r"\r\n|\r|\n")  # the reader's, which are fewer than those of splitlines
+TEXT_LINE_BREAK = re.compile(r"\r\n|\r|\n")  # the reader's; splitlines has more
 WIDE_ENCODING_SHARE = 0.2
 HEAD_BYTES = 64 * 1024
 BYTE_ORDER_MARKS = (
@@ -163,7 +163,7 @@ def explain_header(
     the message.
     """
     delimiter = profile.delimiter if profile else ","
-    lines = LINE_BREAK.split(header.head, HEADER_SEARCH_LINES)[:HEADER_SEARCH_LINES]
+    lines = TEXT_LINE_BREAK.split(header.head, HEADER_SEARCH_LINES)[:HEADER_SEARCH_LINES]
     missing = [
         column.name
         for column in contract.columns

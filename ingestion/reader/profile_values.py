@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import UsageError
+from ingestion.reader.contract import decimal_digits
 from ingestion.reader.headers import normalised
 from ingestion.reader.masking import MASK
 
 if TYPE_CHECKING:
     from ingestion.config.profiles import FileProfile
-    from ingestion.reader.contract import Contract, ContractColumn
+    from ingestion.reader.contract import Contract
 
 PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -161,7 +162,7 @@ def value_rules(
             rewrites[column.name] = rewrite_whole
     missing = {column.name: column for column in contract.columns if column.name not in found}
     derived = {
-        name: (formula, _scale(missing[name]))
+        name: (formula, decimal_digits(missing[name].data_type)[1])
         for name, formula in profile.derived.items()
         if name in missing and name not in constants
     }
@@ -329,8 +330,3 @@ def _calculate(left: str, operator: str, right: str, scale: int) -> str:
     if exact.adjusted() + scale > EXACT.prec - 2:
         return ""
     return format(exact.quantize(unit, rounding=ROUND_HALF_UP, context=EXACT), "f")
-
-
-def _scale(column: ContractColumn) -> int:
-    match = re.fullmatch(r"decimal\(\d+,(\d+)\)", column.data_type)
-    return int(match[1]) if match else 0

@@ -115,8 +115,10 @@ def _published_table(services: Services) -> str | None:
 def _known_table(services: Services) -> str | None:
     """The table as the last manifest of this workspace names it, if the database has such a one."""
     manifest = last_manifest(services.workspace.dbt_target)
+    if not manifest:
+        return None
     try:
-        name = table_with_role(manifest or {"nodes": {}}, ROLE)
+        name = table_with_role(manifest, ROLE)
     except PipelineError:  # of an older version of the project, say
         return None
     return name if _columns(services.engine, name) else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from ingestion.reader.contract import decimal_digits
 from ingestion.reader.headers import shown
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def type_of(data_type: str) -> ColumnType:
             lambda value: _to_whole(value, limit),
             int,
         )
-    if data_type.startswith("decimal"):
-        precision, scale = map(int, re.findall(r"[0-9]+", data_type))
+    precision, scale = decimal_digits(data_type)
+    if precision:
         exact = Context(prec=precision, traps=[Inexact, InvalidOperation])
         return ColumnType(
             f"a plain decimal of at most {precision - scale} digits and {scale} decimals",
@@ -118,8 +119,8 @@ def arrow_type(data_type: str) -> pa.DataType:
     """The type of its Parquet column."""
     import pyarrow as pa
 
-    if data_type.startswith("decimal"):
-        precision, scale = map(int, re.findall(r"[0-9]+", data_type))
+    precision, scale = decimal_digits(data_type)
+    if precision:
         return pa.decimal128(precision, scale)
     types: dict[str, pa.DataType] = {
         "int": pa.int32(),

@@ -1,6 +1,6 @@
 {% macro is_against(rules, severity) -%}
     coalesce(
-        {%- for rule in rules if rule.severity == severity %}
+        {%- for rule in rules_of(rules, severity) %}
         ({{ rule.when }}){{ ' or' if not loop.last }}
         {%- endfor %},
         false

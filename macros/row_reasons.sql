@@ -1,12 +1,7 @@
 {% macro row_reasons(rules, severity) -%}
-    {%- if severity not in ('reject', 'warn') -%}
-        {{ exceptions.raise_compiler_error(
-            "row_reasons: severity '" ~ severity ~ "' is neither reject nor warn"
-        ) }}
-    {%- endif -%}
     concat_ws(
         ' | '
-        {%- for rule in rules if rule.severity == severity %},
+        {%- for rule in rules_of(rules, severity) %},
         case when {{ rule.when }} then concat('{{ rule.code }}: ', {{ rule.words }}) end
         {%- endfor %}
     )

@@ -74,6 +74,25 @@ def test_options_of_dbt_in_the_environment_are_passed_over(
     ]
 
 
+@pytest.mark.parametrize(("severity", "found"), [("'severity': 'error',", "error"), ("", "none")])
+def test_a_rule_of_no_known_severity_is_named(dbt: DbtProject, severity: str, found: str) -> None:
+    """Risk: a misspelt rule is left out, and rows count that it was to set aside."""
+    model = dbt.project / "models" / "intermediate" / "int_sales_checked.sql"
+    text = model.read_text(encoding="utf-8")
+    assert text.count("'severity': 'reject',") == 1
+    model.write_text(text.replace("'severity': 'reject',", severity), encoding="utf-8")
+    with pytest.raises(PipelineError) as refused:
+        parse(dbt)
+    told = str(refused.value)
+    assert told.startswith(
+        "dbt cannot build the models. Found: Compilation Error in model int_sales_"
+    )
+    assert (
+        "The rule future_sales_date has no severity that is known. Expected: reject or warn. "
+        f"Found: {found}\n"
+    ) in told
+
+
 def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(dbt: DbtProject) -> None:
     """Risk: after a rule is taken back, rows are still judged by it."""
     project = dbt.project

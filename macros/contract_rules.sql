@@ -4,7 +4,7 @@
         {%- set value = 'sales.' ~ column.name -%}
         {%- set raw = 'sales.raw_' ~ column.name -%}
         {%- set found = "'***'" if column.is_personal
-            else 'concat("\'", translate(left(' ~ raw ~ ", 60), '|', '¦'), \"'\")" -%}
+            else 'concat("\'", left(' ~ raw ~ ", 60), \"'\")" -%}
         {%- if column.is_required -%}
             {%- do rules.append({
                 'code': 'empty_' ~ column.name,

@@ -2,7 +2,11 @@
     concat_ws(
         ' | '
         {%- for rule in rules_of(rules, severity) %},
-        case when {{ rule.when }} then concat('{{ rule.code }}: ', {{ rule.words }}) end
+        {#- what the words quote may hold the mark that stands between reasons #}
+        case
+            when {{ rule.when }}
+                then concat('{{ rule.code }}: ', translate({{ rule.words }}, '|', '¦'))
+        end
         {%- endfor %}
     )
 {%- endmacro %}

@@ -85,17 +85,24 @@ judged as (
         rows_rejected,
         case
             when
-                not is_counted
-                or (
-                    rows_read >= {{ var('too_bad_min_rows') }}
-                    and rows_rejected > rows_read * {{ var('too_bad_share') }}
-                )
+                rows_read >= {{ var('too_bad_min_rows') }}
+                and rows_rejected > rows_read * {{ var('too_bad_share') }}
                 then concat(
                     'file_too_bad: ',
                     rows_rejected,
                     ' of ',
                     rows_read,
                     ' rows are rejected'
+                )
+            -- by an earlier build: that verdict lasts, even where the rules change
+            when not is_counted
+                then concat(
+                    'file_too_bad: it was set aside whole when it was first built; ',
+                    rows_rejected,
+                    ' of ',
+                    rows_read,
+                    ' rows are rejected today, ',
+                    'and quarantine replay --file reads it again'
                 )
         end as file_reason,
         replaced_by_file_id,

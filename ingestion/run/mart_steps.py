@@ -158,7 +158,9 @@ def audit(
         known = state.rows_of_batches(None)
         refusals.check_none_is_lost(known, refused)
         refusals.check_none_counts_twice(known, refused)
-    state.warnings += ledger.changed_verdicts(entries, rows)
+    changed = ledger.changed_verdicts(entries, rows)
+    state.warnings += ledger.verdict_warnings(changed)
+    state.sets_published_rows_aside = any(verdict.sets_more_aside for verdict in changed)
     state.move_to(BatchState.AUDITED)
     return entries
 

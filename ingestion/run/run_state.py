@@ -42,7 +42,8 @@ class RunState:
     """One run. ``batch_id`` is None until a batch is open, and where only the logic changed.
 
     ``still_alone`` is what the run lock gave. ``archived`` are the files of the batches that it has
-    finished: its own, and one that an earlier run had published.
+    finished: its own, and one that an earlier run had published. ``sets_published_rows_aside``
+    where rows of files published before are set aside now, as by a changed rule.
     """
 
     run_id: str
@@ -56,6 +57,7 @@ class RunState:
     repeated: int = 0
     changed_while_read: list[str] = dataclasses.field(default_factory=list)
     archived: list[FileRow] = dataclasses.field(default_factory=list)
+    sets_published_rows_aside: bool = False
     warnings: list[str] = dataclasses.field(default_factory=list)
 
     def in_transaction(self, work: Callable[[Connection], T]) -> T:

@@ -96,7 +96,11 @@ def summarise(
     rows_quarantined = sum(entry.count.rows_quarantined for entry in mine)
     verdicts = [item.verdict.status for item in state.checked]
     refused = [row for row in state.archived if row.status == FileStatus.ERROR]
-    is_partly = bool(refused) or any(row.rows_quarantined for row in state.archived)
+    is_partly = (
+        bool(refused)
+        or any(row.rows_quarantined for row in state.archived)
+        or state.sets_published_rows_aside
+    )
     refused_ids = {row.id for row in refused}  # some of them by the models, once accepted
     files = {
         "accepted": len(taken - refused_ids),

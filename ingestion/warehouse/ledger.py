@@ -49,6 +49,19 @@ class LedgerEntry:
     amount_quarantined: decimal.Decimal
 
 
+@dataclasses.dataclass(frozen=True)
+class ChangedVerdict:
+    """A published file of which other rows count now: as it was published, and what is counted."""
+
+    before: FileRow
+    now: FileCount
+
+    @property
+    def sets_more_aside(self) -> bool:
+        """Whether rows are set aside that counted before."""
+        return self.now.rows_quarantined > (self.before.rows_quarantined or 0)
+
+
 def read_ledger(
     spark: SparkSession, manifest: Mapping[str, Any], batch_ids: Collection[int] | None
 ) -> list[LedgerEntry]:
@@ -94,23 +107,46 @@ def check_ledger(entries: Sequence[LedgerEntry], accepted: Sequence[FileRow]) ->
             )
 
 
-def changed_verdicts(entries: Sequence[LedgerEntry], before: Sequence[FileRow]) -> list[str]:
-    """One sentence for each published file of which other rows count than the last time.
+def changed_verdicts(
+    entries: Sequence[LedgerEntry], before: Sequence[FileRow]
+) -> list[ChangedVerdict]:
+    """The published files of which other rows count than the last time, in file order.
 
     A changed rule does that, or a changed dimension that a rule reads.
     """
-    known = {row.id: row.rows_quarantined for row in before if row.status == FileStatus.INACTIVE}
-    names = {row.id: row.file_name for row in before}
-    changed = [
-        f"the rules have changed since {names[count.file_id]} was published: "
-        f"rows set aside {known[count.file_id]} -> {count.rows_quarantined}"
-        for count in (entry.count for entry in entries)
-        if known.get(count.file_id) not in (None, count.rows_quarantined)
+    known = {row.id: row for row in before if row.status == FileStatus.INACTIVE}
+    pairs = [(known[e.count.file_id], e.count) for e in entries if e.count.file_id in known]
+    return [
+        ChangedVerdict(row, count)
+        for row, count in pairs
+        if row.rows_quarantined not in (None, count.rows_quarantined)
     ]
-    if len(changed) > _SHOWN_FILES:
-        more = len(changed) - _SHOWN_FILES
-        changed[_SHOWN_FILES:] = [f"the same is true of {more} more file{'' if more == 1 else 's'}"]
-    return changed
+
+
+def verdict_warnings(changed: Sequence[ChangedVerdict]) -> list[str]:
+    """One sentence for each of the first files, and one for all others together."""
+    told = [
+        f"the rules have changed since {verdict.before.file_name} was published: "
+        f"{_differences([verdict])}"
+        for verdict in changed[:_SHOWN_FILES]
+    ]
+    others = changed[_SHOWN_FILES:]
+    if others:
+        files = "1 more file" if len(others) == 1 else f"{len(others)} more files"
+        told.append(f"the same is true of {files}: {_differences(others)}")
+    return told
+
+
+def _differences(changed: Sequence[ChangedVerdict]) -> str:
+    zero = decimal.Decimal(0)
+    rows = [sum(verdict.before.rows_quarantined or 0 for verdict in changed)]
+    rows.append(sum(verdict.now.rows_quarantined for verdict in changed))
+    money = [sum((verdict.before.amount_valid or zero for verdict in changed), zero)]
+    money.append(sum((verdict.now.amount_valid for verdict in changed), zero))
+    return (
+        f"rows set aside {rows[0]:,} -> {rows[1]:,}, "
+        f"sales that count {money[0]:,.2f} -> {money[1]:,.2f}"
+    )
 
 
 def read_sellers(

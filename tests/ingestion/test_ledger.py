@@ -8,7 +8,12 @@ import pytest
 
 from ingestion.database.staging_table import FileCount
 from ingestion.errors import PipelineError
-from ingestion.warehouse.ledger import LedgerEntry, changed_verdicts, check_ledger
+from ingestion.warehouse.ledger import (
+    LedgerEntry,
+    changed_verdicts,
+    check_ledger,
+    verdict_warnings,
+)
 from tests.ingestion.test_intake import row
 
 
@@ -38,11 +43,36 @@ def test_a_row_that_is_lost_or_there_twice_is_not_published() -> None:
 
 
 def test_files_that_are_judged_anew_are_named_up_to_five() -> None:
-    """Risk: a changed rule sets old rows aside and nobody is told."""
-    rows = [row(1, "in/new.csv")]
-    rows += [row(n, f"in/{n}.csv", status="I", rows_quarantined=0) for n in range(2, 9)]
-    entries = [entry(1, 3), *(entry(n, 1) for n in range(2, 8)), entry(8)]
-    told = changed_verdicts(entries, rows)
-    assert told[0] == ("the rules have changed since in/2.csv was published: rows set aside 0 -> 1")
-    assert (len(told), told[-1]) == (6, "the same is true of 1 more file")
-    assert changed_verdicts(entries[:6], rows) == told[:5], "all of five are named"
+    """Risk: a changed rule sets old rows aside and nobody is told, or not what they were worth."""
+    money = decimal.Decimal("1500.50")
+    rows = [row(1, "in/new.csv"), row(9, "in/old.csv", status="S", rows_quarantined=0)]
+    rows += [
+        row(n, f"in/{n}.csv", status="I", rows_quarantined=0, amount_valid=money)
+        for n in range(2, 9)
+    ]
+    entries = [entry(1, 3), *(entry(n, 1) for n in range(2, 9)), entry(9, 1)]
+    told = verdict_warnings(changed_verdicts(entries, rows))
+    assert told[0] == (
+        "the rules have changed since in/2.csv was published: "
+        "rows set aside 0 -> 1, sales that count 1,500.50 -> 0.00"
+    )
+    assert (len(told), told[-1]) == (
+        6,
+        "the same is true of 2 more files: "
+        "rows set aside 0 -> 2, sales that count 3,001.00 -> 0.00",
+    )
+    one_less = verdict_warnings(changed_verdicts(entries[:7], rows))
+    assert one_less[-1].startswith("the same is true of 1 more file: ")
+    assert verdict_warnings(changed_verdicts(entries[:6], rows)) == told[:5], "all five are named"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_more"), [(0, 1, [True]), (3, 1, [False]), (2, 2, []), (None, 2, [])]
+)
+def test_only_rows_that_counted_are_set_aside_anew(
+    before: int | None, now: int, is_more: list[bool]
+) -> None:
+    """Risk: a rule that is loosened passes for one that takes sales away."""
+    rows = [row(1, "in/a.csv", status="I", rows_quarantined=before)]
+    changed = changed_verdicts([entry(1, now)], rows)
+    assert [verdict.sets_more_aside for verdict in changed] == is_more

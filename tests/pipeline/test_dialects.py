@@ -165,7 +165,9 @@ def test_a_changed_contract_changes_what_is_accepted_and_what_the_models_make_of
     summary = pipeline.run(change=lambda services, _: replay(services, (), "a.csv"))
     assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
     assert summary.warnings == [
-        "the rules have changed since sales_data/b.csv was published: rows set aside 0 -> 1"
+        "the rules have changed since sales_data/b.csv was published: "
+        "rows set aside 0 -> 1, sales that count 140.00 -> 0.00"
     ]
+    assert summary.exit_code == 3, "only a row of a file published before is set aside"
     [row] = pipeline.table("fct_quarantined_sales")
     assert row["reasons"] == "out_of_range_quantity: quantity: expected at most 5, found '7'"

@@ -155,6 +155,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         parsing = marts.parse_models(dbt)
         session = marts.start_spark(dbt, services.workspace.root, size)
         models = parsing.result()
+        marts.check_live_tables(state, dbt)
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
         batch_ids = build_scope.batches_to_build(state, dbt, logic)

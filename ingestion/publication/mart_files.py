@@ -35,6 +35,19 @@ class PublishedModel:
     s3: str
     database: bool
 
+    def table(
+        self, partition_columns: tuple[str, ...] = (), files: tuple[MartFile, ...] = ()
+    ) -> MartTable:
+        """The model as a published table with these files."""
+        return MartTable(
+            name=self.name,
+            columns=self.columns,
+            key=self.key,
+            in_database=self.database,
+            partition_columns=partition_columns,
+            files=files,
+        )
+
 
 def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[PublishedModel]:
     """The models to publish, by name; reports only ``with_reports``."""
@@ -144,15 +157,7 @@ def scan_files(
         if file.rows:
             files.append(file)
             local[file.key] = path
-    table = MartTable(
-        name=model.name,
-        columns=model.columns,
-        key=model.key,
-        in_database=model.database,
-        partition_columns=partition_columns,
-        files=tuple(files),
-    )
-    return ScannedTable(table, key_prefix, local)
+    return ScannedTable(model.table(partition_columns, tuple(files)), key_prefix, local)
 
 
 def _layout(

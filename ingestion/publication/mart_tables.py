@@ -79,9 +79,18 @@ def _drop_all(engine: Engine, pattern: str) -> None:
 def ensure_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
     """Creates the tables that are missing; one that does not fit its model is an error."""
     metadata = sa.MetaData()
-    tables = [live_table(mart, metadata) for mart in marts]
+    marts = list(marts)
+    for mart in marts:
+        live_table(mart, metadata)
     metadata.create_all(engine)
+    check_live_tables(engine, marts)
+
+
+def check_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
+    """``PipelineError`` where a table that is there does not fit its model; creates none."""
     inspector = sa.inspect(engine)
+    there = set(inspector.get_table_names())
+    tables = [live_table(mart, sa.MetaData()) for mart in marts if mart.name in there]
     misfits = {table.name: _misfits(table, inspector) for table in tables}
     if any(misfits.values()):
         raise PipelineError(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from ingestion.config.settings import Settings
 from ingestion.database import batches, staging_table
 from ingestion.database.batches import BatchState
+from ingestion.database.engine import repeated
 from ingestion.errors import PipelineError
-from ingestion.publication import publish
+from ingestion.publication import mart_tables, publish
 from ingestion.publication.manifest import MartTable, touched_months
 from ingestion.publication.mart_files import ScannedTable, published_models, scan_table
 from ingestion.reader.contract import Contract, read_contract
@@ -88,6 +89,15 @@ def parse_models(dbt: DbtProject) -> Future[Manifest]:
     parsing = pool.submit(dbt_build.parse, dbt)
     pool.shutdown(wait=False)
     return parsing
+
+
+def check_live_tables(state: RunState, dbt: DbtProject) -> None:
+    """Holds the database's tables against the models as dbt has parsed them: a column that is
+    missing is told before the build, and not behind it."""
+    services = state.services
+    models = published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports)
+    marts = [model.table() for model in models if model.database]
+    repeated(services.engine, lambda: mart_tables.check_live_tables(services.engine, marts))
 
 
 def register_raw_tables(

@@ -17,6 +17,7 @@ from ingestion.errors import PipelineError
 from ingestion.publication import mart_tables
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_tables import (
+    check_live_tables,
     ensure_live_tables,
     load_beside,
     partition_values,
@@ -216,8 +217,13 @@ def test_a_table_that_lacks_a_column_is_named(each_engine: Engine) -> None:
     """Risk: an old table makes the run fail half way, with a driver's message."""
     with each_engine.begin() as connection:
         connection.execute(sa.text("create table totals (customer_id int, full_name text)"))
+    finer = dataclasses.replace(MART, name="finer")
     with pytest.raises(PipelineError) as misfit:
+        check_live_tables(each_engine, [MART, finer])
+    assert sa.inspect(each_engine).get_table_names() == ["totals"], "looking creates no table"
+    with pytest.raises(PipelineError) as misfit_of_load:
         ensure_live_tables(each_engine, [MART])
+    assert str(misfit.value) == str(misfit_of_load.value)
     money = "TEXT" if each_engine.dialect.name == "sqlite" else "NUMERIC(28, 2)"
     assert str(misfit.value) == (
         "Tables in the database do not fit their models. Expected: every column of the model, as "

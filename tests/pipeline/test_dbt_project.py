@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 from rich.console import Console
 
 from ingestion.commands.docs import write_docs
@@ -318,3 +319,16 @@ def test_a_row_that_is_lost_or_changed_blocks_the_publication_and_is_named(
     pipeline.run()
     assert pipeline.file("b.csv").status == "I"
     assert len(pipeline.totals()) == 4
+
+
+def test_a_table_that_lacks_a_column_is_told_before_the_build(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a model's new column fails the run only when everything is built anew, hours later."""
+    with pipeline.engine.begin() as connection:
+        connection.execute(sa.text("create table customers_data_mart (customer_id int)"))
+    pipeline.put("a.csv", SALES)
+    monkeypatch.setattr(mart_steps, "build", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(PipelineError, match=r"customers_data_mart: no full_name \(.*alter table"):
+        pipeline.run()
+    assert "sales_team_data_mart" not in sa.inspect(pipeline.engine).get_table_names()

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
-from ingestion.database.engine import connect
+from ingestion.database.engine import connect, in_transaction
 from ingestion.errors import PipelineError
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_tables import ensure_live_tables
@@ -139,8 +139,8 @@ def test_what_does_not_fit_is_an_error(old_engine: Engine, tmp_path: Path) -> No
         "insert into totals values ('x', 'one')",
         "insert into totals (total) values (1)",
     ):
-        with pytest.raises(PipelineError) as misfit, old_engine.begin() as connection:
-            connection.execute(sa.text(statement))
+        with pytest.raises(PipelineError) as misfit:
+            execute(old_engine, statement)
         assert str(misfit.value).startswith("The database mysql+pymysql://")
     with pytest.raises(PipelineError, match="Data too long for column 'name'"):
         publish(old_engine, table, rows_of(decimal.Decimal(1), "x" * 192), tmp_path)
@@ -177,8 +177,12 @@ def test_readers_and_owners_keep_what_they_have(old_server: MariaDb, tmp_path: P
                 assert connection.execute(sa.text("select total from totals")).scalar() == amount
         assert [old_server.execute(query) for query in asked] == before
         for statement in ("delete from totals", "select * from publications"):
-            with pytest.raises(PipelineError, match="denied"), reading.begin() as connection:
-                connection.execute(sa.text(statement))
+            with pytest.raises(PipelineError, match="denied"):
+                execute(reading, statement)
+
+
+def execute(engine: Engine, statement: str) -> None:
+    in_transaction(engine, lambda connection: connection.execute(sa.text(statement)))
 
 
 def rows_of(amount: decimal.Decimal, name: str = "x") -> pa.Table:

@@ -38,6 +38,9 @@ _LEAST_DRIVER_MB, _MOST_DRIVER_MB = 1024, 8192
 _JAVA_VERSIONS = ("17", "21", "25")  # those of pyspark 4.2
 _READ_FAILED = "[FAILED_READ_FILE"  # Spark's words, which name the file
 _DAMAGE = re.compile("could not verify page integrity|footer is too large|is not a Parquet file")
+_CAUSE = re.compile(  # of Java, or of the metastore's database, as ERROR XBM0H: no such folder
+    r"^(?:Caused by: |: )?((?:[\w.$]+(?:Exception|Error)|ERROR [0-9A-Z]{5}): .*)$", re.MULTILINE
+)
 _JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
 
 
@@ -286,7 +289,7 @@ def spark_errors(what: str) -> Iterator[None]:
                 f"{what}: another Spark process uses this workspace's metastore",
                 action="End it (a dbt command or a Spark shell, perhaps) and run again",
             ) from error
-        causes = re.findall(r"^(?:Caused by: |: )?([\w.$]+(?:Exception|Error): .*)$", text, re.M)
+        causes = _CAUSE.findall(text)
         told = [cause for cause in causes if _READ_FAILED in cause][:1] + causes[-1:]
         found = "; caused by ".join(dict.fromkeys(told)) or text.splitlines()[0]
         raise PipelineError(what, found=found.rstrip("."), action=damage_action(text)) from error

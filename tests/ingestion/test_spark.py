@@ -253,3 +253,19 @@ def test_a_file_that_spark_cannot_read_is_named_with_the_cause() -> None:
         "java.io.IOException: could not verify page integrity. Its bytes have changed (a disk?): "
         "remove the file and run again, and it is made anew."
     )
+
+
+def test_a_metastore_that_cannot_be_made_is_told_with_the_cause() -> None:
+    """Risk: a full disk is told as a class of Hive that cannot be instantiated."""
+    text = (
+        "An error occurred while calling o44.sql.\n"
+        ": java.lang.RuntimeException: Unable to instantiate SessionHiveMetaStoreClient\n"
+        "Caused by: java.sql.SQLException: Failed to create database '/w/metastore_db'\n"
+        "Caused by: ERROR XBM0H: Directory /w/metastore_db cannot be created.\n"
+        "\tat org.apache.derby.Monitor.run(Monitor.java:1)\n"
+    )
+    with pytest.raises(PipelineError) as failed, spark_errors("Spark cannot start"):
+        raise PySparkException(text)
+    assert str(failed.value) == (
+        "Spark cannot start. Found: ERROR XBM0H: Directory /w/metastore_db cannot be created."
+    )

@@ -37,10 +37,12 @@ _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
 _LEAST_DRIVER_MB, _MOST_DRIVER_MB = 1024, 8192
 _JAVA_VERSIONS = ("17", "21", "25")  # those of pyspark 4.2
 _READ_FAILED = "[FAILED_READ_FILE"  # Spark's words, which name the file
+_NO_METASTORE = "Failed to create database"
 _DAMAGE = re.compile("could not verify page integrity|footer is too large|is not a Parquet file")
 _CAUSE = re.compile(  # of Java, or of the metastore's database, as ERROR XBM0H: no such folder
     r"^(?:Caused by: |: )?((?:[\w.$]+(?:Exception|Error)|ERROR [0-9A-Z]{5}): .*)$", re.MULTILINE
 )
+_MOST_CAUSES = 20
 _JAVA_FOLDERS = ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines")
 
 
@@ -283,18 +285,36 @@ def spark_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError) as error:
-        text = str(error)
+        text = "\n".join([str(error), *_hidden_causes(error)])
         if "Another instance of Derby" in text:
             raise PipelineError(
                 f"{what}: another Spark process uses this workspace's metastore",
                 action="End it (a dbt command or a Spark shell, perhaps) and run again",
             ) from error
         causes = _CAUSE.findall(text)
-        told = [cause for cause in causes if _READ_FAILED in cause][:1] + causes[-1:]
-        found = "; caused by ".join(dict.fromkeys(told)) or text.splitlines()[0]
-        raise PipelineError(what, found=found.rstrip("."), action=damage_action(text)) from error
+        told = [cause for cause in causes if _READ_FAILED in cause or _NO_METASTORE in cause]
+        found = "; caused by ".join(dict.fromkeys([*told[-1:], *causes[-1:]]))
+        action = damage_action(text)
+        if _NO_METASTORE in text:
+            action = "See whether the disk has space and the folder may be written"
+        found = found or text.splitlines()[0]
+        raise PipelineError(what, found=found.rstrip("."), action=action) from error
     except RuntimeError as error:
         raise PipelineError(what, found=str(error).rstrip(".")) from error
+
+
+def _hidden_causes(error: Exception) -> list[str]:
+    """The causes of an error that Spark hands on by its first words alone, outermost first."""
+    from py4j.protocol import Py4JError
+
+    causes: list[str] = []
+    cause = getattr(error, "_origin", None)  # the JVM's own
+    with contextlib.suppress(Py4JError, OSError):  # the JVM may have ended
+        while cause is not None and len(causes) < _MOST_CAUSES:
+            cause = cause.getCause()
+            if cause is not None:
+                causes.append(f"Caused by: {cause.toString()}")
+    return causes
 
 
 def error_words(text: str) -> str:

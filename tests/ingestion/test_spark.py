@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from pyspark.errors import PySparkException
@@ -260,12 +261,26 @@ def test_a_metastore_that_cannot_be_made_is_told_with_the_cause() -> None:
     text = (
         "An error occurred while calling o44.sql.\n"
         ": java.lang.RuntimeException: Unable to instantiate SessionHiveMetaStoreClient\n"
-        "Caused by: java.sql.SQLException: Failed to create database '/w/metastore_db'\n"
-        "Caused by: ERROR XBM0H: Directory /w/metastore_db cannot be created.\n"
-        "\tat org.apache.derby.Monitor.run(Monitor.java:1)\n"
     )
+    error = PySparkException(text)
+    for cause in (
+        "ERROR XBM0H: Directory /w/metastore_db cannot be created.",
+        "ERROR XJ041: Failed to create database '/w/metastore_db'",
+        "java.sql.SQLException: Failed to create database '/w/metastore_db'",
+        "java.lang.RuntimeException: Unable to instantiate SessionHiveMetaStoreClient",
+    ):  # the error alone does not tell them: they are asked of the JVM
+        inner = getattr(error, "_origin", None)
+        origin = MagicMock()
+        origin.getCause.return_value = inner
+        origin.toString.return_value = cause
+        error._origin = origin
+    outer = MagicMock()
+    outer.getCause.return_value = error._origin
+    error._origin = outer
     with pytest.raises(PipelineError) as failed, spark_errors("Spark cannot start"):
-        raise PySparkException(text)
+        raise error
     assert str(failed.value) == (
-        "Spark cannot start. Found: ERROR XBM0H: Directory /w/metastore_db cannot be created."
+        "Spark cannot start. Found: ERROR XJ041: Failed to create database '/w/metastore_db';"
+        " caused by ERROR XBM0H: Directory /w/metastore_db cannot be created. See whether the disk"
+        " has space and the folder may be written."
     )

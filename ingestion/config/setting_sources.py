@@ -7,6 +7,7 @@ line is passed over, and a mistake for each unknown name.
 
 from __future__ import annotations
 
+import codecs
 import io
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -112,8 +113,17 @@ def open_sources(
     toml = TomlConfigSettingsSource(model, None)
     with _reading(path, name, mistakes):
         if is_named or path.exists():
-            path.open("rb").close()  # the source passes over a file that is not there
-            toml = TomlConfigSettingsSource(model, path)
+            with path.open("rb") as file:  # the source passes over a file that is not there
+                has_mark = file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+            if has_mark:
+                mistakes.add(
+                    name,
+                    "The file begins with a byte order mark, which TOML does not allow",
+                    found=str(path),
+                    action="Save it as UTF-8 without one",
+                )
+            else:
+                toml = TomlConfigSettingsSource(model, path)
     names: dict[str, str] = {}
     by_key = {setting: setting for setting in settings}
     by_variable = {variable_name(setting): setting for setting in (*settings, "config")}

@@ -686,6 +686,16 @@ def test_files_that_cannot_be_read_are_named(project: Path) -> None:
     ]
 
 
+def test_a_byte_order_mark_is_named(project: Path) -> None:
+    """Risk: an editor's invisible mark is told as an invalid statement, and nobody sees one."""
+    path = project / "pipeline.toml"
+    path.write_text('\ufeffbucket = "acme-retail"\n', encoding="utf-8")
+    assert mistakes(project, {}) == [
+        "- pipeline.toml: The file begins with a byte order mark, which TOML does not allow. Found:"
+        f" {path}. Save it as UTF-8 without one."
+    ]
+
+
 def test_a_secret_of_the_wrong_type_is_not_shown(project: Path) -> None:
     """Risk: a password of digits without quotes in the file is echoed."""
     (project / "pipeline.toml").write_text(

@@ -37,7 +37,11 @@ class Bench:
         self._contract = contract
 
     def check(
-        self, content: bytes | str, profile: FileProfile | None = None, key: str = "north/day.csv"
+        self,
+        content: bytes | str,
+        profile: FileProfile | None = None,
+        key: str = "north/day.csv",
+        **sizes: int,
     ) -> FileReport:
         self._path.write_bytes(content.encode() if isinstance(content, str) else content)
         report = check_file(
@@ -47,6 +51,7 @@ class Bench:
             contract=self._contract,
             profile=profile,
             destination=self.destination,
+            **sizes,
         )
         folder = self.destination.parent
         left = [path.name for path in folder.iterdir()] if folder.exists() else []

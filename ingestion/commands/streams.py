@@ -1,4 +1,4 @@
-"""Sees to it that no output of a command can fail, whoever has started it."""
+"""Gives a command streams that take every letter, whoever has started it."""
 
 from __future__ import annotations
 

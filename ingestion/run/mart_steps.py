@@ -30,6 +30,7 @@ from ingestion.warehouse import (
 )
 from ingestion.warehouse.dbt_build import BuildResult, DbtProject
 from ingestion.warehouse.spark import WorkSize
+from ingestion.warehouse.spark_errors import damage_action
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _failed(result: BuildResult, dbt: DbtProject) -> PipelineError:
         lines.append(f"{failure.kind} {failure.name}: {failure.message}")
         lines += [f"    {row}" for row in failure.rows]
     found = "\n  ".join(["", *lines, ""])
-    mend = spark.damage_action(found) or "Mend the data or the model and run again"
+    mend = damage_action(found) or "Mend the data or the model and run again"
     return PipelineError(
         "The marts did not pass; nothing is published and the last publication stays",
         found=found,

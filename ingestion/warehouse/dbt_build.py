@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse.dbt_parse import forget, parse_options
-from ingestion.warehouse.spark import PROFILE, error_words
+from ingestion.warehouse.spark import PROFILE
+from ingestion.warehouse.spark_errors import error_words, spark_errors
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -92,6 +93,29 @@ def parse(dbt: DbtProject) -> Manifest:
     return manifest
 
 
+def _parse(dbt: DbtProject) -> Manifest:
+    with parse_options(dbt.project, dbt.target) as options:
+        outcome = _invoke(dbt.arguments("parse", *options))
+        if not outcome.success:
+            raise _refused(dbt, outcome.exception)
+    return cast("Manifest", outcome.result)
+
+
+def _invoke(
+    words: list[str],
+    manifest: Manifest | None = None,
+    callbacks: list[Callable[[Any], None]] | None = None,
+) -> dbtRunnerResult:
+    """What one command of dbt came to; an interruption that dbt has caught goes on."""
+    from dbt.cli.main import dbtRunner
+
+    _forget_options()
+    outcome = dbtRunner(manifest, callbacks).invoke(words)
+    if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+        raise outcome.exception
+    return outcome
+
+
 def _forget_options() -> None:
     """Takes dbt's own options out of the environment: one could leave the tests out, or build into
     other tables. Variables that a profile reads are none of them, and stay."""
@@ -102,24 +126,6 @@ def _forget_options() -> None:
         for name in names:
             if name and name not in _OPTIONS_KEPT and os.environ.pop(name, None) is not None:
                 _LOG.warning("%s is set; a run passes it over", name)
-
-
-def _parse(dbt: DbtProject) -> Manifest:
-    from dbt.cli.main import dbtRunner
-
-    _forget_options()
-    with parse_options(dbt.project, dbt.target) as options:
-        outcome = dbtRunner().invoke(dbt.arguments("parse", *options))
-        _stop_if_stopped(outcome)
-        if not outcome.success:
-            raise _refused(dbt, outcome.exception)
-    return cast("Manifest", outcome.result)
-
-
-def _stop_if_stopped(outcome: dbtRunnerResult) -> None:
-    """Goes on with an interruption that dbt has caught."""
-    if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
-        raise outcome.exception
 
 
 def _refused(dbt: DbtProject, error: BaseException | None) -> PipelineError:
@@ -145,17 +151,12 @@ def build(
     ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
     cannot start; failed models and tests are returned.
     """
-    from dbt.cli.main import dbtRunner
-
-    _forget_options()
     _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
     _set(UNCHANGED_VARIABLE, ",".join(sorted(unchanged)) or None)
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds
     options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
-    runner = dbtRunner(manifest, callbacks=[_follow(steps)])
-    outcome = runner.invoke(dbt.arguments("build", *options))
-    _stop_if_stopped(outcome)
+    outcome = _invoke(dbt.arguments("build", *options), manifest, [_follow(steps)])
     if outcome.exception is not None or outcome.result is None:
         raise _refused(dbt, outcome.exception)
     return summed(list(cast("Any", outcome.result)))
@@ -163,12 +164,7 @@ def build(
 
 def run_command(dbt: DbtProject, command: Sequence[str], *options: str) -> None:
     """Runs another dbt command; ``PipelineError`` when it fails."""
-    from dbt.cli.main import dbtRunner
-
-    _forget_options()
-    arguments = dbt.arguments(command[-1], *options)
-    outcome = dbtRunner().invoke([*command[:-1], *arguments])
-    _stop_if_stopped(outcome)
+    outcome = _invoke([*command[:-1], *dbt.arguments(command[-1], *options)])
     if not outcome.success:
         raise PipelineError(
             f"dbt {' '.join(command)} failed",
@@ -220,8 +216,6 @@ def summed(results: Sequence[Any]) -> BuildResult:
 
 def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> BuildResult:
     """The result with the first rows that each failed test found, read again from its SQL."""
-    from ingestion.warehouse.spark import spark_errors
-
     nodes = {node["name"]: node for node in read_manifest(dbt)["nodes"].values()}
     failures = []
     for failure in result.failures:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse.raw_tables import quote
-from ingestion.warehouse.spark import spark_errors
+from ingestion.warehouse.spark_errors import spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion.database.staging_table import FileCount, FileRow, FileStatus
 from ingestion.errors import PipelineError
 from ingestion.warehouse.dbt_build import model_with_role
-from ingestion.warehouse.spark import spark_errors
+from ingestion.warehouse.spark_errors import spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ingestion.database.staging_table import RETRACTION, FileRow, is_accepted, replacements
 from ingestion.reader.contract import Contract
 from ingestion.warehouse.dimension_types import arrow_type
-from ingestion.warehouse.spark import spark_errors
+from ingestion.warehouse.spark_errors import spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

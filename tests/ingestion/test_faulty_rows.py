@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from ingestion.config.profiles import FileProfile
-from ingestion.reader.contract import Contract
-from ingestion.reader.file_check import HOPELESS_ROWS, check_file
+from ingestion.reader.file_check import HOPELESS_ROWS
 from ingestion.reader.verdicts import BadRow
 from tests.reader_bench import BESAN, HEADER, MAIDA, Bench, text
 
@@ -123,20 +120,10 @@ def test_rows_that_all_end_with_a_delimiter_more_than_the_header_are_read(bench:
     assert {row["additional_column"] for row in bench.rows()} == {None}
 
 
-def test_the_end_of_the_first_rows_is_that_of_all(tmp_path: Path, contract: Contract) -> None:
+def test_the_end_of_the_first_rows_is_that_of_all(bench: Bench) -> None:
     """Risk: a value that stands behind it later is lost, or a row without it is shifted."""
-    path = tmp_path / "day.csv"
-    path.write_text(text(HEADER, *[f"{BESAN},"] * 4, MAIDA, f"{MAIDA},5"))
-    check_file(
-        path,
-        key="day.csv",
-        file_id=7,
-        contract=contract,
-        profile=None,
-        destination=tmp_path / "day.parquet",
-        chunk_bytes=64,
-    )
-    rows = pq.read_table(tmp_path / "day.parquet").to_pylist()
+    bench.check(text(HEADER, *[f"{BESAN},"] * 4, MAIDA, f"{MAIDA},5"), chunk_bytes=64)
+    rows = bench.rows()
     assert [row["row_fault"] for row in rows] == [*[None] * 4, "column_count", None]
     assert json.loads(rows[-1]["additional_column"]) == {"column_9": "5"}
 

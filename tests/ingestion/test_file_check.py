@@ -91,24 +91,10 @@ def test_empty_columns_without_a_name_carry_nothing(bench: Bench) -> None:
     assert [row["additional_column"] for row in bench.rows()] == [None, None]
 
 
-def test_a_file_is_told_alike_in_whatever_blocks_it_is_read(
-    tmp_path: Path, contract: Contract
-) -> None:
+def test_a_file_is_told_alike_in_whatever_blocks_it_is_read(bench: Bench) -> None:
     """Risk: a large file shows hundreds of bad rows, or other values than a small one."""
-    path = tmp_path / "day.csv"
-    path.write_text(text(f"{HEADER},", *[f"{BESAN},x"] * 20, *["3,122"] * 20, MAIDA + ","))
-    reports = [
-        check_file(
-            path,
-            key="day.csv",
-            file_id=7,
-            contract=contract,
-            profile=None,
-            destination=tmp_path / f"{chunk_bytes}.parquet",
-            chunk_bytes=chunk_bytes,
-        )
-        for chunk_bytes in (64, 64_000)
-    ]
+    content = text(f"{HEADER},", *[f"{BESAN},x"] * 20, *["3,122"] * 20, MAIDA + ",")
+    reports = [bench.check(content, chunk_bytes=size) for size in (64, 64_000)]
     assert reports[0] == reports[1]
     assert len(reports[0].first_bad_rows) == 10
 

@@ -129,7 +129,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     services, step = state.services, state.steps.step
     logic = logic_hash(services.settings.project, state.contract)
     with step("recover"):
-        services.workspace.clear_scratch()
+        services.clear_scratch()
         finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
     change(services, state.run_id)
@@ -226,7 +226,7 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
     dbt = marts.dbt_project(services.settings)
     size = build_scope.work_size(state, dbt, logic)
     with step("recover"):
-        services.workspace.clear_scratch()
+        services.clear_scratch()
         finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
         compaction.refuse_unfinished(state)

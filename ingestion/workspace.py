@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
+import functools
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from ingestion.errors import PipelineError
 
@@ -45,12 +50,19 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
-        """What this process needs until it ends: Spark's shuffles, copies of marts."""
+        """What this process needs until it ends: Spark's shuffles, copies of marts and files."""
         return self.root / "scratch" / _PROCESS
 
+    @property
+    def scratch_of_dbt(self) -> Path:
+        """What Spark needs in a process of dbt alone; the profile names it."""
+        return self.root / "scratch" / "dbt"
+
     def make_scratch(self) -> Path:
-        """The same, which is there afterwards."""
+        """The folder ``scratch``, made; no other process clears it while this one lives."""
         self.scratch.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # a file system without locks, where nobody clears
+            fcntl.flock(_scratch_lock(self.root), fcntl.LOCK_SH)
         return self.scratch
 
     @property
@@ -63,11 +75,26 @@ class Workspace:
         """There while the sample star is loaded into an empty set-up."""
         return self.root / "sample"
 
-    def clear_scratch(self) -> None:
-        """Removes what other processes have left there; for who holds the run lock."""
+    def clear_scratch(self, end_services: Callable[[Path], object]) -> None:
+        """Removes what killed processes have left there; nothing while another one needs its own.
+
+        ``end_services`` ends a server that still works in a folder.
+        """
+        lock = _scratch_lock(self.root)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
         for folder in self.scratch.parent.glob("*"):
-            if folder != self.scratch:
+            if folder not in (self.scratch, self.scratch_of_dbt):
+                for place in (path for path in folder.glob("*") if path.is_dir()):
+                    end_services(place)
                 shutil.rmtree(folder, ignore_errors=True)
+        fcntl.flock(lock, fcntl.LOCK_SH if self.scratch.is_dir() else fcntl.LOCK_UN)
+
+    def clear_scratch_of_dbt(self) -> None:
+        """Removes what killed processes of dbt have left; for who has the metastore to itself."""
+        shutil.rmtree(self.scratch_of_dbt, ignore_errors=True)
 
     def create(self) -> None:
         """Makes the folder; ``PipelineError`` when it cannot be written."""
@@ -82,3 +109,9 @@ class Workspace:
                 found=error.strerror,
                 action="Name another folder in RETAIL_WORKSPACE",
             ) from error
+
+
+@functools.cache  # the lock ends with the process that holds it
+def _scratch_lock(root: Path) -> IO[bytes]:
+    """The file of a lock that each process shares with all others that use the folder."""
+    return (root / "scratch.lock").open("ab")

@@ -78,7 +78,7 @@ def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:
     from ingestion.warehouse.dimensions import load_dimensions
 
     settings, store = services.settings, services.store
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
         made = write_sample(Path(folder), spec)
         load_dimensions(
             services.engine, Path(folder) / "dimensions", settings.project / DIMENSION_CONTRACT

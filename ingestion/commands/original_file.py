@@ -48,7 +48,7 @@ def open_original(services: Services, row: FileRow, lines: Collection[int]) -> O
     """The file as it was taken; ``PipelineError`` where its archived object is another by now."""
     settings, store = services.settings, services.store
     profile = profile_for(row.file_name.removeprefix(settings.inbox_prefix), settings.profiles)
-    with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
+    with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
         path = Path(folder) / "original"
         find_archived(store, row, lambda info: store.download(info, path))
         return _read(path, profile, lines)

@@ -83,7 +83,7 @@ def record(program: Path, settings: Settings) -> WarmUp:
     workspace.logs.mkdir(exist_ok=True)
     log = workspace.logs / "warm-up.log"
     log.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(dir=workspace.root, prefix="warm-up-") as name:
+    with tempfile.TemporaryDirectory(dir=workspace.make_scratch(), prefix="warm-up-") as name:
         folder = Path(name)
         fresh = folder / "fresh.jsa"
         trial = archive_file(folder, os.environ)

@@ -78,10 +78,12 @@ def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMAL
     """
     class_archive.use_archive(workspace)
     os.environ[spark.WORK_SIZE_VARIABLE] = size
-    os.environ[spark.SCRATCH_VARIABLE] = str(Workspace(workspace).scratch)
+    os.environ[spark.SCRATCH_VARIABLE] = str(Workspace(workspace).make_scratch())
     os.environ.setdefault(spark.DRIVER_MEMORY_VARIABLE, spark.driver_memory())
     target = spark.read_target(dbt.profiles, os.environ)
-    return spark.start_session(target, os.environ, dbt.logs / "spark.log")
+    session = spark.start_session(target, os.environ, dbt.logs / "spark.log")
+    Workspace(workspace).clear_scratch_of_dbt()  # one process at a time has the metastore
+    return session
 
 
 def parse_models(dbt: DbtProject) -> Future[Manifest]:

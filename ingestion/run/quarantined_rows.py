@@ -97,7 +97,7 @@ def _published_table(services: Services) -> str | None:
     if known is not None:
         return known
     dbt = dbt_project(services.settings)
-    with tempfile.TemporaryDirectory(dir=services.workspace.root) as folder:
+    with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
         fresh = dataclasses.replace(dbt, target=Path(folder))
         parse(fresh)
         name = table_with_role(read_manifest(fresh), ROLE)

@@ -40,6 +40,12 @@ class Services:
             publications=self.settings.publication_prefix,
         )
 
+    def clear_scratch(self) -> None:
+        """Removes what killed commands have left in the workspace, servers of theirs included."""
+        from ingestion.s3.embedded_s3 import stop
+
+        self.workspace.clear_scratch(stop)
+
     def sinks(self, still_alone: StillAlone) -> Sinks:
         """What a publication writes to; ``still_alone`` is what the run lock gave."""
         return Sinks(

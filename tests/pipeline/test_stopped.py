@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.warehouse.spark import read_target
+from ingestion.s3 import embedded_s3
+from ingestion.warehouse.spark import WorkSize, read_target
 from ingestion.workspace import Workspace
+from tests.pipeline.conftest import start_spark
 from tests.services import Bucket, machine_environ
 
 PROJECT = Path(__file__).parents[2]
@@ -40,21 +42,57 @@ def test_a_stop_is_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in told
 
 
-def test_what_a_killed_run_left_is_gone_after_the_next(s3_bucket: Bucket, tmp_path: Path) -> None:
-    """Risk: the shuffles of every killed run stay until the disk is full."""
-    left = tmp_path / "scratch" / "blockmgr-1" / "0c" / "shuffle_0_0_0.data"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"x")
+# Holds a workspace's scratch folder, says so, and waits for its end.
+HOLD = """
+import sys
+from pathlib import Path
+from ingestion.workspace import Workspace
+print(Workspace(Path(sys.argv[1])).make_scratch(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_command_left_is_gone_after_the_next_run(
+    s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: the shuffles of every killed run stay until the disk is full, or the S3 server of a
+    killed `warm-up` for ever; or a run with nothing to do takes them from `docs` at work."""
     environ = {
         **machine_environ(),
         **s3_bucket.environment,
         "RETAIL_WORKSPACE": str(tmp_path),
     }
-    subprocess.run([sys.executable, str(PROJECT / "run_pipeline.py")], env=environ, check=True)
-    assert not left.exists()
+    run = [sys.executable, str(PROJECT / "run_pipeline.py")]
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdout is not None
+        left = Path(killed.stdout.readline().strip())
+        rehearsal = left / "warm-up-1"
+        rehearsal.mkdir()
+        embedded_s3.ensure_running(rehearsal, "retail-mart")
+        of_dbt = tmp_path / "scratch" / "dbt" / "blockmgr-1"
+        of_dbt.mkdir(parents=True)
+        subprocess.run(run, env=environ, check=True)
+        assert embedded_s3.status(rehearsal) is not None
+        killed.kill()
+    subprocess.run(run, env=environ, check=True)
+    assert embedded_s3.status(rehearsal) is None
+    assert list((tmp_path / "scratch").iterdir()) == [of_dbt.parent], "it may be at work"
+
+
+def test_spark_has_the_folder_of_its_process(tmp_path: Path) -> None:
+    """Risk: a run that starts Spark takes the shuffles from a build by dbt alone, or nobody ever
+    clears them."""
     shutil.copyfile(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
+    environ = {**machine_environ(), "RETAIL_WORKSPACE": str(tmp_path)}
+    workspace = Workspace(tmp_path)
     target = read_target(tmp_path, environ)["server_side_parameters"]
-    assert target["spark.local.dir"] == str(tmp_path / "scratch")
+    assert target["spark.local.dir"] == str(workspace.scratch_of_dbt)
+    environ["RETAIL_SCRATCH"] = str(workspace.scratch)
+    target = read_target(tmp_path, environ)["server_side_parameters"]
+    assert target["spark.local.dir"] == str(workspace.scratch)
 
 
 def test_what_this_process_needs_stays(tmp_path: Path) -> None:
@@ -62,7 +100,7 @@ def test_what_this_process_needs_stays(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     mine = workspace.make_scratch() / "blockmgr-2"
     mine.mkdir()
-    workspace.clear_scratch()
+    workspace.clear_scratch(lambda _: None)
     assert mine.exists()
 
 
@@ -97,3 +135,14 @@ def test_a_stop_while_spark_starts_leaves_no_jvm(tmp_path: Path) -> None:
     )
     assert stopped.stderr.endswith("\nKeyboardInterrupt\n")
     assert stopped.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_start_of_spark_clears_what_a_killed_build_by_hand_has_left(
+    recorded_classes: Path,
+) -> None:
+    """Risk: dbt alone holds no lock that a run could ask, so its shuffles would stay."""
+    left = Workspace(recorded_classes).scratch_of_dbt / "blockmgr-1"
+    left.mkdir(parents=True)
+    start_spark(recorded_classes, WorkSize.SMALL, "")
+    assert not left.exists()

@@ -158,11 +158,12 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         marts.check_live_tables(state, dbt)
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
-        batch_ids = build_scope.batches_to_build(state, dbt, logic)
+        builder = marts.last_builder(dbt, session)
+        batch_ids = build_scope.batches_to_build(state, dbt, logic, builder)
         bronze.restore(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     unchanged = build_scope.unchanged_dimensions(state)
-    with build_scope.changing_tables(state, logic, is_whole=batch_ids is not None):
+    with build_scope.changing_tables(state, logic, builder, is_whole=batch_ids is not None):
         with step("models and tests"):
             marts.build(state, dbt, models, session, batch_ids, unchanged)
         with step("audit"):

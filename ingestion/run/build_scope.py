@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping
@@ -11,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping
 from ingestion.config.profiles import profile_for
 from ingestion.database import batches, staging_table
 from ingestion.database.staging_table import FileStatus
-from ingestion.errors import PipelineError
 from ingestion.publication.publications import built_publication, current_publication
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import dimensions, fact_tables, warehouse_state
@@ -50,7 +48,7 @@ def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
     if counted < SMALL_WORK_ROWS:
         return WorkSize.SMALL
     manifest = last_manifest(dbt.target)
-    if manifest is None or not _may_increment(state, logic):
+    if manifest is None or not _may_increment(state, logic, builder=None):
         return WorkSize.LARGE
     rows = state.rows_of_batches(_batches_to_write(state))
     written = sum(row.rows_read or 0 for row in rows)
@@ -61,12 +59,15 @@ def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
     return WorkSize.INCREMENT if most < SMALL_WORK_ROWS else WorkSize.LARGE
 
 
-def batches_to_build(state: RunState, dbt: DbtProject, logic: str) -> list[int] | None:
+def batches_to_build(
+    state: RunState, dbt: DbtProject, logic: str, builder: str
+) -> list[int] | None:
     """This batch and those that hold a file it replaces; None where all have to be built.
 
     All are built, too, where another workspace has published or merged batches meanwhile.
+    ``builder`` is who built the tables last.
     """
-    if not _may_increment(state, logic):
+    if not _may_increment(state, logic, builder):
         return None
     batch_ids = _batches_to_write(state)
     if not holds_batches(state, dbt, batch_ids):
@@ -75,9 +76,9 @@ def batches_to_build(state: RunState, dbt: DbtProject, logic: str) -> list[int] 
     return batch_ids
 
 
-def _may_increment(state: RunState, logic: str) -> bool:
+def _may_increment(state: RunState, logic: str, builder: str | None) -> bool:
     """Whether the tables are those of the last publication, or on their way from there to where
-    this run leads."""
+    this run leads. Who built them last is not known before Spark has started."""
     if state.full_refresh or state.batch_id is None:
         return False
     known = warehouse_state.read_state(state.services.workspace.root)
@@ -88,18 +89,14 @@ def _may_increment(state: RunState, logic: str) -> bool:
     published = state.in_transaction(built_publication)
     if published is None or known.files or known.logic_hash != logic:
         return False
+    if builder not in (known.run_id, known.built_before, None):  # an analyst, say, on a trial
+        return False
     if known.run_id == published.run_id:  # it was ended after it had published
-        return _is_as_left(state, known)
+        return True
     is_base = known.is_whole and known.publication == published.manifest_sha256
     if known.begun_with != dimension_versions(state):  # lines may show what was loaded by mistake
         return False
-    return is_base and _is_as_left(state, known) and _leads_on(state, known.verdicts)
-
-
-def _is_as_left(state: RunState, known: WarehouseState) -> bool:
-    """Whether nobody has changed the tables since a run failed; of one that was killed, it has left
-    no mark."""
-    return known.left in ("", warehouse_state.list_hash(state.services.workspace.warehouse))
+    return is_base and _leads_on(state, known.verdicts)
 
 
 def _leads_on(state: RunState, before: Mapping[int, str]) -> bool:
@@ -148,21 +145,18 @@ def _verdicts(state: RunState) -> dict[int, str]:
 
 
 @contextlib.contextmanager
-def changing_tables(state: RunState, logic: str, *, is_whole: bool) -> Iterator[None]:
-    """The block changes the tables up to their publication; the workspace knows how that ends.
+def changing_tables(state: RunState, logic: str, builder: str, *, is_whole: bool) -> Iterator[None]:
+    """The block changes the tables up to their publication; the workspace knows whether it came to
+    its end.
 
-    ``is_whole`` is false where all of them are made anew.
+    ``is_whole`` is false where all of them are made anew; ``builder`` built them last.
     """
-    note_begun(state, logic, is_whole=is_whole)
-    try:
-        yield
-    except PipelineError:
-        note_failed(state)
-        raise
+    note_begun(state, logic, builder, is_whole=is_whole)
+    yield
     note_published(state, logic)
 
 
-def note_begun(state: RunState, logic: str, *, is_whole: bool) -> None:
+def note_begun(state: RunState, logic: str, builder: str, *, is_whole: bool) -> None:
     """Notes in the workspace that the run is about to change the tables."""
     published = state.in_transaction(built_publication)
     begun = WarehouseState(
@@ -173,18 +167,10 @@ def note_begun(state: RunState, logic: str, *, is_whole: bool) -> None:
         run_id=state.run_id,
         verdicts=_verdicts(state),
         begun_with=dimension_versions(state),
+        built_before=builder,
         judged_by=judging_values(state),
     )
     warehouse_state.write_state(state.services.workspace.root, begun)
-
-
-def note_failed(state: RunState) -> None:
-    """Notes in the workspace how a run that failed leaves the tables."""
-    workspace = state.services.workspace
-    known = warehouse_state.read_state(workspace.root)
-    if known is not None and known.run_id == state.run_id and known.files == "":
-        left = warehouse_state.list_hash(workspace.warehouse)
-        warehouse_state.write_state(workspace.root, dataclasses.replace(known, left=left))
 
 
 def note_published(state: RunState, logic: str) -> None:

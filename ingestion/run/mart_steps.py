@@ -21,6 +21,7 @@ from ingestion.reader.contract import Contract, read_contract
 from ingestion.run import refusals
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import (
+    builder,
     class_archive,
     dbt_build,
     dimensions,
@@ -86,6 +87,12 @@ def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMAL
     return session
 
 
+def last_builder(dbt: DbtProject, session: SparkSession) -> str:
+    """Who built the warehouse's tables last: a run, by its id, or dbt by hand."""
+    target = spark.read_target(dbt.profiles, os.environ)
+    return builder.last_builder(session, str(target["schema"]))
+
+
 def parse_models(dbt: DbtProject) -> Future[Manifest]:
     """Has dbt read the project in a thread of its own, while the JVM starts."""
     pool = ThreadPoolExecutor(1)
@@ -130,6 +137,7 @@ def build(
     result = dbt_build.build(
         dbt,
         manifest,
+        run_id=state.run_id,
         batch_ids=batch_ids,
         unchanged=unchanged,
         full_refresh=batch_ids is None,

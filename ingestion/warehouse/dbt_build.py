@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ingestion.errors import PipelineError
+from ingestion.warehouse.builder import RUN_VARIABLE
 from ingestion.warehouse.dbt_parse import forget, parse_options
 from ingestion.warehouse.spark import PROFILE
 from ingestion.warehouse.spark_errors import error_words, spark_errors
@@ -140,6 +141,7 @@ def build(
     dbt: DbtProject,
     manifest: Manifest,
     *,
+    run_id: str,
     batch_ids: Sequence[int] | None,
     unchanged: Collection[str],
     full_refresh: bool,
@@ -147,6 +149,7 @@ def build(
 ) -> BuildResult:
     """Builds and tests every model; ``batch_ids`` None means all batches.
 
+    The run is noted as the builder of the tables.
     ``unchanged`` are the dimension tables that are as they were at the last build that ended well.
     ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
     cannot start; failed models and tests are returned.
@@ -156,7 +159,11 @@ def build(
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds
     options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
-    outcome = _invoke(dbt.arguments("build", *options), manifest, [_follow(steps)])
+    _set(RUN_VARIABLE, run_id)
+    try:
+        outcome = _invoke(dbt.arguments("build", *options), manifest, [_follow(steps)])
+    finally:
+        _set(RUN_VARIABLE, None)
     if outcome.exception is not None or outcome.result is None:
         raise _refused(dbt, outcome.exception)
     return summed(list(cast("Any", outcome.result)))

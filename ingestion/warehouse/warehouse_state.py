@@ -34,7 +34,7 @@ class WarehouseState:
     ``publication`` is the hash of the manifest that was published from these tables, of the one
     before while the run ``run_id`` is changing them; ``verdicts`` are then those on the files of
     its batch, by id, ``begun_with`` the versions of the dimension tables that it writes, and
-    ``left`` is the hash of the file list if it has failed.
+    ``built_before`` is who had built the tables last when it began.
 
     ``judged_by`` tells those values of dimensions that decide which sales count.
     """
@@ -48,7 +48,7 @@ class WarehouseState:
     run_id: str = ""
     verdicts: Mapping[int, str] = dataclasses.field(default_factory=dict)
     begun_with: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    left: str = ""
+    built_before: str = ""
     judged_by: str = ""
 
 

@@ -52,9 +52,9 @@ def started(services: Services) -> RunState:
     return state
 
 
-def scope(state: RunState, logic: str = LOGIC) -> list[int] | None:
+def scope(state: RunState, logic: str = LOGIC, builder: str = "") -> list[int] | None:
     """The batches that the run builds; None for all."""
-    return build_scope.batches_to_build(state, project(state.services), logic)
+    return build_scope.batches_to_build(state, project(state.services), logic, builder)
 
 
 def project(services: Services) -> DbtProject:
@@ -68,7 +68,7 @@ def project(services: Services) -> DbtProject:
 def cut_short(services: Services) -> RunState:
     """A run that is ended while dbt builds."""
     state = started(services)
-    build_scope.note_begun(state, LOGIC, is_whole=scope(state) is not None)
+    build_scope.note_begun(state, LOGIC, "", is_whole=scope(state) is not None)
     return state
 
 
@@ -110,14 +110,14 @@ def test_a_run_goes_on_where_its_own_tables_stand(services: Services) -> None:
     assert scope(cut_short(services)) == [2], "one more file joins the batch"
 
     state = started(services)
-    build_scope.note_begun(state, LOGIC, is_whole=True)
+    build_scope.note_begun(state, LOGIC, "", is_whole=True)
     build_and_publish(state)  # and ended before it noted that
     deliveries.archive_batch(state)
     put(services, "a.csv", "2024-03-08")
     assert scope(started(services)) == [1, 3]
 
 
-def test_tables_changed_after_a_run_that_published_and_failed_are_built_anew(
+def test_tables_built_by_hand_after_a_run_that_published_and_ended_are_built_anew(
     services: Services,
 ) -> None:
     """Risk: what an analyst tries meanwhile reaches the marts, for the pointer could not move."""
@@ -125,16 +125,12 @@ def test_tables_changed_after_a_run_that_published_and_failed_are_built_anew(
     finished(services)
     put(services, "b.csv", "2024-03-06")
     state = started(services)
-    build_scope.note_begun(state, LOGIC, is_whole=True)
+    build_scope.note_begun(state, LOGIC, "", is_whole=True)
     build_and_publish(state)
-    build_scope.note_failed(state)
     deliveries.archive_batch(state)
     put(services, "c.csv", "2024-03-07")
-    assert scope(started(services)) == [3]
-    trial = services.workspace.warehouse / "retail.db" / "fct_sales" / "trial.parquet"
-    trial.parent.mkdir(parents=True)
-    trial.write_bytes(b"other rows")
-    assert scope(started(services)) is None
+    assert scope(started(services), builder=state.run_id) == [3]
+    assert scope(started(services), builder="dbt 1") is None
 
 
 def test_a_run_reads_the_rows_of_its_own_batches(
@@ -239,20 +235,24 @@ def test_a_newer_version_in_the_place_of_one_cut_short_costs_no_rebuild(services
     assert scope(state) is None
 
 
-def test_tables_that_were_tried_out_after_a_failed_run_are_built_anew(services: Services) -> None:
-    """Risk: after a failed test an analyst builds another model, and that gets published."""
+@pytest.mark.parametrize("end", [PipelineError("a test failed"), KeyboardInterrupt(), OSError()])
+def test_tables_that_were_tried_out_after_a_run_was_cut_short_are_built_anew(
+    services: Services, end: BaseException
+) -> None:
+    """Risk: after a failed test, or a stop, an analyst builds another model, and that gets
+    published."""
     put(services, "a.csv", "2024-03-05")
     finished(services)
     put(services, "b.csv", "2024-03-06")
     state = started(services)
     with (
-        pytest.raises(PipelineError, match="a test failed"),
-        build_scope.changing_tables(state, LOGIC, is_whole=True),
+        pytest.raises(type(end)),
+        build_scope.changing_tables(state, LOGIC, "the run before", is_whole=True),
     ):
-        raise PipelineError("a test failed")
-    assert scope(started(services)) == [2]
-    (services.workspace.warehouse / "trial.parquet").write_text("rows")
-    assert scope(started(services)) is None
+        raise end
+    assert scope(started(services), builder="the run before") == [2], "dbt had not begun"
+    assert scope(started(services), builder=state.run_id) == [2]
+    assert scope(started(services), builder="dbt 1") is None
 
 
 def test_a_run_adds_to_no_half_rebuild_and_to_no_tables_of_other_models(services: Services) -> None:
@@ -266,7 +266,7 @@ def test_a_run_adds_to_no_half_rebuild_and_to_no_tables_of_other_models(services
     assert scope(state, "other logic") is None
     state.full_refresh = True
     assert scope(state) is None
-    build_scope.note_begun(state, LOGIC, is_whole=False)
+    build_scope.note_begun(state, LOGIC, "", is_whole=False)
     assert scope(started(services)) is None
 
 
@@ -274,7 +274,7 @@ def test_a_rebuild_that_got_published_is_not_made_twice(services: Services) -> N
     """Risk: a kill right behind the publication makes the next file pay for all of them."""
     put(services, "a.csv", "2024-03-05")
     state = started(services)
-    build_scope.note_begun(state, LOGIC, is_whole=False)
+    build_scope.note_begun(state, LOGIC, "", is_whole=False)
     build_and_publish(state)
     deliveries.archive_batch(state)
     put(services, "b.csv", "2024-03-06")

@@ -82,6 +82,7 @@ def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMAL
     os.environ[spark.SCRATCH_VARIABLE] = str(Workspace(workspace).make_scratch())
     os.environ.setdefault(spark.DRIVER_MEMORY_VARIABLE, spark.driver_memory())
     target = spark.read_target(dbt.profiles, os.environ)
+    spark.check_warehouse(target, Workspace(workspace).warehouse)
     session = spark.start_session(target, os.environ, dbt.logs / "spark.log")
     Workspace(workspace).clear_scratch_of_dbt()  # one process at a time has the metastore
     return session

@@ -29,6 +29,7 @@ PROFILE = "retail_mart"
 _LOG = logging.getLogger(__name__)
 _VARIABLES = "RETAIL_SPARK_"
 WORK_SIZE_VARIABLE = "RETAIL_WORK_SIZE"  # a WorkSize; the profile chooses Spark's settings by it
+_WAREHOUSE_DIR = "spark.sql.warehouse.dir"
 SCRATCH_VARIABLE = "RETAIL_SCRATCH"  # a folder for what tasks exchange
 DRIVER_MEMORY_VARIABLE = "RETAIL_SPARK_DRIVER_MEMORY"
 _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
@@ -159,6 +160,18 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
         if is_meant and name not in text:
             _LOG.warning("%s is set, and %s does not read it", name, path)
     return dict(target)
+
+
+def check_warehouse(target: Mapping[str, Any], warehouse: Path) -> None:
+    """``PipelineError`` for a target that builds elsewhere, such as the one for trials."""
+    found = (target.get("server_side_parameters") or {}).get(_WAREHOUSE_DIR)
+    if found is None or Path(found).resolve() != warehouse.resolve():
+        raise PipelineError(
+            "The dbt target is not for runs of the pipeline",
+            expected=f"{_WAREHOUSE_DIR}: {warehouse}",
+            found=f"{_WAREHOUSE_DIR}: {found or 'not set'}",
+            action="Unset DBT_TARGET, or compare profiles.yml with profiles.example.yml",
+        )
 
 
 def _is_count(text: str) -> bool:

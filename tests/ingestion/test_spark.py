@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from ingestion.errors import PipelineError
 from ingestion.warehouse.spark import (
     check_user,
+    check_warehouse,
     driver_memory,
     find_java,
     find_profiles,
@@ -197,3 +199,22 @@ def test_the_drivers_memory_follows_the_containers(
         path.write_text(limit)
     assert driver_memory([path]) == (memory or driver_memory([]))
     assert 1024 <= int(driver_memory([]).removesuffix("m")) <= 8192
+
+
+def test_a_trial_leaves_the_tables_of_the_pipeline_alone(tmp_path: Path) -> None:
+    """Risk: a run adds to what an analyst tries, for DBT_TARGET was left set, and publishes it."""
+    shutil.copyfile(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
+    environ = {"RETAIL_WORKSPACE": str(tmp_path)}
+    own = read_target(tmp_path, environ)
+    trial = read_target(tmp_path, {**environ, "DBT_TARGET": "trial"})
+    settings, others = own["server_side_parameters"], trial["server_side_parameters"]
+    assert trial == {**own, "schema": "trial", "server_side_parameters": others}
+    assert others == {**settings, "spark.sql.warehouse.dir": f"{tmp_path}/trial"}
+    check_warehouse(own, tmp_path / "warehouse")
+    with pytest.raises(PipelineError) as refused:
+        check_warehouse(trial, tmp_path / "warehouse")
+    assert str(refused.value) == (
+        "The dbt target is not for runs of the pipeline. Expected: spark.sql.warehouse.dir: "
+        f"{tmp_path}/warehouse. Found: spark.sql.warehouse.dir: {tmp_path}/trial. Unset "
+        "DBT_TARGET, or compare profiles.yml with profiles.example.yml."
+    )

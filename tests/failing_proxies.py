@@ -23,6 +23,8 @@ _STATUS = {
     "InternalError": 500,
     "ExpiredToken": 400,
     "AccessDenied": 403,
+    "InvalidObjectState": 403,
+    "KMS.DisabledException": 400,
     "NoSuchBucket": 404,
     "NotImplemented": 501,
 }
@@ -78,6 +80,11 @@ def from_nth(kind: str, number: int) -> Fault:
 def each_first(kind: str) -> Fault:
     """Every call fails when it is made for the first time."""
     return Fault(kind, lambda _, came_before, __: not came_before)
+
+
+def each(kind: str, words: str) -> Fault:
+    """Each call with these words fails."""
+    return Fault(kind, lambda _number, _came_before, call: words in call)
 
 
 @contextlib.contextmanager

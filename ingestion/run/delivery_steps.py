@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from ingestion.database.batches import Batch
     from ingestion.reader.verdicts import FileReport
+    from ingestion.s3.errors import ObjectRefused
 
 _LOG = logging.getLogger(__name__)
+_TOLD = 5  # files of which each has a warning of its own
 
 
 def take_files(state: RunState) -> bool:
@@ -51,14 +53,16 @@ def take_files(state: RunState) -> bool:
         info for info in inbox.planned if not local_path(downloads, info.key, info.etag).exists()
     ]
     with state.steps.step("download"):
-        taken, state.changed_while_read = intake.download_all(
+        downloaded = intake.download_all(
             store,
             [*wanted, *lost],
             downloads,
             settings.download_threads,
             state.steps.progress(sum(info.size for info in (*wanted, *lost)), "bytes"),
         )
-        new = [item for item in taken if item.key in named]
+        _note_refused(state, downloaded.refused, {info.key for info in lost})
+        state.changed_while_read = list(downloaded.changed)
+        new = [item for item in downloaded.deliveries if item.key in named]
         repeats = intake.already_loaded(new, history)
         _absorb_repeats(state, repeats)
         if unfinished is not None:
@@ -78,6 +82,23 @@ def take_files(state: RunState) -> bool:
     planned.sort(key=lambda delivery: delivery.key)
     state.batch_id = state.in_transaction(lambda connection: _plan(connection, planned, state))
     return True
+
+
+def _note_refused(
+    state: RunState, refused: Mapping[str, ObjectRefused], planned: Collection[str]
+) -> None:
+    """Warns of the files that S3 does not give out; they stay in the inbox.
+
+    Raises the error of one that an earlier run has ``planned``: it had been read.
+    """
+    for key, error in refused.items():
+        if key in planned:
+            raise error
+    told = list(refused.items())[:_TOLD]
+    state.warnings += [f"{key} stays in the inbox: {error}" for key, error in told]
+    if len(refused) > len(told):
+        state.warnings.append(f"{len(refused) - len(told)} more files stay in the inbox like these")
+    state.unreadable = len(refused)
 
 
 def _fetch_moved(state: RunState, pending: Sequence[FileRow]) -> None:
@@ -125,7 +146,7 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
     to where the loaded one lies, which is noted on its row; one that is replaced or removed
     meanwhile is left to the next run.
     """
-    from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
+    from ingestion.s3.object_store import NotRemoved, ObjectChanged, ObjectGone, ObjectInfo
 
     if not repeats:
         return
@@ -140,6 +161,9 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
             return store.location(store.move(info, _target_key(state, row), delivery.sha256))
         except (ObjectChanged, ObjectGone):
             return None
+        except NotRemoved as error:
+            state.warn(str(error))
+            return store.location(error.key)
 
     with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
         moved = list(zip(loaded, pool.map(move, loaded), strict=True))
@@ -251,6 +275,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         lambda row: local_path(state.services.workspace.downloads, row.file_name, row.etag),
         settings.download_threads,
         state.steps.progress(len(waiting), "objects"),
+        state.warn,
     )
     state.warnings += [
         f"{row.file_name} counts, but its sender has replaced or removed the object, and there is "

@@ -20,6 +20,7 @@ from ingestion.database.staging_table import (
 from ingestion.local_paths import key_of, local_path
 
 if TYPE_CHECKING:
+    from ingestion.s3.errors import ObjectRefused
     from ingestion.s3.object_store import ObjectInfo, ObjectStore
 
 _LOG = logging.getLogger(__name__)
@@ -34,6 +35,16 @@ class Inbox:
 
     new: tuple[ObjectInfo, ...]
     planned: tuple[ObjectInfo, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Downloaded:
+    """What came of a download: ``deliveries`` in key order; the keys that were replaced or removed
+    meanwhile, which are left for the next run; and the keys that S3 does not give out."""
+
+    deliveries: tuple[Delivery, ...]
+    changed: tuple[str, ...]
+    refused: Mapping[str, ObjectRefused]
 
 
 def list_inbox(store: ObjectStore, prefix: str) -> list[ObjectInfo]:
@@ -115,29 +126,33 @@ def download_all(
     root: Path,
     threads: int,
     progress: Callable[[int], None] | None = None,
-) -> tuple[list[Delivery], list[str]]:
+) -> Downloaded:
     """Downloads each object once, at the ETag that was listed.
 
-    Returns the deliveries in key order, and the keys that were replaced or removed meanwhile:
-    those are left for the next run. ``progress`` gets the bytes that have arrived since its last
-    call, from several threads.
+    ``progress`` gets the bytes that have arrived since its last call, from several threads.
     """
+    from ingestion.s3.errors import ObjectRefused
     from ingestion.s3.object_store import ObjectChanged, ObjectGone
 
-    def take(info: ObjectInfo) -> Delivery | str:
+    def take(info: ObjectInfo) -> Delivery | ObjectRefused | None:
         path = local_path(root, info.key, info.etag)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             sha256 = store.download(info, path, progress)
         except (ObjectChanged, ObjectGone):
             _LOG.info("%s changed while it was read; the next run takes it", info.key)
-            return info.key
+            return None
+        except ObjectRefused as error:
+            return error
         return Delivery(info.key, store.location(info.key), info.etag, sha256, info.size)
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        taken = list(pool.map(take, objects))
-    deliveries = [item for item in taken if isinstance(item, Delivery)]
-    return deliveries, [item for item in taken if isinstance(item, str)]
+        taken = list(zip(objects, pool.map(take, objects), strict=True))
+    return Downloaded(
+        tuple(item for _, item in taken if isinstance(item, Delivery)),
+        tuple(info.key for info, item in taken if item is None),
+        {info.key: item for info, item in taken if isinstance(item, ObjectRefused)},
+    )
 
 
 def already_loaded(

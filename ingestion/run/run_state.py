@@ -41,9 +41,10 @@ def read_sales_contract(settings: Settings) -> Contract:
 class RunState:
     """One run. ``batch_id`` is None until a batch is open, and where only the logic changed.
 
-    ``still_alone`` is what the run lock gave. ``archived`` are the files of the batches that it has
-    finished: its own, and one that an earlier run had published. ``sets_published_rows_aside``
-    where rows of files published before are set aside now, as by a changed rule.
+    ``still_alone`` is what the run lock gave. ``unreadable`` files stay in the inbox, for S3 does
+    not give them out. ``archived`` are the files of the batches that it has finished: its own, and
+    one that an earlier run had published. ``sets_published_rows_aside`` where rows of files
+    published before are set aside now, as by a changed rule.
     """
 
     run_id: str
@@ -55,10 +56,16 @@ class RunState:
     batch_id: int | None = None
     checked: Sequence[CheckedFile] = ()
     repeated: int = 0
+    unreadable: int = 0
     changed_while_read: list[str] = dataclasses.field(default_factory=list)
     archived: list[FileRow] = dataclasses.field(default_factory=list)
     sets_published_rows_aside: bool = False
     warnings: list[str] = dataclasses.field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        """Has the summary tell this, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     def in_transaction(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` returns; repeated where it failed in passing, so twice must be as once."""

@@ -100,6 +100,7 @@ def summarise(
         bool(refused)
         or any(row.rows_quarantined for row in state.archived)
         or state.sets_published_rows_aside
+        or state.unreadable > 0
     )
     refused_ids = {row.id for row in refused}  # some of them by the models, once accepted
     files = {
@@ -108,6 +109,7 @@ def summarise(
         "duplicate": verdicts.count(FileStatus.DUPLICATE),
         "already loaded": state.repeated,
         "changed while read": len(state.changed_while_read),
+        "unreadable": state.unreadable,
     }
     if published is not None:
         outcome = f"Published version {published.version}"

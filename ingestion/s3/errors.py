@@ -38,6 +38,10 @@ _BAD_AWS_SETUP = (
 )
 
 
+class ObjectRefused(PipelineError):
+    """The server refuses this call for this object: by its policy, key, storage class or lock."""
+
+
 def error_code(error: ClientError) -> str:
     """The code that S3 answered with; a status such as '404' where the answer has no body."""
     return str(error.response.get("Error", {}).get("Code", ""))
@@ -92,11 +96,25 @@ def _answer(error: ClientError, doing: str, bucket: str, endpoint: str) -> Pipel
             action="Set the clock and run again",
         )
     if code in _DENIED:
-        return PipelineError(
+        return ObjectRefused(
             f"{failed}: access denied",
             expected=f"permission to list, get, put and delete in the bucket {bucket}",
             found=code,
             action="Check the credentials and the policy of the bucket",
+        )
+    if code == "InvalidObjectState":
+        return ObjectRefused(
+            f"{failed}: it lies in an archive",
+            expected="a storage class that can be read at once",
+            found=code,
+            action="Restore the object, or take it out of the inbox",
+        )
+    if code.startswith("KMS."):
+        return ObjectRefused(
+            f"{failed}: its encryption key cannot be used",
+            expected="an enabled key with kms:Decrypt and kms:GenerateDataKey for this account",
+            found=code,
+            action="Check the key and its policy, or take the object out of the inbox",
         )
     if code == "NoSuchBucket":
         return PipelineError(

@@ -86,9 +86,9 @@ def test_what_changes_before_it_is_downloaded_is_left_to_the_next_run(
     objects = intake.list_inbox(store, "in/")
     s3_bucket.put("in/b.csv", SALE + SALE)
     s3_bucket.client.delete_object(Bucket=s3_bucket.name, Key="in/c.csv")
-    deliveries, changed = intake.download_all(store, objects, tmp_path, threads=2)
-    assert [item.key for item in deliveries] == ["in/a.csv"]
-    assert changed == ["in/b.csv", "in/c.csv"]
+    downloaded = intake.download_all(store, objects, tmp_path, threads=2)
+    assert [item.key for item in downloaded.deliveries] == ["in/a.csv"]
+    assert downloaded.changed == ("in/b.csv", "in/c.csv")
 
 
 @pytest.mark.parametrize(

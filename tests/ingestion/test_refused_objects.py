@@ -1,0 +1,177 @@
+"""An object that S3 does not give out, or does not let go, keeps no other file waiting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestion.config.settings import load_settings
+from ingestion.errors import PipelineError
+from ingestion.run import delivery_steps as deliveries
+from ingestion.run.services import Services, open_services
+from ingestion.run.summary import RunSummary, summarise
+from tests.failing_proxies import Proxy, each, s3_proxy
+from tests.run_without_spark import HEADER, run, s3_rows, sale
+from tests.services import Bucket
+
+GET, DELETE = "GET /{bucket}/{key}?", "DELETE /{bucket}/{key}?"
+FROZEN = "sales_data/frozen.csv"
+
+
+@pytest.fixture
+def shop(
+    s3_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Services, Proxy]]:
+    """Services behind a proxy, and the proxy."""
+    with s3_proxy(s3_bucket.endpoint) as (url, proxy):
+        environ = s3_bucket.environment | {
+            "RETAIL_S3_ENDPOINT_URL": url,
+            "RETAIL_WORKSPACE": str(tmp_path / "workspace"),
+        }
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        with open_services(load_settings(tmp_path, environ), os.environ) as opened:
+            yield opened, proxy
+
+
+def put(bucket: Bucket, **costs: int) -> None:
+    """Puts a file with one sale of this cost, by name."""
+    for name, cost in costs.items():
+        bucket.put(f"sales_data/{name}.csv", (HEADER + sale(cost, "2024-04-03", cost)).encode())
+
+
+def refuse(proxy: Proxy, bucket: Bucket, kind: str, method: str, key: str = FROZEN) -> None:
+    """From now on this call is refused for this object."""
+    proxy.plan(each(kind, f"{method} /{bucket.name}/{key}"))
+
+
+def totals(services: Services) -> list[int]:
+    """What the mart says, by customer."""
+    return sorted(int(row["total_sales"]) for row in s3_rows(services.store, "customers_data_mart"))
+
+
+def told(summary: RunSummary) -> tuple[int, list[str]]:
+    """The exit code and the warnings."""
+    return summary.exit_code, list(summary.warnings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (
+            "InvalidObjectState",
+            "it lies in an archive. Expected: a storage class that can be read at once. Found: "
+            "InvalidObjectState. Restore the object, or take it out of the inbox.",
+        ),
+        (
+            "KMS.DisabledException",
+            "its encryption key cannot be used. Expected: an enabled key with kms:Decrypt and "
+            "kms:GenerateDataKey for this account. Found: KMS.DisabledException. Check the key and "
+            "its policy, or take the object out of the inbox.",
+        ),
+        (
+            "AccessDenied",
+            "access denied. Expected: permission to list, get, put and delete in the bucket "
+            "{bucket}. Found: AccessDenied. Check the credentials and the policy of the bucket.",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_read_stays_and_the_others_count(
+    shop: tuple[Services, Proxy], s3_bucket: Bucket, kind: str, reason: str
+) -> None:
+    """Risk: one sender's object in an archive ends every run of all senders, for ever."""
+    services, proxy = shop
+    put(s3_bucket, a=1, frozen=2, z=4)
+    refuse(proxy, s3_bucket, kind, "GET")
+    location = services.store.location(FROZEN)
+    warning = (
+        f"{FROZEN} stays in the inbox: S3 failed while reading {location}: "
+        f"{reason.format(bucket=s3_bucket.name)}"
+    )
+    summary = summarise(run(services))
+    assert told(summary) == (3, [warning])
+    assert summary.files["unreadable"] == 1
+    assert totals(services) == [1, 4]
+    assert s3_bucket.keys("sales_data/") == [FROZEN]
+    summary = summarise(run(services))
+    assert told(summary) == (3, [warning]), "each run tries it, and tells"
+    proxy.plan(None)
+    assert told(summarise(run(services))) == (0, [])
+    assert totals(services) == [1, 2, 4]
+
+
+def test_of_many_that_cannot_be_read_some_are_named(
+    shop: tuple[Services, Proxy], s3_bucket: Bucket
+) -> None:
+    """Risk: an account without the right to read fills the log with each of its files."""
+    services, proxy = shop
+    put(s3_bucket, **{f"f{number}": number for number in range(1, 9)})
+    refuse(proxy, s3_bucket, "AccessDenied", "GET", "sales_data/f")
+    code, warnings = told(summarise(run(services)))
+    assert (code, len(warnings)) == (3, 6)
+    assert warnings[-1] == "3 more files stay in the inbox like these"
+
+
+def test_a_file_of_an_unfinished_batch_that_cannot_be_read_ends_the_run(
+    shop: tuple[Services, Proxy], s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: another machine that may not read it says that it is gone, and sets it aside."""
+    services, proxy = shop
+    put(s3_bucket, frozen=2)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deliveries, "check_files", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(services)
+    for path in services.workspace.downloads.rglob("*.csv*"):
+        path.unlink()
+    refuse(proxy, s3_bucket, "AccessDenied", "GET")
+    with pytest.raises(PipelineError, match="access denied"):
+        run(services)
+    proxy.plan(None)
+    assert told(summarise(run(services))) == (0, [])
+    assert totals(services) == [2]
+
+
+def test_a_file_that_cannot_be_removed_counts_once_and_the_next_are_taken(
+    shop: tuple[Services, Proxy], s3_bucket: Bucket
+) -> None:
+    """Risk: an object under a lock is published, and no later file ever is; or it counts again."""
+    services, proxy = shop
+    put(s3_bucket, frozen=2)
+    refuse(proxy, s3_bucket, "AccessDenied", "DELETE")
+    location = services.store.location(FROZEN)
+    warning = (
+        f"{location} stays there, though it is done with: S3 failed while deleting {location}: "
+        "access denied. Expected: permission to list, get, put and delete in the bucket "
+        f"{s3_bucket.name}. Found: AccessDenied. Check the credentials and the policy of the "
+        "bucket."
+    )
+    assert told(summarise(run(services))) == (0, [warning])
+    put(s3_bucket, tomorrow=4)
+    assert told(summarise(run(services))) == (0, [warning])
+    assert totals(services) == [2, 4]
+    assert s3_bucket.keys("sales_data_processed/") == [
+        "sales_data_processed/frozen.csv",
+        "sales_data_processed/tomorrow.csv",
+    ]
+
+
+def test_a_file_of_another_kind_that_cannot_be_read_stays(
+    shop: tuple[Services, Proxy], s3_bucket: Bucket
+) -> None:
+    """Risk: it is set aside for its name, unread, and then cannot be moved: each run ends there."""
+    services, proxy = shop
+    put(s3_bucket, a=1)
+    s3_bucket.put("sales_data/notes.pdf", b"%PDF")
+    refuse(proxy, s3_bucket, "InvalidObjectState", "PUT", "sales_data_error/notes.pdf")
+    code, [warning] = told(summarise(run(services)))
+    assert code == 3
+    assert warning.startswith("sales_data/notes.pdf stays in the inbox: S3 failed while copying ")
+    assert totals(services) == [1]

@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 secrets_app = typer.Typer(help="Makes keys and encrypted values for the settings.")
 app.add_typer(secrets_app, name="secrets")
-quarantine_app = typer.Typer(help="What is set aside: list, export, mend and replay.")
+quarantine_app = typer.Typer(help="Quarantined rows: list, export, correct and replay.")
 app.add_typer(quarantine_app, name="quarantine")
 
 
@@ -58,7 +58,7 @@ Key = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 FullRefresh = Annotated[
-    bool, typer.Option("--full-refresh", help="Build every mart anew from bronze.")
+    bool, typer.Option("--full-refresh", help="Rebuild every mart from bronze.")
 ]
 
 
@@ -70,7 +70,7 @@ def default(
     if context.invoked_subcommand is None:
         run(as_json, full_refresh)
     elif as_json or full_refresh:
-        raise typer.BadParameter("put the option behind the command")
+        raise typer.BadParameter("put the option after the command")
 
 
 @app.command()
@@ -184,12 +184,12 @@ def compact(
         str | None,
         typer.Option(
             metavar="YYYY-MM",
-            help="Months before this one are closed; without it, those before the present one.",
+            help="Months before this one count as closed (default: the current month).",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make few large files and batches of the many small ones of closed months."""
+    """Merge the many small files and batches of closed months into a few large ones."""
     from rich.console import Console
 
     from ingestion.run.compaction_report import NOTHING_TO_COMPACT, show
@@ -285,7 +285,7 @@ def publications() -> None:
 @app.command()
 def rollback(
     version: Annotated[
-        int | None, typer.Argument(help="The version to show; without it, the one before.")
+        int | None, typer.Argument(help="The version to show (default: the previous one).")
     ] = None,
 ) -> None:
     """Show an older version again, in the database and on S3, in one step."""
@@ -354,25 +354,27 @@ def sample(
         Path | None,
         typer.Argument(
             metavar="[DIR]",
-            help="Where to write; without it, into the inbox and the dimension tables.",
+            help="Output folder (default: the inbox and the dimension tables).",
         ),
     ] = None,
-    rows: Annotated[int, typer.Option(help="Rows of all good files together.")] = 12_000,
+    rows: Annotated[int, typer.Option(help="Total rows of all good files.")] = 12_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 42,
-    months: Annotated[int, typer.Option(help="Months from the first one on.")] = 6,
+    months: Annotated[int, typer.Option(help="Number of months.")] = 6,
     first_month: Annotated[str, typer.Option(help="The first month, as yyyy-mm.")] = "2024-01",
-    stores: Annotated[int, typer.Option(help="Stores; each sends files of its own.")] = 4,
-    files_per_store: Annotated[int, typer.Option(help="Files that each store sends.")] = 2,
-    bad_files: Annotated[int, typer.Option(help="Files that lack a mandatory column.")] = 1,
+    stores: Annotated[int, typer.Option(help="Number of stores; each sends its own files.")] = 4,
+    files_per_store: Annotated[int, typer.Option(help="Number of files per store.")] = 2,
+    bad_files: Annotated[
+        int, typer.Option(help="Number of files that lack a mandatory column.")
+    ] = 1,
     share: Annotated[
         list[str] | None,
         typer.Option(metavar="KIND=SHARE", help="Share of rows with this damage; may be repeated."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Without DIR, mix the sample into real services too.")
+        bool, typer.Option("--force", help="Without DIR, load the sample even into real services.")
     ] = False,
 ) -> None:
-    """Generate a sample star: into a folder, or dimensions and files for the pipeline to take."""
+    """Generate a sample star schema, into a folder or into the pipeline's own inbox and tables."""
     from ingestion.commands.demo import is_embedded, load_sample, sample_spec
     from ingestion.database.run_lock import run_lock
     from ingestion.run.services import open_services
@@ -393,15 +395,15 @@ def sample(
             made, place = write_sample(folder, spec), str(folder)
         elif not force and not is_embedded(settings):
             raise UsageError(
-                "The sample would replace dimension rows of the same keys in your own services",
-                action="Name a folder to write it to, or give --force",
+                "The sample would overwrite dimension rows with the same keys in your own services",
+                action="Give a folder to write to, or --force",
             )
         else:
             with open_services(settings, os.environ) as services, run_lock(services.engine):
                 made, place = load_sample(services, spec), settings.inbox_prefix
         typer.echo(
             f"{len(made.files)} files with {made.rows} rows in {place}; of these "
-            f"{made.valid_rows} are valid and sum up to {made.amount}"
+            f"{made.valid_rows} are valid and add up to {made.amount}"
         )
 
 
@@ -428,7 +430,7 @@ def doctor() -> None:
 
 @app.command("warm-up")
 def warm_up(
-    again: Annotated[bool, typer.Option("--again", help="Record them anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Record them again.")] = False,
 ) -> None:
     """Record the JVM's classes once, so that each later run starts faster."""
     from ingestion.commands.warm_up import record
@@ -437,7 +439,7 @@ def warm_up(
     with command() as (settings, _):
         archive = archive_file(settings.workspace, os.environ)
         if archive.is_file() and not again:
-            typer.echo(f"The classes are recorded already, in {archive}")
+            typer.echo(f"The classes are already recorded in {archive}")
             return
         done = record(Path(__file__).resolve(), settings)
         typer.echo(
@@ -463,7 +465,7 @@ def rehearse(folder: Path, runs: Annotated[bool, typer.Option("--runs")] = False
 
 @quarantine_app.command("list")
 def list_quarantine() -> None:
-    """List the reasons for which rows and files are set aside, with counts and an example."""
+    """List why rows were quarantined and files set aside, with counts and an example."""
     from rich.console import Console
 
     from ingestion.commands.quarantine import group_by_reason, show_groups
@@ -476,7 +478,7 @@ def list_quarantine() -> None:
 @quarantine_app.command("export")
 def export_quarantine(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where the CSV files go.", file_okay=False)
+        Path, typer.Argument(metavar="DIR", help="Folder for the CSV files.", file_okay=False)
     ],
     reason: Annotated[str | None, typer.Option(help="Only rows with this reason code.")] = None,
     file: Annotated[
@@ -484,7 +486,7 @@ def export_quarantine(
         typer.Option(help="Only rows of the file with this key.", callback=check_key),
     ] = None,
 ) -> None:
-    """Write the rows set aside as CSV, one for each file, to be mended and replayed."""
+    """Export quarantined rows, one CSV per file, to be corrected and replayed."""
     from ingestion.commands.quarantine import export_rows, rows_to_export
     from ingestion.run.services import open_services
 
@@ -498,21 +500,21 @@ def export_quarantine(
 @quarantine_app.command("replay")
 def replay_quarantine(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[CSV]...", help="Mended exports.")
+        list[Path] | None, typer.Argument(metavar="[CSV]...", help="Corrected exports.")
     ] = None,
     file: Annotated[
         str | None,
         typer.Option(help="Read the whole file with this key again, as it is.", callback=check_key),
     ] = None,
 ) -> None:
-    """Send mended rows in again, or a whole file after a rule or profile has changed."""
+    """Send corrected rows in again, or a whole file after a rule or profile has changed."""
     from ingestion.commands.replay import replay
 
     if not paths and file is None:
-        raise typer.BadParameter("name mended CSV files, or a file with --file")
+        raise typer.BadParameter("give corrected CSV files, or a file with --file")
     for path in paths or ():
         if not path.is_file():
-            raise typer.BadParameter(f"{path} is no file")
+            raise typer.BadParameter(f"{path} is not a file")
     run_after(lambda services, _: replay(services, paths or (), file))
 
 
@@ -526,16 +528,16 @@ def generate_key() -> None:
 
 @secrets_app.command("encrypt")
 def encrypt() -> None:
-    """Encrypt a value (typed unseen, or from stdin) with the key of the settings."""
+    """Encrypt a value (from a hidden prompt or stdin) with the key from the settings."""
     from ingestion.config import secrets
 
     with told_failures():
         key = load_secret_key(PROJECT)
         if key is None:
             raise UsageError(
-                "There is no key to encrypt with",
+                "There is no encryption key",
                 expected="RETAIL_SECRET_KEY or RETAIL_SECRET_KEY_FILE",
-                action="Make one: python run_pipeline.py secrets generate-key",
+                action="Create one: python run_pipeline.py secrets generate-key",
             )
         if sys.stdin.isatty():
             value = typer.prompt("Value", hide_input=True)

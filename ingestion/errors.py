@@ -55,7 +55,7 @@ class BusyError(PipelineError):
 def of_this_machine(error: OSError) -> PipelineError:
     """A failure of the disk, the network or the rights of this machine."""
     return PipelineError(
-        f"This machine has stopped the command: {error.strerror or type(error).__name__}",
+        f"A local error stopped the command: {error.strerror or type(error).__name__}",
         found=str(error.filename) if error.filename else None,
-        action="Mend that and give the command again; it goes on where it stopped",
+        action="Fix it and run the command again; it continues where it stopped",
     )

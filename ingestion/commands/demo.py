@@ -105,8 +105,10 @@ def sample_spec(shares: Sequence[str] | None, first_month: str, **sizes: int) ->
         month = dt.datetime.strptime(first_month, "%Y-%m").date()
     except ValueError as error:
         raise UsageError(
-            "The sample cannot be made",
-            expected="--first-month as yyyy-mm and each --share as kind=share, bad_date=0.01 say",
+            "The sample cannot be generated",
+            expected=(
+                "--first-month as yyyy-mm and each --share as kind=share, such as bad_date=0.01"
+            ),
             found=str(error),
         ) from error
     return SampleSpec(first_month=month, shares={**DEFAULT_SHARES, **given}, **sizes)

@@ -23,7 +23,7 @@ def write_docs(settings: Settings) -> Path:
         raise PipelineError(
             "There is nothing to document yet",
             expected=f"a warehouse in {settings.workspace}",
-            action="Run the pipeline once, then ask again",
+            action="Run the pipeline once, then try again",
         )
     start_spark(dbt, settings.workspace)
     run_command(dbt, ("docs", "generate"), "--static")

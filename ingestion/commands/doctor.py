@@ -34,11 +34,11 @@ def examine(settings: Settings, console: Console) -> bool:
     is_well = True
     for name, check in checks.items():
         try:
-            console.print(f"[green]well[/green]  {name}: {escape(check(settings))}")
+            console.print(f"[green]OK[/green]      {name}: {escape(check(settings))}")
         except (PipelineError, OSError) as failure:
             is_well = False
             error = failure if isinstance(failure, PipelineError) else of_this_machine(failure)
-            console.print(f"[red]ill [/red]  {name}: {escape(str(error))}")
+            console.print(f"[red]FAILED[/red]  {name}: {escape(str(error))}")
     return is_well
 
 
@@ -87,7 +87,7 @@ def _database(settings: Settings) -> str:
     )
     rows = (
         ", ".join(f"{name} {count}" for name, count in counts.items())
-        or "no dimension table yet; load them with load-dimensions"
+        or "no dimension tables yet; load them with load-dimensions"
     )
     return f"{describe(settings.database)} answers and can be written; rows: {rows}"
 
@@ -119,8 +119,8 @@ def _object_store(settings: Settings) -> str:
     waiting = len(list_inbox(store, settings.inbox_prefix))
     write_an_object(store, f"{settings.publication_prefix}doctor")
     return (
-        f"bucket {settings.bucket} can be listed, read, written, also on a condition, and deleted "
-        f"from; {waiting} objects wait in {settings.inbox_prefix}"
+        f"bucket {settings.bucket} can be listed, read, written (also conditionally) and deleted "
+        f"from; {waiting} objects are waiting in {settings.inbox_prefix}"
     )
 
 
@@ -141,10 +141,11 @@ def write_an_object(store: ObjectStore, key: str) -> None:
             with contextlib.suppress(ObjectChanged):
                 store.put_bytes(key, b"written all the same", **condition)
                 raise PipelineError(
-                    f"The S3 server at {store.client.meta.endpoint_url} passes conditions over",
-                    expected="a write with If-Match or If-None-Match that is refused where an "
-                    "object has changed: so two writers do not write over each other's object",
-                    found="one that was done all the same",
+                    f"The S3 server at {store.client.meta.endpoint_url} ignores conditions on "
+                    "writes",
+                    expected="a write with If-Match or If-None-Match that is refused if the "
+                    "object has changed, so that two writers cannot overwrite each other's object",
+                    found="a write that was carried out anyway",
                     action="Upgrade the server, or name another in RETAIL_S3_ENDPOINT_URL",
                 )
     finally:

@@ -52,5 +52,5 @@ def told_failures() -> Iterator[Failures]:
         failures.tell(str(of_this_machine(error)))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        failures.tell("stopped; the next run goes on from here")
+        failures.tell("stopped; the next run continues from here")
         raise typer.Exit(FAILED) from None

@@ -75,7 +75,7 @@ def _line_starts(text: bytes, lines: Collection[int]) -> dict[int, int]:
     missing = sorted(lines - found.keys())
     if missing:
         raise PipelineError(
-            f"There is no line {missing[0]} to mend",
+            f"There is no line {missing[0]} to correct",
             expected="file_id and line_number as they were exported, and the encoding with which "
             "the file was loaded",
             found=f"a file of {len(LINE_BREAK.findall(text)) + 1} lines",

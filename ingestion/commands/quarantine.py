@@ -129,9 +129,9 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
     if there:
         raise UsageError(
             f"The rows cannot be exported to {folder}",
-            expected="a folder without exports, which may have been mended",
+            expected="a folder without earlier exports, which may have been corrected",
             found=", ".join(there),
-            action="Name another folder, or remove them",
+            action="Give another folder, or remove them",
         )
     found_files = in_transaction(
         services.engine, lambda there: staging_table.rows_by_id(there, by_file)

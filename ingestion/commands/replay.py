@@ -62,8 +62,8 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
         again = None if key is None else version_to_read(services, key)
         if again is not None and again.file_name in mended:
             raise UsageError(
-                f"{again.file_name} cannot be replayed as it is and with mended rows at once",
-                action="Leave --file out: the whole mended file is read under the rules of today",
+                f"{again.file_name} cannot be replayed both as it is and with corrected rows",
+                action="Omit --file: the whole corrected file is read under today's rules",
             )
         check_inbox(services, mended)
         archived = None if again is None else find_sendable(services, again)
@@ -85,9 +85,10 @@ def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> di
             before = mended[row.file_id].setdefault(row.line_number, row)
             if (before.record, before.values) != (row.record, row.values):
                 raise UsageError(
-                    f"Line {row.line_number} of file {row.file_id} is mended in two ways",
+                    f"Line {row.line_number} of file {row.file_id} is corrected in two different "
+                    "ways",
                     found=" and ".join(dict.fromkeys([str(before.path), str(path)])),
-                    action="Leave one of them out",
+                    action="Remove one of them",
                 )
 
     def read(connection: Connection) -> tuple[dict[int, FileRow], dict[str, list[FileRow]]]:
@@ -102,14 +103,14 @@ def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> di
         if file is None or not _may_be_mended(file, history[file.file_name]):
             raise UsageError(
                 f"The rows of file {file_id} cannot be replayed",
-                expected="an export of the version that counts now, or was set aside last",
+                expected="an export of the version that counts now, or of the one set aside last",
                 found="no such file" if file is None else f"a newer version of {file.file_name}",
-                action="Export again and mend that",
+                action="Export again and correct that",
             )
         if file.file_name in written:
             raise UsageError(
                 f"Two versions of {file.file_name} cannot be replayed at once",
-                action="Name the exports of the one that is to count",
+                action="Give the exports of the one that should count",
             )
         original = open_original(services, file, rows.keys())
         for row in rows.values():
@@ -184,7 +185,7 @@ def _read_export(path: Path) -> Iterator[_MendedRow]:
 
 def _whole(text: str) -> int:
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise ValueError(f"{text!r} in the place of a number")
+        raise ValueError(f"{text!r} instead of a number")
     return int(text)
 
 
@@ -204,10 +205,10 @@ def _mended_content(original: OriginalFile, rows: Mapping[int, _MendedRow]) -> b
             encode_text(record, original.encoding)
         except UnicodeEncodeError as error:
             raise PipelineError(
-                f"The row of line {line} cannot be written as its sender writes",
+                f"The row of line {line} cannot be written in its sender's format",
                 expected=f"characters that the encoding {original.encoding} has",
                 found=repr(error.object[error.start : error.end]),
-                action="Write them in another way, or change the encoding of the file profile",
+                action="Write them differently, or change the encoding in the file profile",
             ) from error
         pieces += [original.text[reached:start], record]
         reached = end

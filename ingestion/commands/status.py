@@ -55,7 +55,7 @@ def show_status(status: Status, console: Console) -> None:
     from rich.table import Table
 
     if not status.files:
-        console.print("The staging table is empty: no file was taken yet.")
+        console.print("The staging table is empty: no file has been taken yet.")
     else:
         console.print(f"[bold]Staging table: {len(status.files)} file versions[/bold]")
         table = Table(box=None, pad_edge=False)
@@ -73,7 +73,7 @@ def show_status(status: Status, console: Console) -> None:
         for row in noted:
             console.print(f"[dim]{row.id}: {escape(shown_reason(row.reason or ''))}[/dim]")
         if len(status.files) > _SHOWN:
-            console.print(f"[dim]The newest {_SHOWN} are shown; --json lists all, whole.[/dim]")
+            console.print(f"[dim]The newest {_SHOWN} are shown; --json lists all in full.[/dim]")
     if status.publication is None:
         console.print("Nothing is published yet.")
         return

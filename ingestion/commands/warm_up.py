@@ -93,8 +93,8 @@ def record(program: Path, settings: Settings) -> WarmUp:
             _rehearse(program, folder, log, "--runs", java=f'"-XX:ArchiveClassesAtExit={fresh}"')
             if not fresh.is_file():
                 raise PipelineError(
-                    "The JVM has recorded no classes",
-                    action=f"Its own words are in {Workspace(folder).logs / 'spark.log'}",
+                    "The JVM recorded no classes",
+                    action=f"Its log is {Workspace(folder).logs / 'spark.log'}",
                 )
             _LOG.info("measuring how long Spark takes to start")
             before = _rehearse(program, folder, log)
@@ -119,10 +119,10 @@ def _check_profile(settings: Settings) -> None:
     unused = [name for name, mark in marks.items() if mark not in target]
     if unused:
         raise PipelineError(
-            f"The dbt profile in {profiles / 'profiles.yml'} takes no archive of classes",
+            f"The dbt profile in {profiles / 'profiles.yml'} does not use the class archive",
             expected=f"spark.driver.extraJavaOptions with {' and '.join(marks)}",
             found=f"no {' and no '.join(unused)}",
-            action="Take that setting over from profiles.example.yml",
+            action="Copy that setting from profiles.example.yml",
         )
 
 
@@ -144,7 +144,7 @@ def _rehearse(program: Path, folder: Path, log: Path, *options: str, java: str =
         )
     if done.returncode != 0:
         raise PipelineError(
-            "The JVM's classes cannot be recorded: a rehearsal failed",
+            "The JVM's classes cannot be recorded: a trial run failed",
             found=f"{shlex.join(command)} ended with {done.returncode}",
             action=f"Its log is {log}",
         )
@@ -161,8 +161,8 @@ def _seconds(output: bytes, log: Path) -> float:
         with contextlib.suppress(ValueError):
             return float(line)
     raise PipelineError(
-        "The start of Spark cannot be measured",
-        expected="a line with the seconds that it took",
+        "Spark's start-up time cannot be measured",
+        expected="a line with the seconds it took",
         found=lines[-1] if lines else "nothing",
-        action=f"The log of the rehearsal is {log}",
+        action=f"The log of the trial run is {log}",
     )

@@ -122,7 +122,7 @@ def check_inbox(services: Services, keys: Iterable[str]) -> None:
         if services.store.head(key) is not None:
             raise PipelineError(
                 f"{key} is in the inbox already",
-                action="Run the pipeline first, then ask again",
+                action="Run the pipeline first, then try again",
             )
 
 
@@ -142,7 +142,7 @@ def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:
     )
     raise UsageError(
         f"There is no file {key}",
-        found="files whose names hold it: " + ", ".join(near) if near else None,
+        found="files whose names contain it: " + ", ".join(near) if near else None,
         action="python run_pipeline.py status lists the files",
     )
 

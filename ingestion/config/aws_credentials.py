@@ -43,7 +43,7 @@ def decrypted_credentials(
             with mistakes.under(name):
                 plain[name] = open_secret(given[name], key)
         elif name != AWS_SESSION_TOKEN:
-            mistakes.add(name, "Missing, while another AWS variable is given encrypted")
+            mistakes.add(name, "Missing, although another AWS variable is given encrypted")
     if not {AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY} <= plain.keys():
         return None
     return AwsCredentials(

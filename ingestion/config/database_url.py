@@ -31,7 +31,7 @@ _TLS = ("ssl_capath", "ssl_cipher", "ssl_check_hostname")
 _MYSQL_OPTIONS = (*_FILES, *_TLS, *_SECONDS, "unix_socket", "charset")
 _SQLITE_OPTIONS = ("timeout",)
 _PASSWORD_APART = (
-    "Give the password apart, in RETAIL_DATABASE_PASSWORD, where any character may stand"
+    "Give the password separately, in RETAIL_DATABASE_PASSWORD, where any character is allowed"
 )
 
 
@@ -45,8 +45,9 @@ def complete_database_url(text: str, key: str | None, project: Path) -> str:
 
     MySQL and MariaDB go through PyMySQL and always with the character set utf8mb4; a relative
     SQLite file counts from ``project``. Raises UsageError for another database, a URL without a
-    database, one that cannot be told apart because of raw signs in the password, an option that is
-    not among those of TLS and timeouts or cannot be used, or a secret that ``key`` does not open.
+    database, one that cannot be told apart because of unescaped special characters in the password,
+    an option that is not among those of TLS and timeouts or cannot be used, or a secret that
+    ``key`` does not open.
     The URL is never part of the message, since it may hold a secret.
     """
     scheme, separator, rest = open_secret(text, key).strip().partition("://")
@@ -56,7 +57,7 @@ def complete_database_url(text: str, key: str | None, project: Path) -> str:
     if driver is None:
         found = f"{scheme}://" if scheme.replace("+", "").isalnum() else None
         raise UsageError(
-            "The pipeline does not work with this database", expected=_EXPECTED, found=found
+            "The pipeline does not support this database", expected=_EXPECTED, found=found
         )
     return _complete_sqlite(rest, project) if driver == SQLITE else _complete_mysql(rest, key)
 
@@ -78,7 +79,7 @@ def _complete_sqlite(rest: str, project: Path) -> str:
         raise UsageError(
             "The SQLite URL names no file",
             expected="sqlite:///retail.sqlite",
-            action="Name a file: what the pipeline remembers must outlive the run",
+            action="Name a file: the pipeline's records must outlive the run",
         )
     _check_options(url.query, _SQLITE_OPTIONS)
     path = (project / url.database).resolve()
@@ -92,7 +93,8 @@ def _complete_mysql(rest: str, key: str | None) -> str:
 
     if rest.count("@") > 1:
         raise UsageError(
-            "The URL has more than one @, so its password cannot be told from its host",
+            "The URL has more than one @, so it is unclear where the password ends and the host "
+            "begins",
             action=f"{_PASSWORD_APART}, or write @ as %40",
         )
     try:
@@ -100,14 +102,15 @@ def _complete_mysql(rest: str, key: str | None) -> str:
     except (ArgumentError, ValueError):
         # The library's own message quotes the URL: it is neither shown nor chained.
         raise UsageError(
-            "The URL cannot be read; raw signs in a password, such as : / @ ?, do that",
+            "The URL cannot be read, perhaps because of unescaped special characters in the "
+            "password, such as : / @ ?",
             expected=_EXPECTED,
             action=_PASSWORD_APART,
         ) from None
     if not url.database:
         raise UsageError("The URL names no database", expected=_EXPECTED)
     if {"password", "passwd"} & url.query.keys():
-        raise UsageError("The password stands behind the ?", action=_PASSWORD_APART)
+        raise UsageError("The password is given after the ?", action=_PASSWORD_APART)
     _check_options(url.query, _MYSQL_OPTIONS)
     _check_tls({name: str(value) for name, value in url.query.items() if name.startswith("ssl_")})
     _check_host(url.host or "")
@@ -122,7 +125,7 @@ def _check_options(options: Mapping[str, tuple[str, ...] | str], known: tuple[st
     for name, value in options.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            action = f"Perhaps {near[0]} is meant" if near else None
+            action = f"Perhaps you meant {near[0]}" if near else None
             if name.startswith("ssl_verify_"):
                 action = (
                     "Give ssl_ca or ssl_capath: then the server's certificate and host are checked"
@@ -135,12 +138,16 @@ def _check_options(options: Mapping[str, tuple[str, ...] | str], known: tuple[st
         if not isinstance(value, str):
             raise UsageError(f"The URL gives {name} twice")
         if name in _SECONDS and not re.fullmatch("[1-9][0-9]*", value):
-            raise UsageError(f"{name} is no time", expected="whole seconds", found=value)
+            raise UsageError(
+                f"{name} is not a time in seconds", expected="whole seconds", found=value
+            )
         if name in _SQLITE_OPTIONS and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
-            raise UsageError(f"{name} is no time", expected="seconds", found=value)
+            raise UsageError(f"{name} is not a time in seconds", expected="seconds", found=value)
         if name in _FILES and not Path(value).is_file():
             raise UsageError(
-                f"The file of {name} is not there", expected="its absolute path", found=value
+                f"The file given as {name} does not exist",
+                expected="its absolute path",
+                found=value,
             )
 
 
@@ -148,13 +155,13 @@ def _check_tls(options: Mapping[str, str]) -> None:
     """Raise UsageError for options that the driver would stumble over, or pass over in silence."""
     is_checked = options.get("ssl_check_hostname", "false").lower()
     if is_checked not in ("true", "false", "1", "0"):
-        raise UsageError("ssl_check_hostname is no choice", expected="true or false")
+        raise UsageError("ssl_check_hostname has a wrong value", expected="true or false")
     folder = options.get("ssl_capath")
     if folder is not None and not Path(folder).is_dir():
-        raise UsageError("The folder of ssl_capath is not there", found=folder)
+        raise UsageError("The folder given as ssl_capath does not exist", found=folder)
     if is_checked in ("true", "1") and not options.keys() & set(_AUTHORITIES):
         raise UsageError(
-            "ssl_check_hostname checks nothing without an authority",
+            "ssl_check_hostname checks nothing without a certificate authority",
             expected="ssl_ca, a file, or ssl_capath, a folder",
             action="Give one of them; the server's certificate and host are then checked",
         )
@@ -183,4 +190,4 @@ def _check_host(host: str) -> None:
     try:
         host.encode("idna")
     except UnicodeError:
-        raise UsageError("The host is no network name", found=host) from None
+        raise UsageError("The host is not a valid host name", found=host) from None

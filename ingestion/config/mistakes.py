@@ -44,7 +44,7 @@ class Mistakes:
         """Note a key that no setting has, and the known one that was probably meant."""
         by_core = {_core(one): one for one in known}
         near = difflib.get_close_matches(_core(key), sorted(by_core), n=1, cutoff=0.7)
-        action = f"Perhaps {by_core[near[0]]} is meant" if near else "Remove it"
+        action = f"Perhaps you meant {by_core[near[0]]}" if near else "Remove it"
         self.add(name, "There is no such setting", action=action)
 
     def add_invalid(

@@ -31,13 +31,13 @@ def _check_pattern(pattern: str) -> str:
         try:
             re.compile(pattern.removeprefix(REGEX_PREFIX))
         except re.error as error:
-            raise ValueError(f"The regular expression is wrong: {error}") from error
+            raise ValueError(f"The regular expression is invalid: {error}") from error
     return pattern
 
 
 def _check_sign(sign: str) -> str:
     if sign.isalnum() or sign in {"\r", "\n"}:
-        raise ValueError("A letter, a digit or a line end cannot mark a column or a value")
+        raise ValueError("A delimiter or quote must not be a letter, a digit or a line break")
     return sign
 
 
@@ -46,13 +46,15 @@ def _check_encoding(encoding: str) -> str:
         "".encode(encoding)
         bytes(range(256)).decode(encoding, "replace")  # some read whole names or words only
     except (LookupError, ValueError) as error:
-        raise ValueError("No such text encoding") from error
+        raise ValueError("Unknown text encoding") from error
     return encoding.lower()
 
 
 def _check_currency_sign(sign: str) -> str:
     if not sign.strip() or re.search(r"[\d+()-]", sign):
-        raise ValueError("A currency sign is not blank and holds no digit, plus, minus or bracket")
+        raise ValueError(
+            "A currency sign must not be blank or contain a digit, plus, minus or bracket"
+        )
     return sign
 
 
@@ -78,7 +80,7 @@ def _differs_from(field: str) -> AfterValidator:
     def check(value: str, info: ValidationInfo) -> str:
         if value == info.data.get(field):
             what = f"The same as the {field.replace('_', ' ')}"
-            raise UsageError(what, action="Give another, or empty for none")
+            raise UsageError(what, action="Give a different one, or leave it empty for none")
         return value
 
     return AfterValidator(check)
@@ -115,14 +117,14 @@ def _check_derived(derived: dict[str, str], info: ValidationInfo) -> dict[str, s
         if column in re.split(r"[*/]", formula)
     ]
     wrong += [
-        f"{column} is a constant too"
+        f"{column} is also a constant"
         for column in derived
         if column in info.data.get("constants", {})
     ]
     if {"price", "total_cost"} <= derived.keys():
         wrong.append("price and total_cost are derived from each other")
     if wrong:
-        raise UsageError("; ".join(wrong), action="Take one rule out")
+        raise UsageError("; ".join(wrong), action="Remove one of the rules")
     return derived
 
 
@@ -147,8 +149,8 @@ class FileProfile(BaseModel):
     )
     pattern: Annotated[str, AfterValidator(_check_pattern)] = Field(
         min_length=1,
-        description="a glob over the key below the inbox, such as north/*.csv, where * also"
-        " crosses folders, or re: and a regular expression for the whole of it",
+        description="a glob for the key below the inbox, such as north/*.csv, where * also"
+        " crosses folders, or re: and a regular expression for the whole key",
     )
     delimiter: Annotated[str, AfterValidator(_check_sign)] = Field(
         default=",", pattern=r"^[\x00-\x7f]\z", description="one ASCII character, such as ;"

@@ -12,7 +12,7 @@ from ingestion.errors import UsageError
 
 ENCRYPTED_PREFIX = "enc:"
 
-_MAKE_A_KEY = "Make one with `python run_pipeline.py secrets generate-key`"
+_MAKE_A_KEY = "Create one with `python run_pipeline.py secrets generate-key`"
 # Version, time stamp, initial vector, and signature of a Fernet token; its text comes in blocks.
 # https://github.com/fernet/spec/blob/master/Spec.md
 _FERNET_VERSION = 0x80
@@ -35,7 +35,7 @@ def single_line(content: bytes) -> str:
     try:
         lines = content.decode("utf-8").removesuffix("\n").removesuffix("\r").split("\n")
     except UnicodeDecodeError:
-        raise UsageError("The value is no text", expected="UTF-8") from None
+        raise UsageError("The value is not text", expected="UTF-8") from None
     if len(lines) != 1 or not lines[0]:
         raise UsageError(
             "There is no value to encrypt",
@@ -73,23 +73,23 @@ def decrypt(value: str, key: str) -> str:
         raise UsageError(
             "The value is not encrypted",
             expected=f"text that begins with {ENCRYPTED_PREFIX}",
-            action="Make it with `python run_pipeline.py secrets encrypt`",
+            action="Create it with `python run_pipeline.py secrets encrypt`",
         )
     token = value.removeprefix(ENCRYPTED_PREFIX).strip()
     fernet = Fernet(_checked_key(key))
     if not _has_token_shape(token):
         raise UsageError(
             "The encrypted value is damaged",
-            expected=f"{ENCRYPTED_PREFIX} and the whole token behind it, on one line",
-            action="Copy it again, or encrypt the secret anew",
+            expected=f"{ENCRYPTED_PREFIX} and the whole token after it, on one line",
+            action="Copy it again, or re-encrypt the secret",
         )
     try:
         return fernet.decrypt(token).decode("utf-8")
     except InvalidToken:
         raise UsageError(
-            "The encrypted value does not open with this key",
+            "The encrypted value cannot be decrypted with this key",
             expected="the key that it was encrypted with",
-            action="Give that key, or encrypt the secret anew with the present one",
+            action="Give that key, or re-encrypt the secret with the current one",
         ) from None
 
 
@@ -118,7 +118,7 @@ def load_key(secret_key: str | None, key_file: Path | None, project: Path) -> st
     if secret_key and key_file:
         raise UsageError(
             "The key is given twice, as text and as a file",
-            action="Keep one of RETAIL_SECRET_KEY and RETAIL_SECRET_KEY_FILE",
+            action="Keep only one of RETAIL_SECRET_KEY and RETAIL_SECRET_KEY_FILE",
         )
     if key_file:
         return _checked_key(_read_key_file(key_file, project))
@@ -140,7 +140,7 @@ def _read_key_file(key_file: Path, project: Path) -> str:
             raise UsageError("The key file is not a file", found=str(path))
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UsageError(
-                "The key file is open to other users",
+                "The key file is accessible to other users",
                 expected="mode 600 or 400",
                 found=f"mode {stat.S_IMODE(mode):03o} on {path}",
                 action=f"Run chmod 600 {path}",

@@ -136,7 +136,7 @@ def open_sources(
             if known.get(name) == _OUTSIDE_ONLY and place:
                 mistakes.add(
                     name + place,
-                    "The key stands in a file of settings, beside what it opens",
+                    "The key is in a settings file, beside what it decrypts",
                     action="Give it in the environment, or in a key file outside the project",
                 )
             elif name not in known and not name.startswith(DBT_PREFIXES):
@@ -164,8 +164,8 @@ def _read_dotenv(path: Path, mistakes: Mistakes) -> Iterator[tuple[str, str]]:
         if binding.error or (binding.key and binding.value is None):
             mistakes.add(
                 f".env, line {binding.original.line}",
-                "Not a line that can be read",
-                expected="NAME=value, with '…' around a value that holds blanks, quotes or #",
+                "This line cannot be read",
+                expected="NAME=value, with '…' around a value that contains blanks, quotes or #",
             )
         elif binding.key:
             yield binding.key, binding.value or ""
@@ -177,8 +177,8 @@ def _reading(path: Path, name: str, mistakes: Mistakes) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError:
-        mistakes.add(name, "Not a text file in UTF-8", found=str(path))
+        mistakes.add(name, "Not a UTF-8 text file", found=str(path))
     except tomllib.TOMLDecodeError as error:
-        mistakes.add(name, "Not a TOML file", found=f"{path}: {error}")
+        mistakes.add(name, "Not valid TOML", found=f"{path}: {error}")
     except OSError as error:
         mistakes.add(name, "The file cannot be read", found=f"{path} ({error.strerror})")

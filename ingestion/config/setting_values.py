@@ -25,7 +25,7 @@ def check_bucket(name: str) -> str:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
     if "/" in name or ":" in name:
-        raise ValueError("More than a bucket's name")
+        raise ValueError("Not just a bucket name, but a path, URL or ARN")
     is_address = re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name)
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name or is_address:
         raise ValueError("Not a bucket name that S3 allows")
@@ -40,14 +40,14 @@ def check_prefix(prefix: str, info: ValidationInfo) -> str:
     """
     whole = prefix if prefix.endswith("/") else f"{prefix}/"
     if prefix.startswith("/") or "//" in whole:
-        raise ValueError("An empty folder name: it begins with / or holds //")
+        raise ValueError("An empty folder name: it begins with / or contains //")
     if not prefix.isprintable() or {".", ".."} & set(whole.split("/")):
-        raise ValueError("A folder name that not every S3 tool can read")
+        raise ValueError("A folder name that some S3 tools cannot read")
     for name, other in info.data.items():
         if name.endswith("_prefix") and (whole.startswith(other) or other.startswith(whole)):
             inner, outer = sorted((whole, other), key=len, reverse=True)
             raise UsageError(
-                f"The same as {variable_name(name)}, or one lies in the other",
+                f"The same as {variable_name(name)}, or one is inside the other",
                 expected="a prefix of its own",
                 found=f"{inner!r} in {outer!r}",
             )
@@ -69,7 +69,7 @@ def check_endpoint(url: str) -> str:
         raise ValueError("Not the address of an S3 service")
     address = str(parts).rstrip("/")
     if not (is_valid_endpoint_url(address) or is_valid_ipv6_endpoint_url(address)):
-        raise ValueError("Not a host name that S3 clients take (no underscores, no empty parts)")
+        raise ValueError("Not a host name that S3 clients accept (no underscores, no empty parts)")
     return address
 
 
@@ -87,7 +87,7 @@ def check_time_zone(name: str) -> str:
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("No time zone of this name is known here") from error
+            raise ValueError("Unknown time zone") from error
     return name
 
 

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     )
     bucket: Annotated[str, AfterValidator(check_bucket)] = Field(
         default="retail-mart",
-        description="3 to 63 small letters, digits, dots and hyphens, such as acme-retail",
+        description="3 to 63 lowercase letters, digits, dots and hyphens, such as acme-retail",
     )
     inbox_prefix: Prefix = "sales_data/"
     error_prefix: Prefix = "sales_data_error/"
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
         BeforeValidator(lambda word: str(word).upper()),
     ] = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     business_date: Annotated[date, BeforeValidator(check_date)] | None = Field(
-        default=None, description="a real day as yyyy-mm-dd"
+        default=None, description="a valid date as yyyy-mm-dd"
     )
     time_zone: Annotated[str, AfterValidator(check_time_zone)] = Field(
         default="UTC", description="a name such as Asia/Kolkata"
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     )
     download_threads: int = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
     profiles: tuple[FileProfile, ...] = Field(
-        default=(), description=f"[[profiles]] above each profile in {CONFIG_FILE}"
+        default=(), description=f"[[profiles]] before each profile in {CONFIG_FILE}"
     )
 
     @classmethod
@@ -225,8 +225,8 @@ def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Se
         if settings.database_password and is_file and "database_url" in given.names:
             mistakes.add(
                 given.written("database_password"),
-                f"A password, while {given.written('database_url')} is an SQLite file",
-                action="Take it out; a file has none",
+                f"A password, although {given.written('database_url')} is an SQLite file",
+                action="Remove it; a file has none",
             )
     mistakes.raise_if_any()
     return settings
@@ -261,14 +261,14 @@ def _check_together(given: Given, mistakes: Mistakes) -> None:
     if "s3_endpoint_url" in given.names and "bucket" not in given.names:
         mistakes.add(
             given.written("bucket"),
-            f"Missing, while {given.written('s3_endpoint_url')} is given",
+            f"Missing, although {given.written('s3_endpoint_url')} is given",
             action="Name the bucket at that endpoint",
         )
     if "database_password" in given.names and "database_url" not in given.names:
         mistakes.add(
             given.written("database_password"),
             f"A password without {given.written('database_url')}",
-            action="Give the URL of the database that it opens",
+            action="Give the URL of its database",
         )
     titles = given.profile_titles()
     for title, count in Counter(titles).items():

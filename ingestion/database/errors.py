@@ -37,7 +37,7 @@ _ADVICE = {
     1698: _PASSWORD,
     CANNOT_CONNECT: "Check host and port in RETAIL_DATABASE_URL, and that the server runs",
 }
-_RUN_AGAIN = "Run again; the run goes on where it stopped"
+_RUN_AGAIN = "Run again; the run continues where it stopped"
 
 
 def is_transient(error: BaseException) -> bool:

@@ -38,8 +38,8 @@ def run_lock(engine: Engine) -> Iterator[StillAlone]:
     ``publications.is_recorded`` and ``batches.move_batch`` find out.
     """
     busy = BusyError(
-        "Another run is at work on this database",
-        action="Wait until it has ended; nothing was changed",
+        "Another run is active on this database",
+        action="Wait until it has finished; nothing was changed",
     )
     if engine.dialect.name == "sqlite":
         with _sqlite_lock(f"{engine.url.database}.lock", busy):
@@ -65,10 +65,10 @@ def _sqlite_lock(path: str, busy: BusyError) -> Iterator[None]:
             if is_in_the_way(error):
                 raise busy from error
             raise PipelineError(
-                "The file that keeps two runs apart cannot be used",
-                expected=f"an empty file {path} that may be written, or none",
+                "The lock file that keeps two runs apart cannot be used",
+                expected=f"an empty file {path} that is writable, or none",
                 found=str(error),
-                action="Remove it while no run is at work",
+                action="Remove it while no run is active",
             ) from error
         yield
 
@@ -119,7 +119,7 @@ class _MySqlLock:
             if not self.take(_SECONDS_TO_FREE):
                 raise BusyError(
                     "This run has lost its lock on the database, and another run is at work",
-                    action="Run again when that has ended; the run goes on where it stopped",
+                    action="Run again when that has ended; the run continues where it stopped",
                 )
 
     def release(self) -> None:

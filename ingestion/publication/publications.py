@@ -99,7 +99,7 @@ def is_recorded(connection: Connection, version: int, run_id: str, base: int) ->
             found="no version"
             if newest is None
             else f"version {newest.version}, published by run {newest.run_id} meanwhile",
-            action="Run again; the run goes on where it stopped",
+            action="Run again; the run continues where it stopped",
         )
     return True
 

@@ -88,7 +88,7 @@ def _answer(error: ClientError, doing: str, bucket: str, endpoint: str) -> Pipel
         return PipelineError(
             f"{failed}: the AWS session token {state}",
             found=code,
-            action="Get new credentials and run again; the run goes on where it stopped",
+            action="Get new credentials and run again; the run continues where it stopped",
         )
     if code == "RequestTimeTooSkewed":
         return PipelineError(
@@ -131,7 +131,7 @@ def _answer(error: ClientError, doing: str, bucket: str, endpoint: str) -> Pipel
         return PipelineError(
             f"{failed}: the server stayed busy or broken over several tries",
             found=code,
-            action="Run again later; the run goes on where it stopped",
+            action="Run again later; the run continues where it stopped",
         )
     message = error.response.get("Error", {}).get("Message", "")
     return PipelineError(failed, found=f"{code}: {message}" if message else code)
@@ -162,6 +162,6 @@ def _no_answer(error: BotoCoreError, doing: str, endpoint: str) -> PipelineError
         return PipelineError(
             f"The connection to S3 was lost while {doing}, over several tries",
             found=type(error).__name__,
-            action="Run again; the run goes on where it stopped",
+            action="Run again; the run continues where it stopped",
         )
     return PipelineError(f"S3 failed while {doing}", found=f"{type(error).__name__}: {error}")

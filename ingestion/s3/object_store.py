@@ -365,7 +365,7 @@ class ObjectStore:
             except _BodyCut as error:
                 raise PipelineError(
                     f"{self.location(key)} could not be read to its end, over several tries",
-                    action="Run again; the run goes on where it stopped",
+                    action="Run again; the run continues where it stopped",
                 ) from error
             except ClientError as error:
                 if error_code(error) in GONE:

@@ -76,13 +76,13 @@ class SampleSpec:
             mistakes.append(f"first_month is {self.first_month}, but must be the first of a month")
         for kind, share in self.shares.items():
             if kind not in FAULT_KINDS:
-                mistakes.append(f"{kind!r} is no kind of damage ({', '.join(FAULT_KINDS)})")
+                mistakes.append(f"{kind!r} is not a kind of damage ({', '.join(FAULT_KINDS)})")
             elif not 0 <= share <= 1:
                 mistakes.append(f"the share of {kind} is {share}, but must be from 0 to 1")
         if sum(self.shares.values()) > 1:
             mistakes.append("the shares add up to more than 1")
         if mistakes:
-            raise UsageError("The sample cannot be made", found="; ".join(mistakes))
+            raise UsageError("The sample cannot be generated", found="; ".join(mistakes))
 
 
 @dataclasses.dataclass(frozen=True)

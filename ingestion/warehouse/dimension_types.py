@@ -66,7 +66,7 @@ def type_of(data_type: str) -> ColumnType:
             Decimal,
         )
     return {
-        "date": ColumnType("a real day as yyyy-MM-dd", _to_day, dt.date, dt.date.fromisoformat),
+        "date": ColumnType("a valid date as yyyy-MM-dd", _to_day, dt.date, dt.date.fromisoformat),
         "string": ColumnType("UTF-8 text", _to_text, str),
         "boolean": ColumnType("true or false", _to_boolean, bool),
     }[data_type]

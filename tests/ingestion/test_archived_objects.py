@@ -113,6 +113,6 @@ def test_rows_are_mended_only_in_the_bytes_that_they_were_read_from(
     with pytest.raises(PipelineError) as raised:
         replay(services, [path])
     assert str(raised.value) == (
-        "There is no line 9 to mend. Expected: file_id and line_number as they were exported, and "
+        "There is no line 9 to correct. Expected: file_id and line_number as they were exported, and "
         "the encoding with which the file was loaded. Found: a file of 4 lines."
     )

@@ -81,9 +81,9 @@ def test_a_profile_that_takes_no_archive_is_told_before_minutes_are_spent(
     with pytest.raises(PipelineError) as refused:
         record(Path("unused"), settings)
     assert str(refused.value) == (
-        f"The dbt profile in {tmp_path / 'profiles.yml'} takes no archive of classes. Expected: "
+        f"The dbt profile in {tmp_path / 'profiles.yml'} does not use the class archive. Expected: "
         "spark.driver.extraJavaOptions with RETAIL_CLASS_ARCHIVE and RETAIL_SPARK_JAVA_OPTIONS. "
-        "Found: no RETAIL_CLASS_ARCHIVE. Take that setting over from profiles.example.yml."
+        "Found: no RETAIL_CLASS_ARCHIVE. Copy that setting from profiles.example.yml."
     )
 
 
@@ -117,6 +117,6 @@ def test_what_the_jvm_prints_is_not_taken_for_the_seconds(
         record(program, settings)
     log = tmp_path / "workspace" / "logs" / "warm-up.log"
     assert str(raised.value) == (
-        "The start of Spark cannot be measured. Expected: a line with the seconds that it took. "
-        f"Found: [warning][cds] and after. The log of the rehearsal is {log}."
+        "Spark's start-up time cannot be measured. Expected: a line with the seconds it took. "
+        f"Found: [warning][cds] and after. The log of the trial run is {log}."
     )

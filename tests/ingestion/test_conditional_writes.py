@@ -79,8 +79,9 @@ def test_the_doctor_finds_a_server_that_passes_conditions_over(
     with pytest.raises(PipelineError) as raised:
         write_an_object(store, "doctor")
     assert str(raised.value) == (
-        f"The S3 server at {s3_bucket.endpoint} passes conditions over. Expected: a write with "
-        "If-Match or If-None-Match that is refused where an object has changed: so two writers do "
-        f"not write over each other's object. Found: one that was done all the same. {ACTION}."
+        f"The S3 server at {s3_bucket.endpoint} ignores conditions on writes. Expected: a write "
+        "with If-Match or If-None-Match that is refused if the object has changed, so that two "
+        "writers cannot overwrite each other's object. Found: a write that was carried out anyway. "
+        f"{ACTION}."
     )
     assert s3_bucket.keys() == []

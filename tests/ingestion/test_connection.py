@@ -139,7 +139,7 @@ def error_body(code: str) -> tuple[int, bytes, int]:
         (
             "ExpiredToken",
             "S3 failed while listing s3://{bucket}/in/: the AWS session token has expired."
-            " Found: ExpiredToken. Get new credentials and run again; the run goes on where it"
+            " Found: ExpiredToken. Get new credentials and run again; the run continues where it"
             " stopped.",
         ),
         (

@@ -92,7 +92,8 @@ def test_a_second_run_is_turned_away_and_a_killed_one_frees_the_lock(each_engine
         with pytest.raises(BusyError) as busy, run_lock(each_engine):
             pass
         assert str(busy.value) == (
-            "Another run is at work on this database. Wait until it has ended; nothing was changed."
+            "Another run is active on this database. Wait until it has finished; nothing was "
+            "changed."
         )
         assert busy.value.exit_code == 4
     finally:

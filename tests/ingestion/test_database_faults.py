@@ -107,7 +107,7 @@ def test_pauses_grow_and_come_to_an_end(line: Line, pauses: list[float]) -> None
         in_transaction(line.through, lambda connection: connection.execute(sa.text("select 1")))
     assert str(lost.value) == (
         f"The connection to the database {line.through.url.set(query={})} was lost. Found: Lost "
-        "connection to MySQL server during query (error 2013). Run again; the run goes on where "
+        "connection to MySQL server during query (error 2013). Run again; the run continues where "
         "it stopped."
     )
     assert len(pauses) == 7

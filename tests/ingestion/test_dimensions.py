@@ -246,11 +246,11 @@ def test_all_mistakes_of_all_files_are_told_with_their_address(
 
     assert _refusal(sqlite, folder, contract).split("\n- ") == [
         "customer.csv line 5, column customer_id: expected a value, found nothing",
-        "customer.csv line 5, column birth_date: expected a real day as yyyy-MM-dd, "
+        "customer.csv line 5, column birth_date: expected a valid date as yyyy-MM-dd, "
         "found a personal value",
         "customer.csv line 6, column customer_id: 1 stands already on line 2",
         "customer.csv line 7, column first_name: expected a value, found nothing",
-        "customer.csv line 7, column birth_date: expected a real day as yyyy-MM-dd, "
+        "customer.csv line 7, column birth_date: expected a valid date as yyyy-MM-dd, "
         "found a personal value",
         "product.csv line 1: missing in the header: current_price",
         "product.csv line 1: unknown or repeated in the header: 'price'",
@@ -280,9 +280,9 @@ def test_all_mistakes_of_all_files_are_told_with_their_address(
         ("1,a,-0.01,", ", column current_price: expected at least 0, found '-0.01'"),
         ("1,a,1,2100-01-01", ", column created_date: expected at most 2099-12-31, found "
          "'2100-01-01'"),
-        ("1,a,1,2023-02-29", ", column created_date: expected a real day as yyyy-MM-dd, found "
+        ("1,a,1,2023-02-29", ", column created_date: expected a valid date as yyyy-MM-dd, found "
          "'2023-02-29'"),
-        ("1,a,1,0000-00-00", ", column created_date: expected a real day as yyyy-MM-dd, found "
+        ("1,a,1,0000-00-00", ", column created_date: expected a valid date as yyyy-MM-dd, found "
          "'0000-00-00'"),
         ('1,"a', ": the record that begins here is no CSV (unexpected end of data)"),
     ],

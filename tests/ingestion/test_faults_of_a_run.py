@@ -45,7 +45,7 @@ PARTS = 8
 MONTHS = ("2024-03", "2024-04")
 EXPIRED = (
     "the AWS session token has expired. Found: ExpiredToken. Get new credentials and run again; "
-    "the run goes on where it stopped."
+    "the run continues where it stopped."
 )
 
 

@@ -100,18 +100,22 @@ def test_constants_come_from_the_key() -> None:
     ("field", "value", "told"),
     [
         ("name", "a b", "Wrong value. Expected: letters, digits, '_', '.' and '-'. Found: 'a b'."),
-        ("pattern", "re:(", "The regular expression is wrong: missing ), unterminated subpattern"),
+        (
+            "pattern",
+            "re:(",
+            "The regular expression is invalid: missing ), unterminated subpattern",
+        ),
         ("delimiter", ";;", "Wrong value. Expected: one ASCII character, such as ;. Found: ';;'."),
-        ("delimiter", "x", "A letter, a digit or a line end cannot mark a column or a value."),
-        ("delimiter", "\n", "A letter, a digit or a line end cannot mark a column or a value."),
+        ("delimiter", "x", "A delimiter or quote must not be a letter, a digit or a line break."),
+        ("delimiter", "\n", "A delimiter or quote must not be a letter, a digit or a line break."),
         ("quote", '""', "Wrong value. Expected: one ASCII character, or empty where values are"),
-        ("encoding", "latin-9000", "No such text encoding. Expected: a Python encoding name"),
-        ("encoding", "base64", "No such text encoding."),
-        ("encoding", "punycode", "No such text encoding."),
-        ("encoding", "idna", "No such text encoding."),
+        ("encoding", "latin-9000", "Unknown text encoding. Expected: a Python encoding name"),
+        ("encoding", "base64", "Unknown text encoding."),
+        ("encoding", "punycode", "Unknown text encoding."),
+        ("encoding", "idna", "Unknown text encoding."),
         ("decimal_mark", ";", "Wrong value. Expected: '.' or ','. Found: ';'."),
         ("thousands_mark", "x", "Wrong value. Expected: ',', '.', an apostrophe"),
-        ("currency_signs", ["€", "5"], "A currency sign is not blank and holds no digit"),
+        ("currency_signs", ["€", "5"], "A currency sign must not be blank or contain a digit"),
         ("date_format", "%d/%m", "The year is missing. Expected: year, month and day as strptime"),
         ("date_format", "dd/mm/yyyy", "The year is missing."),
         ("date_format", "%d %b %m %Y", "The month is given twice."),
@@ -121,9 +125,17 @@ def test_constants_come_from_the_key() -> None:
         ("aliases", {"Store": "Store ID"}, "Wrong value. Expected: the sender's header = the"),
         ("aliases", {" ": "store_id"}, "Wrong value. Expected: the sender's header = the"),
         ("derived", {"total_cost": "price+1"}, "Wrong value. Expected: a column = price*quantity"),
-        ("decimal_marc", ",", "There is no such setting. Perhaps decimal_mark is meant."),
-        ("thousands_mark", ".", "The same as the decimal mark. Give another, or empty for none."),
-        ("quote", ",", "The same as the delimiter. Give another, or empty for none."),
+        ("decimal_marc", ",", "There is no such setting. Perhaps you meant decimal_mark."),
+        (
+            "thousands_mark",
+            ".",
+            "The same as the decimal mark. Give a different one, or leave it empty for none.",
+        ),
+        (
+            "quote",
+            ",",
+            "The same as the delimiter. Give a different one, or leave it empty for none.",
+        ),
         (
             "aliases",
             {"A": "price", "a ": "quantity"},
@@ -151,7 +163,7 @@ def test_a_default_can_be_the_wrong_one(tmp_path: Path) -> None:
     """Risk: only marks that are both given are compared."""
     assert mistakes(tmp_path, {"name": "a", "pattern": "*", "delimiter": '"'}) == [
         "profile a, quote (pipeline.toml): The same as the delimiter. "
-        "Give another, or empty for none."
+        "Give a different one, or leave it empty for none."
     ]
 
 
@@ -160,8 +172,8 @@ def test_derived_columns_do_not_go_in_circles_or_fight_constants(tmp_path: Path)
     circle = {"total_cost": "price*quantity", "price": "total_cost/quantity"}
     table = {"name": "a", "pattern": "*", "derived": circle, "constants": {"price": "1"}}
     assert mistakes(tmp_path, table) == [
-        "profile a, derived (pipeline.toml): price is a constant too; price and total_cost are "
-        "derived from each other. Take one rule out."
+        "profile a, derived (pipeline.toml): price is also a constant; price and total_cost are "
+        "derived from each other. Remove one of the rules."
     ]
 
 
@@ -172,8 +184,8 @@ def test_all_mistakes_of_all_profiles_come_together(tmp_path: Path) -> None:
     assert [line.split(". ")[0] for line in lines] == [
         "profile twice (pipeline.toml): 2 profiles have this name",
         "profile 1, name (pipeline.toml): Wrong value",
-        "profile 1, quote (pipeline.toml): A letter, a digit or a line end cannot mark a column "
-        "or a value",
+        "profile 1, quote (pipeline.toml): A delimiter or quote must not be a letter, a digit or a "
+        "line break",
         "profile 1, skip_lines (pipeline.toml): Wrong value",
     ]
 
@@ -191,7 +203,7 @@ def test_profiles_are_a_list_of_tables(tmp_path: Path, text: str, name: str, fou
     with pytest.raises(UsageError) as caught:
         load_settings(tmp_path, {})
     assert str(caught.value).splitlines()[1:] == [
-        f"- {name} (pipeline.toml): Wrong value. Expected: [[profiles]] above each profile in "
+        f"- {name} (pipeline.toml): Wrong value. Expected: [[profiles]] before each profile in "
         f"pipeline.toml. Found: {found}."
     ]
 

@@ -62,8 +62,8 @@ def test_a_wrong_csv_keeps_the_file_beside_it_back(
     with pytest.raises(UsageError) as raised:
         replay(shop, [good], "a.csv")
     assert str(raised.value) == (
-        "sales_data/a.csv cannot be replayed as it is and with mended rows at once. Leave --file "
-        "out: the whole mended file is read under the rules of today."
+        "sales_data/a.csv cannot be replayed both as it is and with corrected rows. Omit --file: "
+        "the whole corrected file is read under today's rules."
     )
     assert_untouched(shop, s3_bucket)
     assert replay(shop, [good], "b.csv") == ["sales_data/a.csv", "sales_data/b.csv"]
@@ -117,7 +117,8 @@ def test_a_row_that_two_exports_mend_in_two_ways_is_refused(
     with pytest.raises(UsageError) as refused:
         replay(shop, [one, other])
     assert str(refused.value) == (
-        f"Line 2 of file 1 is mended in two ways. Found: {one} and {other}. Leave one of them out."
+        f"Line 2 of file 1 is corrected in two different ways. Found: {one} and {other}. Remove "
+        "one of them."
     )
     assert_untouched(shop, s3_bucket)
     other.write_bytes(one.read_bytes())
@@ -162,7 +163,7 @@ def test_a_replay_that_fails_leaves_no_mark(
     with pytest.raises(PipelineError) as raised:
         replay(shop, [mended], "b.csv")
     assert str(raised.value) == (
-        "sales_data/b.csv is in the inbox already. Run the pipeline first, then ask again."
+        "sales_data/b.csv is in the inbox already. Run the pipeline first, then try again."
     )
     assert_untouched(shop, s3_bucket, "b.csv")
     assert run(shop).repeated == 1

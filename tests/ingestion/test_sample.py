@@ -178,8 +178,8 @@ def test_all_mistakes_in_a_spec_are_told_together() -> None:
         SampleSpec(rows=-1, stores=0, first_month=dt.date(2024, 1, 2), shares=shares)
 
     assert str(raised.value) == (
-        "The sample cannot be made. Found: rows is -1, but must be at least 0; stores is 0, but "
-        "must be at least 1; first_month is 2024-01-02, but must be the first of a month; the "
-        "share of bad_date is 2, but must be from 0 to 1; 'typo' is no kind of damage "
+        "The sample cannot be generated. Found: rows is -1, but must be at least 0; stores is 0, "
+        "but must be at least 1; first_month is 2024-01-02, but must be the first of a month; the "
+        "share of bad_date is 2, but must be from 0 to 1; 'typo' is not a kind of damage "
         f"({', '.join(FAULT_KINDS)}); the shares add up to more than 1."
     )

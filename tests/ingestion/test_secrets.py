@@ -62,9 +62,9 @@ def test_another_key_is_told_from_damage() -> None:
     """Risk: the user re-encrypts everything although only the key was mixed up."""
     token = encrypt("hunter2", generate_key())
     assert message_of(decrypt, token, KEY) == (
-        "The encrypted value does not open with this key. "
+        "The encrypted value cannot be decrypted with this key. "
         "Expected: the key that it was encrypted with. "
-        "Give that key, or encrypt the secret anew with the present one."
+        "Give that key, or re-encrypt the secret with the current one."
     )
 
 
@@ -74,8 +74,8 @@ def test_a_token_cut_short_is_called_damaged(cut: slice) -> None:
     token = encrypt("hunter2", KEY)
     assert message_of(decrypt, token[cut], KEY) == (
         "The encrypted value is damaged. "
-        "Expected: enc: and the whole token behind it, on one line. "
-        "Copy it again, or encrypt the secret anew."
+        "Expected: enc: and the whole token after it, on one line. "
+        "Copy it again, or re-encrypt the secret."
     )
 
 
@@ -83,7 +83,7 @@ def test_plain_text_is_not_decrypted() -> None:
     """Risk: a plain secret is echoed by the message that refuses it."""
     assert message_of(decrypt, "hunter2", KEY) == (
         "The value is not encrypted. Expected: text that begins with enc:. "
-        "Make it with `python run_pipeline.py secrets encrypt`."
+        "Create it with `python run_pipeline.py secrets encrypt`."
     )
 
 
@@ -91,7 +91,7 @@ def test_a_wrong_key_is_described_and_not_shown() -> None:
     """Risk: a mistyped key ends up in a terminal's history of errors."""
     expected = (
         "The key is not a Fernet key. Expected: 44 characters of URL-safe base64. "
-        "Found: 7 characters. Make one with `python run_pipeline.py secrets generate-key`."
+        "Found: 7 characters. Create one with `python run_pipeline.py secrets generate-key`."
     )
     assert message_of(encrypt, "a", "hunter2") == expected
     assert message_of(load_key, "hunter2", None, Path()) == expected
@@ -121,7 +121,7 @@ def test_two_keys_are_refused(project: Path) -> None:
     path = write_key(project.parent / "key")
     assert message_of(load_key, KEY, path, project) == (
         "The key is given twice, as text and as a file. "
-        "Keep one of RETAIL_SECRET_KEY and RETAIL_SECRET_KEY_FILE."
+        "Keep only one of RETAIL_SECRET_KEY and RETAIL_SECRET_KEY_FILE."
     )
 
 
@@ -144,7 +144,7 @@ def test_a_key_file_open_to_others_is_refused(project: Path, mode: int) -> None:
     """Risk: another user of the machine reads the key."""
     path = write_key(project.parent / "key", mode)
     assert message_of(load_key, None, path, project) == (
-        "The key file is open to other users. Expected: mode 600 or 400. "
+        "The key file is accessible to other users. Expected: mode 600 or 400. "
         f"Found: mode {mode:03o} on {path}. Run chmod 600 {path}."
     )
 
@@ -154,7 +154,7 @@ def test_a_missing_key_file_is_named(project: Path) -> None:
     path = project.parent / "nowhere"
     assert message_of(load_key, None, path, project) == (
         f"The key file cannot be read. Found: {path} (No such file or directory). "
-        "Correct the path. Make one with `python run_pipeline.py secrets generate-key`."
+        "Correct the path. Create one with `python run_pipeline.py secrets generate-key`."
     )
     assert message_of(load_key, None, project.parent, project) == (
         f"The key file is not a file. Found: {project.parent}."

@@ -197,7 +197,7 @@ def test_an_endpoint_has_a_region_and_no_slash(project: Path) -> None:
 def test_an_endpoint_without_a_bucket_is_a_gap(project: Path) -> None:
     """Risk: the embedded bucket's name is looked for on a real service."""
     assert mistakes(project, {"RETAIL_S3_ENDPOINT_URL": "https://s3.example.com"}) == [
-        "- RETAIL_BUCKET: Missing, while RETAIL_S3_ENDPOINT_URL is given. "
+        "- RETAIL_BUCKET: Missing, although RETAIL_S3_ENDPOINT_URL is given. "
         "Name the bucket at that endpoint."
     ]
 
@@ -247,7 +247,7 @@ def test_a_home_folder_that_is_not_there_is_one_mistake(project: Path, name: str
 def test_a_bucket_name_follows_s3(project: Path, name: str) -> None:
     """Risk: a name that S3 refuses shows as a puzzling failure of the first request."""
     assert mistakes(project, {"RETAIL_BUCKET": name}) == [
-        "- RETAIL_BUCKET: Not a bucket name that S3 allows. Expected: 3 to 63 small letters, "
+        "- RETAIL_BUCKET: Not a bucket name that S3 allows. Expected: 3 to 63 lowercase letters, "
         f"digits, dots and hyphens, such as acme-retail. Found: {name!r}."
     ]
 
@@ -255,7 +255,9 @@ def test_a_bucket_name_follows_s3(project: Path, name: str) -> None:
 def test_a_bucket_is_not_an_address(project: Path) -> None:
     """Risk: s3:// in front is taken for a part of the name."""
     (line,) = mistakes(project, {"RETAIL_BUCKET": "s3://acme/in"})
-    assert line.startswith("- RETAIL_BUCKET: More than a bucket's name. Expected: 3 to 63 ")
+    assert line.startswith(
+        "- RETAIL_BUCKET: Not just a bucket name, but a path, URL or ARN. Expected: 3 to 63 "
+    )
 
 
 def test_a_prefix_gets_its_slash(project: Path) -> None:
@@ -267,7 +269,7 @@ def test_a_prefix_gets_its_slash(project: Path) -> None:
 def test_a_prefix_has_no_empty_folder(project: Path, prefix: str) -> None:
     """Risk: keys with // that most tools cannot reach."""
     assert mistakes(project, {"RETAIL_INBOX_PREFIX": prefix}) == [
-        "- RETAIL_INBOX_PREFIX: An empty folder name: it begins with / or holds //. Expected: "
+        "- RETAIL_INBOX_PREFIX: An empty folder name: it begins with / or contains //. Expected: "
         f"folder names with / between them, such as sales_data/. Found: {prefix!r}."
     ]
 
@@ -276,7 +278,7 @@ def test_a_prefix_has_no_empty_folder(project: Path, prefix: str) -> None:
 def test_a_prefix_can_be_read_by_every_tool(project: Path, prefix: str) -> None:
     """Risk: a download path leaves its folder."""
     (line,) = mistakes(project, {"RETAIL_INBOX_PREFIX": prefix})
-    assert "A folder name that not every S3 tool can read" in line
+    assert "A folder name that some S3 tools cannot read" in line
 
 
 @pytest.mark.parametrize(
@@ -292,7 +294,7 @@ def test_no_prefix_lies_in_another(project: Path, inner: str, outer: str) -> Non
     environ = {"RETAIL_INBOX_PREFIX": inner, "RETAIL_ERROR_PREFIX": outer}
     outer, inner = sorted((outer, inner), key=len)
     assert mistakes(project, environ) == [
-        "- RETAIL_ERROR_PREFIX: The same as RETAIL_INBOX_PREFIX, or one lies in the other. "
+        "- RETAIL_ERROR_PREFIX: The same as RETAIL_INBOX_PREFIX, or one is inside the other. "
         f"Expected: a prefix of its own. Found: '{inner}' in '{outer}'."
     ]
 
@@ -335,20 +337,21 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
     [
         (
             "mysql://me:hunt@er2@db/retail",
-            "The URL has more than one @, so its password cannot be told from its host. Give the "
-            "password apart, in RETAIL_DATABASE_PASSWORD, where any character may stand, or write "
-            "@ as %40.",
+            "The URL has more than one @, so it is unclear where the password ends and the host "
+            "begins. Give the password separately, in RETAIL_DATABASE_PASSWORD, where any "
+            "character is allowed, or write @ as %40.",
         ),
         (
             "mysql://root:hunter2/retail",
-            "The URL cannot be read; raw signs in a password, such as : / @ ?, do that. Expected: "
-            "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Give the password "
-            "apart, in RETAIL_DATABASE_PASSWORD, where any character may stand.",
+            "The URL cannot be read, perhaps because of unescaped special characters in the "
+            "password, such as : / @ ?. Expected: mysql://user@host:3306/database, mariadb://… or "
+            "sqlite:///file. Give the password separately, in RETAIL_DATABASE_PASSWORD, where any "
+            "character is allowed.",
         ),
         (
             "mysql://me@db/retail?password=hunter2",
-            "The password stands behind the ?. Give the password apart, in "
-            "RETAIL_DATABASE_PASSWORD, where any character may stand.",
+            "The password is given after the ?. Give the password separately, "
+            "in RETAIL_DATABASE_PASSWORD, where any character is allowed.",
         ),
         (
             "mysql://me:hunter2@db",
@@ -357,7 +360,7 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
         ),
         (
             "postgresql://me:hunter2@db/retail",
-            "The pipeline does not work with this database. Expected: "
+            "The pipeline does not support this database. Expected: "
             "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Found: "
             "postgresql://.",
         ),
@@ -368,8 +371,8 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
         ),
         (
             "sqlite://",
-            "The SQLite URL names no file. Expected: sqlite:///retail.sqlite. Name a file: what "
-            "the pipeline remembers must outlive the run.",
+            "The SQLite URL names no file. Expected: sqlite:///retail.sqlite. Name a file: the "
+            "pipeline's records must outlive the run.",
         ),
         (
             "mysql://me@db/retail?ssl_mode=REQUIRED",
@@ -381,33 +384,34 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
             "mysql://me@db/retail?conect_timeout=5",
             "The URL has an unknown option, conect_timeout. Expected: ssl_ca, ssl_cert, ssl_key, "
             "ssl_capath, ssl_cipher, ssl_check_hostname, connect_timeout, read_timeout, "
-            "write_timeout, unix_socket, charset. Perhaps connect_timeout is meant.",
+            "write_timeout, unix_socket, charset. Perhaps you meant connect_timeout.",
         ),
         (
             "mysql://me@db/retail?connect_timeout=abc",
-            "connect_timeout is no time. Expected: whole seconds. Found: abc.",
+            "connect_timeout is not a time in seconds. Expected: whole seconds. Found: abc.",
         ),
         (
             "mysql://me@db/retail?ssl_ca=/nowhere/ca.pem",
-            "The file of ssl_ca is not there. Expected: its absolute path. Found: /nowhere/ca.pem.",
+            "The file given as ssl_ca does not exist. Expected: its absolute path. Found: "
+            "/nowhere/ca.pem.",
         ),
         (
             "mysql://me@db/retail?read_timeout=0",
-            "read_timeout is no time. Expected: whole seconds. Found: 0.",
+            "read_timeout is not a time in seconds. Expected: whole seconds. Found: 0.",
         ),
         (
             "mysql://me@db/retail?ssl_check_hostname=banana",
-            "ssl_check_hostname is no choice. Expected: true or false.",
+            "ssl_check_hostname has a wrong value. Expected: true or false.",
         ),
         (
             "mysql://me@db/retail?ssl_capath=/nowhere",
-            "The folder of ssl_capath is not there. Found: /nowhere.",
+            "The folder given as ssl_capath does not exist. Found: /nowhere.",
         ),
         (
             "mysql://me@db/retail?ssl_check_hostname=true",
-            "ssl_check_hostname checks nothing without an authority. Expected: ssl_ca, a file, or "
-            "ssl_capath, a folder. Give one of them; the server's certificate and host are then "
-            "checked.",
+            "ssl_check_hostname checks nothing without a certificate authority. Expected: ssl_ca, "
+            "a file, or ssl_capath, a folder. Give one of them; the server's certificate and host "
+            "are then checked.",
         ),
         (
             "mysql://me@db/retail?ssl_key=/etc/hostname",
@@ -415,7 +419,7 @@ def test_a_password_apart_wins_over_the_one_in_the_url(project: Path) -> None:
         ),
         (
             "mysql://me@db..example/retail",
-            "The host is no network name. Found: db..example.",
+            "The host is not a valid host name. Found: db..example.",
         ),
         (
             "sqlite://foo:bar/x",
@@ -452,8 +456,8 @@ def test_a_file_has_no_password(project: Path) -> None:
     """Risk: a trial beside the settings of production ends in a stack trace."""
     environ = {"RETAIL_DATABASE_URL": "sqlite:///x", "RETAIL_DATABASE_PASSWORD": "hunter2"}
     assert mistakes(project, environ) == [
-        "- RETAIL_DATABASE_PASSWORD: A password, while RETAIL_DATABASE_URL is an SQLite file. "
-        "Take it out; a file has none."
+        "- RETAIL_DATABASE_PASSWORD: A password, although RETAIL_DATABASE_URL is an SQLite file. "
+        "Remove it; a file has none."
     ]
 
 
@@ -461,7 +465,7 @@ def test_a_password_without_a_url_is_a_gap(project: Path) -> None:
     """Risk: the URL is forgotten and the data goes to the embedded database."""
     assert mistakes(project, {"RETAIL_DATABASE_PASSWORD": "hunter2"}) == [
         "- RETAIL_DATABASE_PASSWORD: A password without RETAIL_DATABASE_URL. "
-        "Give the URL of the database that it opens."
+        "Give the URL of its database."
     ]
 
 
@@ -509,9 +513,9 @@ def test_encrypted_values_that_do_not_open_are_each_named(project: Path) -> None
     }
     lines = mistakes(project, environ)
     assert [line.split(".")[0] for line in lines] == [
-        "- AWS_ACCESS_KEY_ID: Missing, while another AWS variable is given encrypted",
+        "- AWS_ACCESS_KEY_ID: Missing, although another AWS variable is given encrypted",
         "- AWS_SECRET_ACCESS_KEY: The encrypted value is damaged",
-        "- RETAIL_DATABASE_PASSWORD: The encrypted value does not open with this key",
+        "- RETAIL_DATABASE_PASSWORD: The encrypted value cannot be decrypted with this key",
     ]
     assert not [line for line in lines if KEY in line or foreign[4:20] in line]
 
@@ -529,7 +533,7 @@ def test_the_key_never_lies_beside_what_it_opens(project: Path, name: str, text:
     (project / name).write_text(text)
     setting = "secret_key" if name == "pipeline.toml" else "RETAIL_SECRET_KEY"
     assert mistakes(project, {}) == [
-        f"- {setting} ({name}): The key stands in a file of settings, beside what it opens. "
+        f"- {setting} ({name}): The key is in a settings file, beside what it decrypts. "
         "Give it in the environment, or in a key file outside the project."
     ]
 
@@ -584,26 +588,26 @@ def test_all_mistakes_come_in_one_list(project: Path) -> None:
         "RETAIL_SECRET_KEY_FILE": "key",
     }
     assert mistakes(project, environ) == [
-        "- .env, line 2: Not a line that can be read. Expected: NAME=value, with '…' around a "
-        "value that holds blanks, quotes or #.",
-        "- inbox_prefx (pipeline.toml): There is no such setting. Perhaps inbox_prefix is meant.",
-        "- RETAIL_BUKET: There is no such setting. Perhaps RETAIL_BUCKET is meant.",
-        "- retail_log_level: There is no such setting. Perhaps RETAIL_LOG_LEVEL is meant.",
+        "- .env, line 2: This line cannot be read. Expected: NAME=value, with '…' around a "
+        "value that contains blanks, quotes or #.",
+        "- inbox_prefx (pipeline.toml): There is no such setting. Perhaps you meant inbox_prefix.",
+        "- RETAIL_BUKET: There is no such setting. Perhaps you meant RETAIL_BUCKET.",
+        "- retail_log_level: There is no such setting. Perhaps you meant RETAIL_LOG_LEVEL.",
         "- RETAIL_WHATEVER: There is no such setting. Remove it.",
         "- RETAIL_SECRET_KEY_FILE: The key file lies inside the project folder. Expected: a file "
         "elsewhere, so that key and encrypted values never travel together. Found: "
         f"{project / 'key'}. Move it, for instance to ~/.config/retail-mart/key.",
-        "- bucket (pipeline.toml): Not a bucket name that S3 allows. Expected: 3 to 63 small "
+        "- bucket (pipeline.toml): Not a bucket name that S3 allows. Expected: 3 to 63 lowercase "
         "letters, digits, dots and hyphens, such as acme-retail. Found: 'Acme'.",
-        "- RETAIL_DATABASE_URL: The pipeline does not work with this database. Expected: "
+        "- RETAIL_DATABASE_URL: The pipeline does not support this database. Expected: "
         "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Found: oracle://.",
-        "- RETAIL_BUSINESS_DATE: Wrong value. Expected: a real day as yyyy-mm-dd. "
+        "- RETAIL_BUSINESS_DATE: Wrong value. Expected: a valid date as yyyy-mm-dd. "
         "Found: '2024-02-30'.",
         "- RETAIL_DOWNLOAD_THREADS (.env): Wrong value. Expected: a whole number from 1 to 64. "
         "Found: '0'.",
-        "- profile a, pattern (pipeline.toml): Wrong value. Expected: a glob over the key below "
+        "- profile a, pattern (pipeline.toml): Wrong value. Expected: a glob for the key below "
         "the inbox, such as north/*.csv, where * also crosses folders, or re: and a regular "
-        "expression for the whole of it. Found: nothing.",
+        "expression for the whole key. Found: nothing.",
         "- profile a, skip_lines (pipeline.toml): Wrong value. Expected: the lines above the "
         "header, from 0 to 1000. Found: -1.",
     ]
@@ -612,7 +616,7 @@ def test_all_mistakes_come_in_one_list(project: Path) -> None:
 def test_profiles_stand_in_the_file_alone(project: Path) -> None:
     """Risk: a variable that cannot hold tables hides the profiles of the file."""
     assert mistakes(project, {"RETAIL_PROFILES": "[]"}) == [
-        "- RETAIL_PROFILES: Wrong value. Expected: [[profiles]] above each profile in "
+        "- RETAIL_PROFILES: Wrong value. Expected: [[profiles]] before each profile in "
         "pipeline.toml. Found: '[]'."
     ]
 
@@ -622,7 +626,7 @@ def test_what_the_pipeline_works_out_cannot_be_set(project: Path) -> None:
     (project / "pipeline.toml").write_text('project = "/"\nRETAIL_BUCKET = "acme"\n')
     assert mistakes(project, {"RETAIL_USES_EMBEDDED_S3": "no"}) == [
         "- project (pipeline.toml): There is no such setting. Remove it.",
-        "- RETAIL_BUCKET (pipeline.toml): There is no such setting. Perhaps bucket is meant.",
+        "- RETAIL_BUCKET (pipeline.toml): There is no such setting. Perhaps you meant bucket.",
         "- RETAIL_USES_EMBEDDED_S3: There is no such setting. Remove it.",
     ]
 
@@ -631,7 +635,7 @@ def test_what_the_pipeline_works_out_cannot_be_set(project: Path) -> None:
 def test_a_business_date_is_never_guessed(project: Path, text: str) -> None:
     """Risk: a number is taken for seconds since 1970."""
     (line,) = mistakes(project, {"RETAIL_BUSINESS_DATE": text})
-    assert line.endswith(f"Not a date. Expected: a real day as yyyy-mm-dd. Found: {text!r}.")
+    assert line.endswith(f"Not a date. Expected: a valid date as yyyy-mm-dd. Found: {text!r}.")
 
 
 def test_today_is_the_stores_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -651,7 +655,7 @@ def test_today_is_the_stores_own(project: Path, monkeypatch: pytest.MonkeyPatch)
     for name in ("Asia/Kalkutta", "../zone"):
         (line,) = mistakes(project, {"RETAIL_TIME_ZONE": name})
         assert line == (
-            "- RETAIL_TIME_ZONE: No time zone of this name is known here. Expected: a name such"
+            "- RETAIL_TIME_ZONE: Unknown time zone. Expected: a name such"
             f" as Asia/Kolkata. Found: {name!r}."
         )
 
@@ -680,8 +684,8 @@ def test_files_that_cannot_be_read_are_named(project: Path) -> None:
     path.write_text("bucket = acme\n")
     (project / ".env").write_bytes(b"RETAIL_BUCKET=caf\xe9\n")
     assert mistakes(project, {"RETAIL_LOG_FORMAT": "xml"}) == [
-        f"- .env: Not a text file in UTF-8. Found: {project / '.env'}.",
-        f"- pipeline.toml: Not a TOML file. Found: {path}: Invalid value (at line 1, column 10).",
+        f"- .env: Not a UTF-8 text file. Found: {project / '.env'}.",
+        f"- pipeline.toml: Not valid TOML. Found: {path}: Invalid value (at line 1, column 10).",
         "- RETAIL_LOG_FORMAT: Wrong value. Expected: text or json. Found: 'xml'.",
     ]
 

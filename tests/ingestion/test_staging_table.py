@@ -332,7 +332,7 @@ def test_a_version_of_another_run_is_not_published_over(engine: Engine) -> None:
             is_recorded(connection, 1, "run-2", base=0)
     assert str(refused.value) == (
         "Version 1 cannot be published on top of version 0. Found: version 1, published by run "
-        "run-1 meanwhile. Run again; the run goes on where it stopped."
+        "run-1 meanwhile. Run again; the run continues where it stopped."
     )
 
 

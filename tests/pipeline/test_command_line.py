@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     (tmp_path / "taken").write_text("a file")
     folder = str(tmp_path / "taken" / "export")
     result = pipeline("quarantine", "export", folder, environ=environ)
-    assert_refused(result, 1, "This machine has stopped the command: Not a directory", folder)
+    assert_refused(result, 1, "A local error stopped the command: Not a directory", folder)
 
 
 def test_a_database_that_refuses_is_one_sentence(
@@ -211,7 +211,7 @@ def test_a_new_key_encrypts_while_old_values_still_stand_in_the_settings(
         "RETAIL_DATABASE_PASSWORD": secrets.encrypt("old", secrets.generate_key()),
         "RETAIL_SECRET_KEY": secrets.generate_key(),
     }
-    assert_refused(pipeline("status", environ=environ), 2, "does not open with this key")
+    assert_refused(pipeline("status", environ=environ), 2, "cannot be decrypted with this key")
     again = pipeline("secrets", "encrypt", environ=environ, stdin="new")
     assert again.stdout.startswith("enc:"), again.stderr
 
@@ -290,12 +290,12 @@ def test_a_key_that_is_no_text_is_wrong_usage(environ: dict[str, str]) -> None:
 def test_the_sample_does_not_get_into_real_services(environ: dict[str, str]) -> None:
     """Risk: a curious call replaces customers of production."""
     result = pipeline("sample", "--rows", "10", environ=environ)
-    assert_refused(result, 2, "dimension rows of the same keys", "--force")
+    assert_refused(result, 2, "dimension rows with the same keys", "--force")
     forced = pipeline("sample", "--rows", "10", "--force", environ=environ)
     assert forced.returncode == 0, forced.stderr
     for words in (["--share", "bad_date"], ["--first-month", "9999-12"], ["--months", "200000"]):
         refused = pipeline("sample", environ["RETAIL_WORKSPACE"] + "/s", *words, environ=environ)
-        assert_refused(refused, 2, "The sample cannot be made")
+        assert_refused(refused, 2, "The sample cannot be generated")
 
 
 def test_a_lock_file_that_is_none_is_one_sentence(environ: dict[str, str]) -> None:
@@ -303,7 +303,7 @@ def test_a_lock_file_that_is_none_is_one_sentence(environ: dict[str, str]) -> No
     folder = Path(environ["RETAIL_WORKSPACE"])
     (folder / "database.sqlite.lock").write_text("no database, but long enough to look like one")
     result = pipeline("run", environ=environ)
-    assert_refused(result, 1, "keeps two runs apart", "Remove it while no run is at work")
+    assert_refused(result, 1, "keeps two runs apart", "Remove it while no run is active")
 
 
 def test_the_doctor_looks_on_after_a_failure_and_tries_to_write(environ: dict[str, str]) -> None:
@@ -318,9 +318,9 @@ def test_the_doctor_looks_on_after_a_failure_and_tries_to_write(environ: dict[st
     result = pipeline("doctor", environ=environ)
     assert result.returncode == 1
     told = [line.partition(":")[0].split() for line in result.stdout.splitlines() if ": " in line]
-    assert ["ill", "Database"] in told
-    assert ["well", "S3"] in told
-    assert ["ill", "Spark"] in told
+    assert ["FAILED", "Database"] in told
+    assert ["OK", "S3"] in told
+    assert ["FAILED", "Spark"] in told
 
 
 def test_dimensions_are_loaded_by_key(environ: dict[str, str], tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_classes_are_recorded_once(environ: dict[str, str], tmp_path: Path) -> N
     archive.touch()
     result = pipeline("warm-up", environ=environ)
     assert result.returncode == 0, result.stderr
-    assert result.stdout == f"The classes are recorded already, in {archive}\n"
+    assert result.stdout == f"The classes are already recorded in {archive}\n"
 
 
 def test_documents_are_of_a_warehouse(environ: dict[str, str]) -> None:

@@ -137,8 +137,8 @@ def test_rows_are_mended_in_the_encoding_of_their_sender(
     with pytest.raises(PipelineError) as raised:
         replay(found, [path])
     assert str(raised.value) == (
-        "The row of line 4 cannot be written as its sender writes. Expected: characters that the"
-        " encoding cp1252 has. Found: 'Ł'. Write them in another way, or change the encoding of the"
+        "The row of line 4 cannot be written in its sender's format. Expected: characters that the"
+        " encoding cp1252 has. Found: 'Ł'. Write them differently, or change the encoding in the"
         " file profile."
     )
     mend(path, "4", product_name="Café")

@@ -38,7 +38,7 @@ def test_a_stop_is_one_sentence(tmp_path: Path) -> None:
         _, told = run.communicate(timeout=60)
         connection.close()
     assert run.returncode == 1
-    assert told.splitlines()[-1] == "error: stopped; the next run goes on from here"
+    assert told.splitlines()[-1] == "error: stopped; the next run continues from here"
     assert "Traceback" not in told
 
 

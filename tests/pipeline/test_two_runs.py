@@ -35,7 +35,7 @@ def test_the_second_run_leaves_and_a_killed_one_frees_the_lock(
             silent.accept()[0].close()  # the look whether a server is there
             listing, _ = silent.accept()  # it holds the lock and lists the inbox
             second = pipeline("run", environ=environ)
-            assert_refused(second, 4, "Another run is at work on this database.")
+            assert_refused(second, 4, "Another run is active on this database.")
         finally:
             first.send_signal(signal.SIGKILL)
             first.wait()

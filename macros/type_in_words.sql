@@ -8,7 +8,7 @@
         {%- set precision, scale = data_type[8:-1].split(',') -%}
         a plain decimal with at most {{ precision | int - scale | int }} digits before the point and {{ scale }} after it
     {%- elif base == 'date' -%}
-        a real day written yyyy-MM-dd
+        a valid date written yyyy-MM-dd
     {%- elif base == 'boolean' -%}
         true or false
     {%- else -%}

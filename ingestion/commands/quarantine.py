@@ -83,7 +83,7 @@ def show_groups(groups: Sequence[Group], console: Console) -> None:
     from rich.markup import escape
 
     if not groups:
-        console.print("Nothing is set aside.")
+        console.print("Nothing is quarantined.")
     for group in groups:
         rows = f"{_counted(group.rows, 'row')} in " if group.rows else ""
         files = _counted(len(group.files), "file")
@@ -106,8 +106,8 @@ def rows_to_export(services: Services, reason: str | None, key: str | None) -> l
     codes = sorted({code for row in rows for code in row.codes})
     if reason is not None and reason not in codes:
         raise UsageError(
-            f"No row is set aside for {reason}" + ("" if key is None else f" in {key}"),
-            found=", ".join(codes) or "no row that is set aside",
+            f"No row is quarantined for {reason}" + ("" if key is None else f" in {key}"),
+            found=", ".join(codes) or "no quarantined row",
             action="python run_pipeline.py quarantine list shows the reasons",
         )
     return [row for row in rows if reason is None or reason in row.codes]

@@ -171,7 +171,7 @@ def _read_export(path: Path) -> Iterator[_MendedRow]:
             raise UsageError(
                 f"{path} cannot be replayed",
                 expected="text in UTF-8, as it was exported",
-                found=f"the byte {error.object[error.start]:#04x}, which stands for nothing there",
+                found=f"the byte {error.object[error.start]:#04x}, which is not valid UTF-8",
                 action="Save it as CSV in UTF-8",
             ) from error
         except (ValueError, csv.Error) as error:

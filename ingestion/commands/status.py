@@ -61,7 +61,7 @@ def show_status(status: Status, console: Console) -> None:
         table = Table(box=None, pad_edge=False)
         table.add_column("id", justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
-        for name in ("read", "valid", "set aside", "amount valid"):
+        for name in ("read", "valid", "quarantined", "amount valid"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("file", overflow="fold")
         for row in status.files[-_SHOWN:]:

@@ -94,7 +94,7 @@ def column_type(data_type: str, key: bool = False) -> sa.types.TypeEngine[Any]:
         raise PipelineError(
             f"The type {data_type!r} has no counterpart in the database",
             expected="one of " + ", ".join([*simple, "decimal(p,s)"]),
-            action="Mend the data_type in the model's YAML",
+            action="Correct the data_type in the model's YAML",
         )
     return simple[name]
 
@@ -192,7 +192,7 @@ def repeated(engine: Engine, work: Callable[[], T], pauses: Sequence[float] = _P
     def tell(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, DBAPIError):
-            _LOG.warning("%s", database_error(engine.url, error).what + "; trying again")
+            _LOG.warning("%s", database_error(engine.url, error).what + "; retrying")
 
     tries = Retrying(
         stop=stop_after_attempt(len(pauses) + 1),

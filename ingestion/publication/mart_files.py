@@ -90,7 +90,9 @@ def _check_publish(node: Mapping[str, Any], publish: Any) -> None:
     if mistakes:
         raise PipelineError(
             f"The model {node['name']} cannot be published",
-            expected="under meta.publish s3, database and perhaps key, and a type of each column",
+            expected=(
+                "s3, database and optionally key under meta.publish, and a type for each column"
+            ),
             found="; ".join(mistakes),
             action=f"Mend {node['patch_path'] or node['original_file_path']}",
         )

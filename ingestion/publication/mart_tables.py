@@ -94,10 +94,13 @@ def check_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
     misfits = {table.name: _misfits(table, inspector) for table in tables}
     if any(misfits.values()):
         raise PipelineError(
-            "Tables in the database do not fit their models",
-            expected="every column of the model, as wide; no other that is required; its key",
+            "Tables in the database do not match their models",
+            expected=(
+                "every column of the model, at least as wide; no other required column; the "
+                "model's key"
+            ),
             found="; ".join(f"{name}: {', '.join(each)}" for name, each in misfits.items() if each),
-            action="Mend them (alter table), or drop them to have them made anew",
+            action="Correct them (alter table), or drop them to have them recreated",
         )
 
 
@@ -113,7 +116,7 @@ def _misfits(table: sa.Table[Any], inspector: sa.Inspector) -> list[str]:
             found = columns[column.name]["type"]
             misfits.append(f"{column.name} as {found}, narrower than {wanted}")
     misfits += [
-        f"{name} is required, and the model has none"
+        f"{name} is required, but not in the model"
         for name, column in columns.items()
         if name not in table.columns and _must_be_given(column)
     ]

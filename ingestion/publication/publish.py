@@ -114,7 +114,7 @@ def read_current(store: ObjectStore, current: Publication | None) -> Manifest | 
     try:
         return from_json(store.get_bytes(current.manifest_key))
     except ObjectGone as error:
-        _LOG.warning("%s; every table is sent and loaded whole", error.what)
+        _LOG.warning("%s; every table is uploaded and loaded in full", error.what)
         return None
 
 
@@ -238,7 +238,7 @@ def _load_beside(
     try:
         return load(old)
     except (ObjectChanged, ObjectGone) as error:
-        _LOG.warning("%s; the table %s is loaded whole", error, new.name)
+        _LOG.warning("%s; the table %s is loaded in full", error, new.name)
         return load(None)
 
 
@@ -261,7 +261,9 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
     ).encode()
     # a listing, since the answer to HEAD does not tell a missing bucket from a missing object
     if current.pointer_written and not any(store.list_objects(current.manifest_key)):
-        _LOG.warning("the manifest of version %d is gone; the pointer stays", current.version)
+        _LOG.warning(
+            "the manifest of version %d is missing; the pointer is left as it is", current.version
+        )
         return
     there = store.head(prefixes.pointer_key)
     shown = None if there is None else store.get_bytes(prefixes.pointer_key)
@@ -272,9 +274,9 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
             store.put_bytes(prefixes.pointer_key, content, if_match=there.etag)
         if shown is not None and _version_in(shown) > current.version:
             _LOG.warning(
-                "S3 showed version %d, the database shows version %d: it was brought back from an"
-                " older copy. The sales of files that were taken since then count no longer: send"
-                " these files again; their objects lie in the processed and error folders",
+                "S3 showed version %d, the database shows version %d: it was restored from an"
+                " older backup. Sales of files taken since then no longer count: send these files "
+                "again; their objects are in the processed and error folders",
                 _version_in(shown),
                 current.version,
             )

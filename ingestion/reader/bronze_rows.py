@@ -57,7 +57,7 @@ class Fault:
     is_open_end: bool = False
 
 
-REPEATED_HEADER = Fault("header", "header: the file's header line stands here again")
+REPEATED_HEADER = Fault("header", "header: the file's header line is repeated here")
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[in
             if index not in known:
                 faults[index] = Fault(
                     "encoding",
-                    f"encoding: byte {error.start + 1} of the row is no character in the file's"
+                    f"encoding: byte {error.start + 1} of the row is not valid in the file's"
                     " encoding",
                 )
     return faults
@@ -213,8 +213,9 @@ def _parse(
         raise FileSetAside(
             Reason(
                 "reader",
-                f"the file is read in two ways near line {block.lines[0]}. Expected: {len(rows)}"
-                f" rows. Found: {table.num_rows}. Report this file; nothing of it was loaded.",
+                f"the file was read in two different ways near line {block.lines[0]}. Expected: "
+                f"{len(rows)} rows. Found: {table.num_rows}. Report this file; nothing of it was "
+                "loaded.",
             )
         )
     return [column.chunk(0) if len(rows) else empty for column in table.columns], rows

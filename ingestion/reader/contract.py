@@ -99,7 +99,7 @@ def _compose(path: Path) -> yaml.Node:
         raise UsageError(
             f"{path}, line {line}: this is not valid YAML",
             found=error.problem or "a syntax error",
-            action="Mend the line; a value with a colon or a quote needs quotes around it",
+            action="Fix the line; a value with a colon or a quote must be quoted",
         ) from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: this is not valid YAML", found=str(error)) from error
@@ -172,7 +172,9 @@ def _column_meta(path: Path, node: yaml.Node, name: str) -> dict[str, yaml.Node]
     if meta is None:
         return {}
     if not isinstance(meta, yaml.MappingNode):
-        raise _mistake(path, meta, f"the meta of column '{name}' is no mapping", "key: value lines")
+        raise _mistake(
+            path, meta, f"the meta of column '{name}' is not a mapping", "key: value lines"
+        )
     entries: dict[str, yaml.Node] = {}
     for key_node, value in meta.value:
         if key_node.value not in COLUMN_META_KEYS:
@@ -199,7 +201,7 @@ def _flag(path: Path, meta: dict[str, yaml.Node], key: str, column: str) -> bool
     if node.tag != "tag:yaml.org,2002:bool" or value not in ("true", "false"):
         found = node.value if isinstance(node, yaml.ScalarNode) else "a list or mapping"
         raise _mistake(
-            path, node, f"column '{column}': '{key}' is no boolean", "true or false", found
+            path, node, f"column '{column}': '{key}' is not a boolean", "true or false", found
         )
     return bool(value == "true")
 
@@ -253,8 +255,8 @@ def _claim_names(
             raise _mistake(
                 path,
                 node,
-                f"the {kind} '{text}' of column '{column.name}' already stands for '{taken_by}'",
-                "every name and alias once; case, spaces, hyphens and underscores do not count",
+                f"the {kind} '{text}' of column '{column.name}' already refers to '{taken_by}'",
+                "every name and alias once, ignoring case, spaces, hyphens and underscores",
             )
         names[normalised(text)] = column.name
 
@@ -274,13 +276,13 @@ def _entry(node: yaml.Node | None, key: str) -> yaml.Node | None:
 
 def _items(path: Path, node: yaml.Node, what: str) -> Iterator[yaml.Node]:
     if not isinstance(node, yaml.SequenceNode):
-        raise _mistake(path, node, f"'{what}' is no list", "a list, each item after a dash")
+        raise _mistake(path, node, f"'{what}' is not a list", "a list, each item after a dash")
     yield from node.value
 
 
 def _text(path: Path, node: yaml.Node | None, parent: yaml.Node, what: str) -> str:
     if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
-        raise _mistake(path, node or parent, f"{what} is missing or no text", "a text")
+        raise _mistake(path, node or parent, f"{what} is missing or not text", "text")
     return str(node.value).strip()
 
 

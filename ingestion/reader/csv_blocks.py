@@ -264,7 +264,7 @@ def _find_swallowed_rows(
     return {
         int(index): (
             f"quote: one value runs from line {first_lines[index] + first_line} to line"
-            f" {last_lines[index] + first_line}, and {count} of these look like rows of their own"
+            f" {last_lines[index] + first_line}, and {count} of these look like separate rows"
         )
         for index, count in zip(several[found > 1], found[found > 1], strict=True)
     }
@@ -275,7 +275,7 @@ def _too_long(rest: bytes, dialect: Dialect, line: int) -> FileSetAside:
     return FileSetAside(
         Reason(
             "quote" if is_quoted else "line_too_long",
-            f"{'quote: the record' if is_quoted else 'the line'} that begins in line {line} is too"
+            f"{'quote: the record' if is_quoted else 'the line'} starting in line {line} is too"
             f" long. Expected: at most {MAX_RECORD_BYTES:,} bytes. Found: no end of it after"
             f" {len(rest):,} bytes. "
             + (

@@ -132,7 +132,9 @@ def walk_quoted_lines(
         loose_end = loose.end() if loose else start
         if is_unclosed or last != line or loose_end != break_starts[line]:
             raise _open_quote(buffer, start, end, lines, dialect, first_line, is_unclosed)
-        lines.faults[line] = "quote: text follows a closing quote; double a quote that is text"
+        lines.faults[line] = (
+            "quote: text follows a closing quote; double a quote that is part of the text"
+        )
         next_line = line + 1
 
 
@@ -160,8 +162,8 @@ def _open_quote(
         found = f"a quote opened in line {opened_line} that is never closed"
     else:
         found = (
-            f"a quote opened in line {opened_line} and closed in line {closed_line} in front of"
-            " other text, so it cannot be told which lines are rows"
+            f"a quote opened in line {opened_line} and closed in line {closed_line} before other"
+            " text, so it is unclear which lines are rows"
         )
     return FileSetAside(
         Reason(

@@ -96,13 +96,13 @@ def wrong_encoding(head: bytes, key: str, profile: FileProfile | None) -> Reason
     is_wide = expected.startswith(("utf-16", "utf-32"))
     if found is None:
         if is_wide and head and b"\0" not in head:
-            found, proof = "an encoding of one byte for each letter", "there are no zero bytes"
+            found, proof = "a single-byte encoding", "there are no zero bytes"
         else:
             return None
     elif expected.startswith(found) or (expected, found) in HARMLESS_PAIRS:
         return None
     expectation = f"{encoding}, as the file profile says" if profile else "UTF-8"
-    message = f"encoding: the file is not in the encoding expected. Expected: {expectation}."
+    message = f"encoding: the file is not in the expected encoding. Expected: {expectation}."
     message += f" Found: {found} ({proof})."
     if found not in TOLD_ENCODINGS:
         message += " Correct the profile's encoding."
@@ -125,7 +125,7 @@ def _shown_encoding(head: bytes, expected: str) -> tuple[str | None, str]:
     if not odd:
         return None, ""
     if _is_one_byte(expected) and _is_utf8_beyond_ascii(head):
-        return "utf-8", "almost certain: its letters beyond ASCII are UTF-8 throughout"
+        return "utf-8", "almost certain: its non-ASCII characters are UTF-8 throughout"
     share = max(even.count(0) / len(even), odd.count(0) / len(odd))
     if share < WIDE_ENCODING_SHARE or min(even.count(0), odd.count(0)) > len(odd) * 0.05:
         return None, ""
@@ -183,7 +183,7 @@ def explain_header(
                 found.append(f"the header in line {header.line + number}, below '{above}'")
             if mark != delimiter:
                 options["delimiter"] = mark
-                found.append(f"columns parted by a {name}")
+                found.append(f"columns separated by a {name}")
             return _other_dialect(
                 missing,
                 f"{' and '.join(found)} (certain: all the columns are there)",
@@ -194,7 +194,7 @@ def explain_header(
     first = lines[0] if lines else ""
     mark = _delimiter_of(first)
     if mark not in (delimiter, ":") and first.count(mark) > first.count(delimiter):
-        found_here = f"a header that seems to be parted by a {DELIMITERS[mark]} (probable:"
+        found_here = f"a header that seems to be separated by a {DELIMITERS[mark]} (probable:"
         found_here += f" {first.count(mark)} of them), with other names than the contract's"
         return _other_dialect(missing, found_here, key, {"delimiter": mark}, profile)
     values = [value for value in _values(first, delimiter) if value.strip()]
@@ -222,16 +222,16 @@ def _other_dialect(
     if profile is None:
         expected = "a comma-separated header with them in the first line"
         action = (
-            "Send the file in the contract's form, or paste this file profile into pipeline.toml:\n"
-            + profile_text(key, options)
+            "Send the file in the contract's format, or paste this file profile into "
+            "pipeline.toml:\n" + profile_text(key, options)
         )
     else:
         mark = DELIMITERS.get(profile.delimiter, repr(profile.delimiter))
         expected = (
-            f"a header with them in line {profile.skip_lines + 1}, parted by a {mark}, as the"
+            f"a header with them in line {profile.skip_lines + 1}, separated by a {mark}, as the"
         )
         expected += f" file profile {profile.name} says"
-        action = f"Send the file in this form, or {_change(profile, options)}"
+        action = f"Send the file in this format, or {_change(profile, options)}"
     return Reason(
         "dialect",
         f"missing columns: {', '.join(missing)}. Expected: {expected}. Found: {found}. {action}",
@@ -241,7 +241,7 @@ def _other_dialect(
 def _change(profile: FileProfile, options: Mapping[str, object]) -> str:
     """A new profile would have to repeat what this one says, and come before it."""
     return (
-        f"say in the file profile {profile.name}, or in a copy of it above it with a pattern for"
+        f"set in the file profile {profile.name}, or in a copy placed above it with a pattern for"
         f" such files:\n{_toml_lines(options)}"
     )
 
@@ -273,7 +273,7 @@ def changed_profile_text(profile: FileProfile, options: Mapping[str, object]) ->
     """Return the lines of pipeline.toml for ``profile`` with these options, to take its place."""
     own = profile.model_dump(exclude_unset=True)
     lines = _toml_lines({**own, **options})
-    return f"# in place of the present file profile {profile.name}\n[[profiles]]\n{lines}"
+    return f"# replaces the current file profile {profile.name}\n[[profiles]]\n{lines}"
 
 
 def _toml_lines(options: Mapping[str, object]) -> str:

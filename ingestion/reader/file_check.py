@@ -205,8 +205,8 @@ def _check_no_rows(header: HeaderLine, match: HeaderMatch, contract: Contract) -
         raise FileSetAside(
             Reason(
                 "no_row",
-                f"the header line, {header.line}, holds rows. Expected: names, and a line break"
-                f" (LF, CR LF or CR) behind them. Found: {len(data)} numbers or dates among"
+                f"the header line, {header.line}, contains rows. Expected: names, and a line break"
+                f" (LF, CR LF or CR) after them. Found: {len(data)} numbers or dates among"
                 f" {len(header.values)} names, and no row below. Send the file with one line for"
                 " each sale.",
             )
@@ -356,7 +356,7 @@ def _without_nul(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 Reason(
                     "nul_bytes",
                     f"the file has NUL bytes. Expected: text. Found: the first at byte"
-                    f" {passed + place + 1:,}. The file is damaged or no CSV; export it again and"
+                    f" {passed + place + 1:,}. The file is damaged or not CSV; export it again and"
                     " send that.",
                 )
             )

@@ -134,7 +134,7 @@ def _wrong_bytes(record: bytes, line: int, encoding: str) -> Reason:
     found = without_personal(shown_text(record, encoding)[:200])
     return Reason(
         "encoding",
-        f"encoding: the header in line {line} has a byte that is no character. Expected:"
+        f"encoding: the header in line {line} has a byte that is not a character. Expected:"
         f" {encoding}. Found: '{found}'. Send the file as UTF-8, or"
         " give the sender a file profile with its encoding.",
     )

@@ -124,7 +124,7 @@ def _too_many(headers: Sequence[str]) -> Reason:
         "too_many_columns",
         f"too many columns: the first line has {len(headers)} values. Expected: a header of at"
         f" most {MOST_COLUMNS} columns. Found: {found}, …. Send a CSV"
-        " file with a header and one sale a line.",
+        " file with a header and one sale per line.",
     )
 
 
@@ -136,7 +136,7 @@ def _duplicate(name: str, positions: Sequence[int], headers: Sequence[str]) -> R
         found += f" and {len(positions) - _SHOWN_DUPLICATES} more"
     return Reason(
         "duplicate_column",
-        f"duplicate column: {len(positions)} headers stand for {name}. Expected: one."
+        f"duplicate column: {len(positions)} headers map to {name}. Expected: one."
         f" Found: {found}. Send the file with one of them, or rename the other.",
     )
 

@@ -87,7 +87,7 @@ class ValueRules:
                 for row, text in rows.items():
                     found = MASK if name in self.personal else text[:40]
                     misfits.setdefault(
-                        row, f"dialect: {name} '{found}' is not in the form of the file profile"
+                        row, f"dialect: {name} '{found}' is not in the format of the file profile"
                     )
         for name, text in self.constants.items():
             result[name] = pa.repeat(pa.scalar(text, pa.string()), count)
@@ -128,7 +128,7 @@ def check_columns(profiles: Sequence[FileProfile], contract: Contract) -> None:
     ]
     if mistakes:
         raise UsageError(
-            "The file profiles do not fit the contract",
+            "The file profiles do not match the contract",
             expected="rules for " + ", ".join(column.name for column in contract.columns),
             found="; ".join(mistakes),
             action=f"Correct the profiles, or declare the columns in {contract.path.name}; a column"

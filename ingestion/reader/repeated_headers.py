@@ -114,8 +114,8 @@ def _other_columns(headers: Sequence[str], found: Sequence[str], line: int) -> F
             "header",
             f"the columns change in line {line}. Expected:"
             f" {', '.join(map(shown, headers[:SHOWN_HEADERS]))}, as in the file's first header."
-            f" Found: {', '.join(map(shown, found[:SHOWN_HEADERS]))}. Files were joined; send them"
-            " one by one.",
+            f" Found: {', '.join(map(shown, found[:SHOWN_HEADERS]))}. Several files were joined; "
+            "send them one by one.",
         )
     )
 

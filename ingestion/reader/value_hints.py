@@ -139,8 +139,8 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None)
 def encoding_hint(wrong: int, rows: int) -> Hint:
     """Return the hint for a file of which ``wrong`` rows are not UTF-8."""
     return Hint(
-        f"{wrong:,} of {rows:,} rows have bytes that are not UTF-8. The likeliest encoding of such"
-        " files is cp1252 (Windows, Western Europe); ask the sender, and if so paste this file"
+        f"{wrong:,} of {rows:,} rows have bytes that are not UTF-8. The most likely encoding of "
+        "such files is cp1252 (Windows, Western Europe); ask the sender, and if so paste this file"
         " profile:",
         {"encoding": "cp1252"},
     )
@@ -159,8 +159,8 @@ def _formula_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:
             return [
                 Hint(
                     f'{name}: {count} of the first {len(texts)} values are a formula (="…"), as'
-                    " exports for spreadsheets write numbers that begin with zeros. Sure: a formula"
-                    " of a text is that text. Paste this file profile:",
+                    " exports for spreadsheets write numbers that begin with zeros. Certain: such a"
+                    " formula is just its text. Paste this file profile:",
                     {"formula_texts": True},
                 )
             ]
@@ -188,7 +188,7 @@ def _date_hint(name: str, texts: Sequence[str]) -> Hint | None:
     best = [date_format for date_format, count in fits.items() if count == max(fits.values())]
     # an offset may be written as Z too
     best = [form for form in best if form.removesuffix("%z") + "Z" not in best]
-    seen = f"{name} is not in the contract's form: {len(others)} of the first {len(texts)} values"
+    seen = f"{name} is not in the contract's format: {len(others)} of the first {len(texts)} values"
     seen += f" are like '{shown(distinct[0])}'."
     if not best:
         return _day_number_hint(seen, distinct)
@@ -196,21 +196,21 @@ def _date_hint(name: str, texts: Sequence[str]) -> Hint | None:
     if len(best) > 1:
         choices = " or ".join(best)
         return Hint(
-            f"{seen} They can be read as {choices}: which one is it? Ask the sender; nothing in the"
-            " file tells. Then paste this file profile with the right one:",
+            f"{seen} They can be read as {choices}: ask the sender which, as the file does not"
+            " show it. Then paste this file profile with the right one:",
             options,
         )
-    sure = f"{fits[best[0]]} of {len(distinct)} different values fit {best[0]} and no other form"
+    sure = f"{fits[best[0]]} of {len(distinct)} different values fit {best[0]} and no other format"
     if best[0].endswith((*UTC_MARKS, *OFFSETS)) and all(map(IN_UTC.fullmatch, distinct)):
         return Hint(
-            f"{seen} They are times in UTC, and late in the evening the store's day may be another"
-            " one: ask the sender for the store's days. If the days of UTC are meant, paste this"
+            f"{seen} They are times in UTC, and late in the evening the store's date may differ:"
+            " ask the sender for the store's dates. If UTC dates are meant, paste this"
             " file profile:",
             options,
         )
     if best[0].endswith(OFFSETS):
-        sure += ". The day counts as it is written, whatever its offset"
-    return Hint(f"{seen} Sure: {sure}. Paste this file profile:", options)
+        sure += ". The date counts as written, whatever its offset"
+    return Hint(f"{seen} Certain: {sure}. Paste this file profile:", options)
 
 
 def _day_number_hint(seen: str, texts: Sequence[str]) -> Hint | None:
@@ -219,8 +219,8 @@ def _day_number_hint(seen: str, texts: Sequence[str]) -> Hint | None:
         return None
     day = DAY_ZERO + timedelta(int(numbers[0][:5]))
     return Hint(
-        f"{seen} They look like the day numbers of a spreadsheet ({numbers[0][:5]} is then {day}),"
-        " which no file profile reads. Have the column shown as dates, yyyy-mm-dd, and export the"
+        f"{seen} They look like a spreadsheet's serial dates ({numbers[0][:5]} would be {day}),"
+        " which no file profile reads. Format the column as a date, yyyy-mm-dd, and export the"
         " file again.",
         {},
     )
@@ -232,8 +232,8 @@ def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:
     if len(by_thousand) >= NEARLY_EVERY * len(texts):
         return Hint(
             f"{name}: {len(by_thousand)} of the first {len(texts)} values have three decimals, like"
-            f" '{shown(by_thousand[0])}'. Is their point a thousands mark? Ask the sender; nothing"
-            " in the file tells. If so, paste this file profile:",
+            f" '{shown(by_thousand[0])}'. Is their point a thousands mark? Ask the sender, as the"
+            " file does not show it. If so, paste this file profile:",
             {"decimal_mark": ",", "thousands_mark": "."},
         )
     if len(others) < NOTABLE * len(texts):
@@ -256,18 +256,18 @@ def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:
     options: dict[str, object] = {"decimal_mark": fits[0][0], "thousands_mark": fits[0][1]}
     if signs:
         options["currency_signs"] = signs
-    seen = f"{name} is not in the contract's form: {len(others)} of the first {len(texts)} values"
+    seen = f"{name} is not in the contract's format: {len(others)} of the first {len(texts)} values"
     seen += f" are like '{shown(others[0])}'."
     if len(meanings) > 1:
         return Hint(
-            f"{seen} Their comma or point can be a decimal mark or a thousands mark: which one is"
-            " it? Ask the sender; nothing in the file tells. Then paste this file profile with the"
+            f"{seen} Their comma or point can be a decimal mark or a thousands mark: ask the"
+            " sender which, as the file does not show it. Then paste this file profile with the"
             " right marks:",
             options,
         )
     return Hint(
-        f"{seen} Sure: {NEARLY_EVERY:.0%} or more of them fit this file profile, and no other"
-        " meaning of the marks does:",
+        f"{seen} Certain: {NEARLY_EVERY:.0%} or more of them fit this file profile, and no other"
+        " reading of the marks does:",
         options,
     )
 
@@ -279,13 +279,13 @@ def _whole_hint(name: str, texts: Sequence[str]) -> Hint | None:
     are_most = len(fractions) + plain >= NEARLY_EVERY * len(texts)
     if not are_most or len(fractions) < NOTABLE * len(texts):
         return None
-    seen = f"{name} is not in the contract's form: {len(fractions)} of the first {len(texts)}"
+    seen = f"{name} is not in the contract's format: {len(fractions)} of the first {len(texts)}"
     seen += f" values are whole numbers that end with '.{fractions[0]}'."
     options = {"decimal_mark": "."}
     if any(len(fraction) == 3 for fraction in fractions):
         return Hint(
-            f"{seen} Is their point a decimal mark? Ask the sender; nothing in the file tells. If"
-            " so, paste this file profile:",
+            f"{seen} Is their point a decimal mark? Ask the sender, as the file does not show it. "
+            "If so, paste this file profile:",
             options,
         )
-    return Hint(f"{seen} Sure: a fraction of zeros is none. Paste this file profile:", options)
+    return Hint(f"{seen} Certain: the fraction is always zero. Paste this file profile:", options)

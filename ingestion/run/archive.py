@@ -45,7 +45,7 @@ def find_archived(
         f"The object of {row.file_name} (id {row.id}) is not the one that was taken",
         expected=f"{known} at {row.file_location}",
         found="no object there" if info is None else "other content",
-        action="Bring it back, or send the file again",
+        action="Restore it, or send the file again",
     )
 
 
@@ -64,7 +64,7 @@ def reasons_json(row: FileRow, report: FileReport) -> bytes:
             {"line_number": bad.line_number, "reason": bad.reason, "text": bad.text}
             for bad in report.first_bad_rows
         ],
-        "what_to_do": "Mend the file and send it again under the same name; nothing of it counts",
+        "what_to_do": "Correct the file and send it again under the same name; none of it counts",
     }
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 

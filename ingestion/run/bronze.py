@@ -155,17 +155,17 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     info = store.head(store.key_at(row.file_location))
     sha256 = None if info is None else store.download(info, path)
     report = checking.report_on(trial, row) if sha256 == row.sha256 else None
-    action = "Bring the object back, or retract the file"
+    action = "Restore the object, or retract the file"
     found = ""
     if report is None:
-        found = "no object there" if info is None else "another content"
+        found = "no object there" if info is None else "different content"
     elif not report.accepted:
-        found = f"a file that is refused by now: {report.reasons[0].message}"
+        found = f"a file that is refused today: {report.reasons[0].message}"
     # an older version of the reader noted the hash of the bytes alone
     elif row.content_sha256 not in (None, report.content_sha256, report.bytes_sha256):
-        found = "another file profile than the one with which it was loaded: its constants,"
-        found += " formulas, date format or decimal mark"
-        action = "Bring the profile back, with a pattern for the new files alone in the other"
+        found = "a file profile other than the one it was loaded with: its constants, formulas,"
+        found += " date format or decimal mark differ"
+        action = "Restore the old profile, and limit the pattern of the other one to the new files"
     if report is None or found:
         shutil.rmtree(folder)
         raise PipelineError(

@@ -33,7 +33,7 @@ def must_build(state: RunState, logic: str) -> bool:
     if current is None:
         return False
     if current.logic_hash != logic:
-        _LOG.info("the models have changed since the last publication: all is built anew")
+        _LOG.info("the models have changed since the last publication: everything is rebuilt")
         return True
     return state.full_refresh
 
@@ -71,7 +71,9 @@ def batches_to_build(
         return None
     batch_ids = _batches_to_write(state)
     if not holds_batches(state, dbt, batch_ids):
-        _LOG.info("the batches of this workspace are not those of the database: all is built anew")
+        _LOG.info(
+            "the batches of this workspace are not those of the database: everything is rebuilt"
+        )
         return None
     return batch_ids
 

@@ -28,8 +28,8 @@ _LARGE_FILE = 4 << 20  # bytes; one such file at a time, so that memory does not
 _ONE_AT_A_TIME = threading.Lock()
 _LOG = logging.getLogger(__name__)
 _UNREADABLE = (
-    "unreadable: the check of the file has failed. It may be whole: report this, with the file and "
-    "the cause that RETAIL_LOG_LEVEL=DEBUG logs. Found:"
+    "unreadable: checking the file failed. The file itself may be fine: report this, with the file "
+    "and the cause logged with RETAIL_LOG_LEVEL=DEBUG. Found:"
 )
 _GONE = (
     "gone: the object was replaced or removed in the inbox before it could be read. "

@@ -40,7 +40,7 @@ def refuse_unfinished(state: RunState) -> None:
             f"Batch {batch.batch_id} is not finished; nothing was compacted",
             expected="only batches that are published and archived",
             found=f"a batch that is {batch.state.value}",
-            action="python run_pipeline.py takes it up; compact afterwards",
+            action="Finish it with python run_pipeline.py, then compact",
         )
 
 
@@ -63,9 +63,9 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
     if not build_scope.is_as_published(state, logic) or not build_scope.holds_batches(state, dbt):
         raise PipelineError(
             "The warehouse cannot be compacted as it is",
-            expected="the tables that the last run built, under the models of today",
+            expected="the tables that the last run built, with the current models",
             found="others, of other models or batches" if known else "none in this workspace",
-            action="python run_pipeline.py run --full-refresh builds them; compact afterwards",
+            action="Build them with python run_pipeline.py run --full-refresh, then compact",
         )
     tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)
     fact_tables.check_folders(tables)
@@ -165,7 +165,7 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
         return
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     if known.files != warehouse_state.list_hash(workspace.warehouse, _folders(tables)):
-        _LOG.warning("other tables were changed meanwhile: the next run builds all of them anew")
+        _LOG.warning("other tables were changed meanwhile: the next run rebuilds all of them")
         return
     batch_ids = state.in_transaction(batches.all_batch_ids)
     recorded = bronze.recorded_merges(state, known.merging)

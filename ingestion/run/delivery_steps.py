@@ -249,7 +249,7 @@ def archive_last_batch(state: RunState) -> None:
         archive_batch(state)
         state.batch_id = None
         _LOG.warning(
-            "batch %d was published by a run that did not end; its files are archived now",
+            "batch %d was published by a run that did not finish; its files are archived now",
             batch.batch_id,
         )
         for row in state.archived:

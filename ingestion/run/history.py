@@ -82,7 +82,7 @@ def _check_complete(services: Services, item: Publication, manifest: Manifest) -
             f"Version {item.version} cannot be shown again",
             expected=f"its {len(files)} objects on S3",
             found=f"{len(missing)} are missing or changed, such as {missing[0]}",
-            action="Bring them back, or choose another version",
+            action="Restore them, or choose another version",
         )
 
 
@@ -95,7 +95,7 @@ def manifest_of(services: Services, item: Publication) -> Manifest:
             f"Version {item.version} cannot be shown again",
             expected=f"its manifest {item.manifest_key}",
             found="no such object",
-            action="Bring it back, or choose another version",
+            action="Restore it, or choose another version",
         ) from error
 
 

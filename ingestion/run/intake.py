@@ -96,7 +96,7 @@ def not_csv_reason(key: str) -> str:
     """The reason of a file whose name is no CSV name."""
     name = key.rpartition("/")[2] or key
     return (
-        f"name: not the name of a CSV file. Expected: an ending of {', '.join(CSV_SUFFIXES)}. "
+        f"name: not the name of a CSV file. Expected: a name ending in {', '.join(CSV_SUFFIXES)}. "
         f"Found: {name!r}. Rename it and send it again, or add a file profile whose pattern "
         "matches its key"
     )

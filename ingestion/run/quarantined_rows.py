@@ -103,7 +103,7 @@ def _published_table(services: Services) -> str | None:
         name = table_with_role(read_manifest(fresh), ROLE)
     if not _columns(services.engine, name):
         _LOG.warning(
-            "rows that are set aside cannot be listed: the database has no table %s. Expected: the "
+            "quarantined rows cannot be listed: the database has no table %s. Expected: the "
             "model with pipeline_role: %s, published with database: true. Run again with "
             "--full-refresh",
             *(name, ROLE),

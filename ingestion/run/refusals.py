@@ -24,7 +24,7 @@ def check_none_is_lost(rows: Sequence[FileRow], refused: set[int]) -> None:
                 f"The sales of {row.file_name} would be lost; nothing is published",
                 expected="a correction that can be trusted",
                 found=f"a copy of {names[row.duplicate_of_id]}, which has too many bad rows",
-                action=f"Send {row.file_name} mended, and run again",
+                action=f"Correct and resend {row.file_name}, then run again",
             )
 
 
@@ -55,5 +55,5 @@ def check_none_counts_twice(rows: Sequence[FileRow], refused: set[int]) -> None:
                 expected=f"a correction of {correction.file_name} that can be trusted",
                 found="one with too many bad rows, so its old version stays, which has the same "
                 f"content as {row.file_name}",
-                action=f"Send {correction.file_name} mended, and run again",
+                action=f"Correct and resend {correction.file_name}, then run again",
             )

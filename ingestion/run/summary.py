@@ -182,7 +182,7 @@ def show(summary: RunSummary, console: Console) -> None:
     for name, number, amount in (
         ("Rows read", summary.rows_read, summary.money.read),
         ("  valid", summary.rows_valid, summary.money.valid),
-        ("  set aside", summary.rows_quarantined, summary.money.quarantined),
+        ("  quarantined", summary.rows_quarantined, summary.money.quarantined),
         (
             "  balance",
             summary.rows_read - summary.rows_valid - summary.rows_quarantined,

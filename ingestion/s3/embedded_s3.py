@@ -96,9 +96,9 @@ def ensure_running(workspace: Path, bucket: str) -> str:
     hung = _read_state(workspace)
     if not stop(workspace):
         raise PipelineError(
-            f"The S3 server of {workspace} runs but does not answer",
+            f"The S3 server of {workspace} is running but does not respond",
             found=f"process {hung.pid}" if hung and hung.pid else "no state file",
-            action="End its weed process and run again",
+            action="Stop its weed process and run again",
         )
     return ensure_running(workspace, bucket)
 
@@ -296,7 +296,7 @@ def _last_complaint(workspace: Path) -> str:
         complaints = [line for line in lines if re.match(r"[EF]\d{4} ", line)] or lines
         if complaints:
             return complaints[-1].partition("] ")[2] or complaints[-1]
-    return "no word from it"
+    return "no response"
 
 
 def _remove_sockets(state: ServerState | None) -> None:

@@ -79,7 +79,7 @@ def _answer(error: ClientError, doing: str, bucket: str, endpoint: str) -> Pipel
         )
     if code in _SECRET:
         return PipelineError(
-            f"{failed}: the secret does not fit the access key",
+            f"{failed}: the secret does not match the access key",
             found=code,
             action="Check AWS_SECRET_ACCESS_KEY or the AWS profile",
         )
@@ -129,7 +129,7 @@ def _answer(error: ClientError, doing: str, bucket: str, endpoint: str) -> Pipel
         )
     if code in _BUSY:
         return PipelineError(
-            f"{failed}: the server stayed busy or broken over several tries",
+            f"{failed}: the server was busy or failing on every attempt",
             found=code,
             action="Run again later; the run continues where it stopped",
         )
@@ -147,20 +147,22 @@ def _no_answer(error: BotoCoreError, doing: str, endpoint: str) -> PipelineError
         )
     if isinstance(error, _BAD_AWS_SETUP):
         return PipelineError(
-            "The AWS set-up of this machine cannot be used",
+            "The AWS configuration of this machine cannot be used",
             found=str(error),
             action="Check the AWS_ variables and the files in ~/.aws",
         )
     if isinstance(error, exceptions.SSLError):
         return PipelineError(
             f"The S3 server at {endpoint} cannot be trusted: its TLS certificate was refused",
-            action="Check RETAIL_S3_ENDPOINT_URL, or name the authority in AWS_CA_BUNDLE",
+            action=(
+                "Check RETAIL_S3_ENDPOINT_URL, or name the certificate authority in AWS_CA_BUNDLE"
+            ),
         )
     if isinstance(error, _UNREACHABLE):
         return unreachable(endpoint, type(error).__name__)
     if isinstance(error, exceptions.HTTPClientError):
         return PipelineError(
-            f"The connection to S3 was lost while {doing}, over several tries",
+            f"The connection to S3 was lost on every attempt while {doing}",
             found=type(error).__name__,
             action="Run again; the run continues where it stopped",
         )

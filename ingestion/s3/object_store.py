@@ -364,7 +364,7 @@ class ObjectStore:
                 return tries(once)
             except _BodyCut as error:
                 raise PipelineError(
-                    f"{self.location(key)} could not be read to its end, over several tries",
+                    f"{self.location(key)} could not be read completely in several attempts",
                     action="Run again; the run continues where it stopped",
                 ) from error
             except ClientError as error:
@@ -380,12 +380,12 @@ class ObjectStore:
 
     def _unconditional(self, key: str, code: str) -> PipelineError:
         return PipelineError(
-            f"The S3 server at {self.client.meta.endpoint_url} cannot write on a condition",
-            expected="a server that knows If-Match and If-None-Match for PutObject: they keep two"
-            " writers from writing over each other's object",
+            f"The S3 server at {self.client.meta.endpoint_url} does not support conditional writes",
+            expected="a server that supports If-Match and If-None-Match for PutObject: they keep"
+            " two writers from overwriting each other's object",
             found=f"{code} while writing {self.location(key)}",
             action="Upgrade the server, or name another in RETAIL_S3_ENDPOINT_URL; python"
-            " run_pipeline.py doctor tries it",
+            " run_pipeline.py doctor tests it",
         )
 
     def _gone(self, key: str) -> ObjectGone:

@@ -126,14 +126,14 @@ def _forget_options() -> None:
         names = option.envvar if isinstance(option.envvar, (list, tuple)) else [option.envvar]
         for name in names:
             if name and name not in _OPTIONS_KEPT and os.environ.pop(name, None) is not None:
-                _LOG.warning("%s is set; a run passes it over", name)
+                _LOG.warning("%s is set; a run ignores it", name)
 
 
 def _refused(dbt: DbtProject, error: BaseException | None) -> PipelineError:
     return PipelineError(
         "dbt cannot build the models",
         found=str(error or "no result").strip(),
-        action=f"Mend the project; dbt's own log is {dbt.logs / 'dbt.log'}",
+        action=f"Fix the project; dbt's own log is {dbt.logs / 'dbt.log'}",
     )
 
 

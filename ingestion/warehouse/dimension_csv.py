@@ -27,9 +27,9 @@ Row: TypeAlias = dict[str, Any]
 def refused(folder: Path, mistakes: list[str]) -> PipelineError:
     """What a user is told of these mistakes."""
     return PipelineError(
-        f"The dimension files in {folder} have mistakes, and nothing was changed",
+        f"The dimension files in {folder} have mistakes; nothing was changed",
         found="".join(f"\n- {mistake}" for mistake in mistakes),
-        action=f"Mend them and load again (at most {MISTAKES_A_FILE} are shown of each file)",
+        action=f"Fix them and load again (at most {MISTAKES_A_FILE} are shown per file)",
     )
 
 
@@ -85,7 +85,7 @@ def _checked_records(
                 yield f"{address}, column {column.name}: {mistake}"
         if key in row and lines_of_keys.setdefault(row[key], line) != line:
             first = lines_of_keys[row[key]]
-            yield f"{address}, column {key}: {row[key]} stands already on line {first}"
+            yield f"{address}, column {key}: {row[key]} is already on line {first}"
         elif len(row) == len(types):
             yield row
 
@@ -99,7 +99,7 @@ def _numbered(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield line, f"the record that begins here is no CSV ({error})"
+            yield line, f"the record starting here is not valid CSV ({error})"
             return
         if record:
             yield line, record
@@ -120,7 +120,7 @@ def _header_mistakes(
 ) -> list[str]:
     if not positions:  # a row, perhaps: its values may be personal ones
         expected = ", ".join(column.name for column in contract.columns)
-        return [f"no column's name stands there; expected a header with {expected}"]
+        return [f"there are no column names; expected a header with {expected}"]
     missing = [column.name for column in contract.columns if column.name not in positions]
     used = set(positions.values())
     surplus = [shown(text) for place, text in enumerate(header) if place not in used]

@@ -284,7 +284,7 @@ def _misfit(name: str, column: ContractColumn, value: Any, key: Any) -> Pipeline
         f"The table {name} holds a value that does not fit: key {key}, column {column.name}",
         expected=type_of(column.data_type).expected,
         found=shown_value(value, column),
-        action="Mend it in the database, or the column's data_type in the source YAML",
+        action="Correct it in the database, or change the column's data_type in the source YAML",
     )
 
 
@@ -293,9 +293,9 @@ def _check_keys(name: str, keys: list[Any], last_key: Any) -> Any:
     for before, key in itertools.pairwise([last_key, *keys]):
         if key is None or key == before:
             raise PipelineError(
-                f"The table {name} has no clean key",
-                expected="a value of its own in every row",
+                f"The table {name} has no unique key",
+                expected="a unique value in every row",
                 found="a row without key" if key is None else f"key {key} in two rows",
-                action="Mend it in the database, and give the column a primary key",
+                action="Correct it in the database, and make the column the primary key",
             )
     return keys[-1]

@@ -146,7 +146,7 @@ def check_copies(
         (copies if sums_of_key.pop("is_copy") else originals).append(sums_of_key)
     if copies != originals:
         raise PipelineError(
-            f"The batches of {table.relation} cannot be merged; what is published stays",
+            f"The batches of {table.relation} cannot be merged; the publication stays as it is",
             expected=str([row for row in originals if row not in copies][:1]),
             found=str([row for row in copies if row not in originals][:1]),
             action="Run with --full-refresh, then compact again",

@@ -144,7 +144,7 @@ def _differences(changed: Sequence[ChangedVerdict]) -> str:
     money = [sum((verdict.before.amount_valid or zero for verdict in changed), zero)]
     money.append(sum((verdict.now.amount_valid for verdict in changed), zero))
     return (
-        f"rows set aside {rows[0]:,} -> {rows[1]:,}, "
+        f"rows quarantined {rows[0]:,} -> {rows[1]:,}, "
         f"sales that count {money[0]:,.2f} -> {money[1]:,.2f}"
     )
 
@@ -167,7 +167,7 @@ def read_sellers(
                 f"The top sellers cannot be read from {relation}",
                 expected=f"columns {', '.join(_SELLER_COLUMNS)}",
                 found=f"no {', no '.join(lacking)}",
-                action=f"Bring the columns back, or move pipeline_role: {SELLERS_ROLE} to the model"
+                action=f"Restore the columns, or move pipeline_role: {SELLERS_ROLE} to the model"
                 " that has them",
             )
         sellers = table.select(

@@ -68,7 +68,7 @@ def find_java(environ: Mapping[str, str], folders: Sequence[str] = _JAVA_FOLDERS
         if version:
             seen.append(f"Java {version} in {home}")
     raise PipelineError(
-        "Spark needs Java, and none that fits was found",
+        "Spark needs Java, and no suitable version was found",
         expected="Java 17, 21 or 25 in JAVA_HOME, on PATH or in " + ", ".join(folders),
         found="; ".join(seen) or "no Java",
         action="Install one (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME",
@@ -144,7 +144,7 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
         ) from error
     if target.get("type") != "spark" or target.get("method") != "session":
         raise PipelineError(
-            f"The dbt profile in {path} cannot serve the pipeline",
+            f"The dbt profile in {path} cannot be used by the pipeline",
             expected="type: spark with method: session (dbt runs in this process)",
             found=f"type: {target.get('type')}, method: {target.get('method')}",
         )
@@ -233,7 +233,7 @@ def check_user(user_id: int) -> None:
     except KeyError as error:
         raise PipelineError(
             "Spark cannot start",
-            expected="a user that this machine has a name for",
+            expected="a user that has a name on this machine",
             found=f"the user id {user_id}, which is not in /etc/passwd",
             action="Run as another user, or give this one an entry (in a container's image, say)",
         ) from error

@@ -31,14 +31,14 @@ def spark_errors(what: str) -> Iterator[None]:
         if "Another instance of Derby" in text:
             raise PipelineError(
                 f"{what}: another Spark process uses this workspace's metastore",
-                action="End it (a dbt command or a Spark shell, perhaps) and run again",
+                action="Stop it (perhaps a dbt command or a Spark shell) and run again",
             ) from error
         causes = _CAUSE.findall(text)
         told = [cause for cause in causes if _READ_FAILED in cause or _NO_METASTORE in cause]
         found = "; caused by ".join(dict.fromkeys([*told[-1:], *causes[-1:]]))
         action = damage_action(text)
         if _NO_METASTORE in text:
-            action = "See whether the disk has space and the folder may be written"
+            action = "Check that the disk has space and the folder is writable"
         found = found or text.splitlines()[0]
         raise PipelineError(what, found=found.rstrip("."), action=action) from error
     except RuntimeError as error:
@@ -72,4 +72,4 @@ def damage_action(text: str) -> str | None:
     written; None where it does not."""
     if not _DAMAGE.search(text):
         return None
-    return "Its bytes have changed (a disk?): remove the file and run again, and it is made anew"
+    return "Its bytes have changed (a disk error?): remove the file and run again to recreate it"

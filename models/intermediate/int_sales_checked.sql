@@ -9,14 +9,14 @@
         'code': 'future_sales_date',
         'severity': 'reject',
         'when': 'sales.sales_date > ' ~ last_day,
-        'words': "concat('sales_date: expected a day up to ', " ~ last_day
+        'words': "concat('sales_date: expected a date up to ', " ~ last_day
             ~ ", ', found ', sales.sales_date)",
     },
     {
         'code': 'before_store_opening',
         'severity': 'reject' if var('reject_sales_before_opening') else 'warn',
         'when': 'sales.sales_date < stores.opening_date',
-        'words': "concat('sales_date: expected a day from the store''s opening on ', "
+        'words': "concat('sales_date: expected a date from the store''s opening on ', "
             ~ "stores.opening_date, ', found ', sales.sales_date)",
     },
     {

@@ -38,7 +38,7 @@ def refused(row: FileRow, found: str) -> str:
     return (
         f"The object of sales_data/a.csv (id 1) is not the one that was taken. Expected: "
         f"{len(CONTENT):,} bytes with the SHA-256 {row.sha256} at {row.file_location}. "
-        f"Found: {found}. Bring it back, or send the file again."
+        f"Found: {found}. Restore it, or send the file again."
     )
 
 
@@ -113,6 +113,6 @@ def test_rows_are_mended_only_in_the_bytes_that_they_were_read_from(
     with pytest.raises(PipelineError) as raised:
         replay(services, [path])
     assert str(raised.value) == (
-        "There is no line 9 to correct. Expected: file_id and line_number as they were exported, and "
-        "the encoding with which the file was loaded. Found: a file of 4 lines."
+        "There is no line 9 to correct. Expected: file_id and line_number as they were exported, "
+        "and the encoding with which the file was loaded. Found: a file of 4 lines."
     )

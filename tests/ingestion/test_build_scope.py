@@ -549,5 +549,5 @@ def test_a_file_that_an_older_reader_counted_otherwise_comes_back(
     )
     third = elsewhere(dataclasses.replace(other, settings=settings), tmp_path / "third")
     state = RunState("next", third, CONTRACT, Steps(None), lambda: None)
-    with pytest.raises(PipelineError, match="a file that is refused by now: missing columns"):
+    with pytest.raises(PipelineError, match="a file that is refused today: missing columns"):
         bronze.restore(state, None)

@@ -1,4 +1,4 @@
-"""A server that cannot write on a condition is told as such; no object is written without one."""
+"""A server without conditional writes is told as such; no object is written without one."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_a_server_without_conditions_is_named(
     with pytest.raises(PipelineError) as raised:
         store.put_bytes("current.json", b"new", **condition)
     assert str(raised.value) == (
-        f"The S3 server at {store.client.meta.endpoint_url} cannot write on a condition. Expected: "
-        "a server that knows If-Match and If-None-Match for PutObject: they keep two writers from "
-        "writing over each other's object. Found: NotImplemented while writing "
-        f"s3://{s3_bucket.name}/current.json. {ACTION}; python run_pipeline.py doctor tries it."
+        f"The S3 server at {store.client.meta.endpoint_url} does not support conditional writes. "
+        "Expected: a server that supports If-Match and If-None-Match for PutObject: they keep two "
+        "writers from overwriting each other's object. Found: NotImplemented while writing "
+        f"s3://{s3_bucket.name}/current.json. {ACTION}; python run_pipeline.py doctor tests it."
     )
     assert len(proxy.calls) == 1, "it is not tried again, nor without its condition"
 
@@ -52,7 +52,7 @@ def test_the_doctor_finds_a_server_that_refuses_conditions(
     store, proxy = proxied
     write_an_object(store, "doctor")
     proxy.plan(Fault("NotImplemented", lambda number, *_: number == 4))
-    with pytest.raises(PipelineError, match="cannot write on a condition"):
+    with pytest.raises(PipelineError, match="does not support conditional writes"):
         write_an_object(store, "doctor")
     assert [call.partition(" ")[0] for call in proxy.calls] == [
         "PUT",

@@ -41,7 +41,7 @@ def test_wrong_credentials_are_told(s3_settings: Settings, s3_bucket: Bucket) ->
     )
     wrong = connect(s3_settings, AwsCredentials("retail-mart", "hush"))
     assert failing(wrong) == (
-        f"S3 failed while listing s3://{place}: the secret does not fit the access key."
+        f"S3 failed while listing s3://{place}: the secret does not match the access key."
         " Found: SignatureDoesNotMatch. Check AWS_SECRET_ACCESS_KEY or the AWS profile."
     )
 
@@ -61,8 +61,8 @@ def test_no_credentials_are_told(
     with pytest.raises(PipelineError) as raised:
         connect(s3_settings, None)
     assert str(raised.value) == (
-        "The AWS set-up of this machine cannot be used. Found: The config profile (gone) could"
-        " not be found. Check the AWS_ variables and the files in ~/.aws."
+        "The AWS configuration of this machine cannot be used. Found: The config profile (gone) "
+        "could not be found. Check the AWS_ variables and the files in ~/.aws."
     )
 
 

@@ -96,7 +96,7 @@ def test_a_column_carries_all_that_the_yaml_says(tmp_path: Path) -> None:
         (
             "required: true",
             'required: "yes"',
-            f"line 14: column 'store_id': 'required' is no boolean. Expected: true or false."
+            f"line 14: column 'store_id': 'required' is not a boolean. Expected: true or false."
             f" Found: yes. {MEND}",
         ),
         (
@@ -108,13 +108,13 @@ def test_a_column_carries_all_that_the_yaml_says(tmp_path: Path) -> None:
         (
             "aliases: [Shop]",
             "aliases: Shop",
-            f"line 15: 'aliases' is no list. Expected: a list, each item after a dash. {MEND}",
+            f"line 15: 'aliases' is not a list. Expected: a list, each item after a dash. {MEND}",
         ),
         (
             "aliases: [Shop]",
             "aliases: [PRICE]",
-            "line 16: the name 'price' of column 'price' already stands for 'store_id'. Expected:"
-            " every name and alias once; case, spaces, hyphens and underscores do not count."
+            "line 16: the name 'price' of column 'price' already refers to 'store_id'. Expected:"
+            " every name and alias once, ignoring case, spaces, hyphens and underscores."
             f" {MEND}",
         ),
         (
@@ -141,14 +141,14 @@ def test_a_column_carries_all_that_the_yaml_says(tmp_path: Path) -> None:
         (
             "            data_type: int\n",
             "",
-            "line 9: the data_type of column 'store_id' is missing or no text. Expected: a text."
+            "line 9: the data_type of column 'store_id' is missing or not text. Expected: text."
             f" {MEND}",
         ),
         (
             "name: store_id",
             "name: [store_id",
             "line 10: this is not valid YAML. Found: expected ',' or ']', but got ':'."
-            " Mend the line; a value with a colon or a quote needs quotes around it.",
+            " Fix the line; a value with a colon or a quote must be quoted.",
         ),
     ],
 )

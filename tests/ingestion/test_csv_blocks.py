@@ -9,10 +9,8 @@ from ingestion.reader.csv_quotes import Dialect, plain_value, raw_values
 from ingestion.reader.verdicts import FileSetAside
 
 COMMA = Dialect()
-SWALLOWED = (
-    "quote: one value runs from line {} to line {}, and {} of these look like rows of their own"
-)
-TEXT_AFTER = "quote: text follows a closing quote; double a quote that is text"
+SWALLOWED = "quote: one value runs from line {} to line {}, and {} of these look like separate rows"
+TEXT_AFTER = "quote: text follows a closing quote; double a quote that is part of the text"
 
 
 def found(
@@ -95,8 +93,8 @@ def test_a_quote_closed_lines_later_in_front_of_text_sets_the_file_aside() -> No
     """The lines between may be good sales, and nobody can tell."""
     assert set_aside(b'1,2,3\n4,"soap,6\n7,"oil",9\n') == (
         "quote out of place. Expected: every value that begins with a quote ends with one, and a"
-        " quote inside it is doubled. Found: a quote opened in line 2 and closed in line 3 in front"
-        " of other text, so it cannot be told which lines are rows. Correct line 2 and send the"
+        " quote inside it is doubled. Found: a quote opened in line 2 and closed in line 3 before"
+        " other text, so it is unclear which lines are rows. Correct line 2 and send the"
         " whole file again."
     )
 
@@ -136,7 +134,7 @@ def test_a_record_without_an_end_stops_the_reader_before_memory_does() -> None:
         list(record_blocks(endless, COMMA, 3, first_line=2))
 
     assert str(caught.value) == (
-        "the line that begins in line 2 is too long. Expected: at most 16,777,216 bytes. Found: no"
+        "the line starting in line 2 is too long. Expected: at most 16,777,216 bytes. Found: no"
         " end of it after 16,777,218 bytes. Check that the file is CSV with line breaks, and send"
         " it again."
     )

@@ -167,7 +167,7 @@ def test_a_quote_that_finds_a_partner_rows_later_is_a_fault(bench: Bench) -> Non
     )
     assert (report.rows_read, report.rows_faulty) == (2, 1)
     assert report.first_bad_rows[0].reason == (
-        "quote: one value runs from line 2 to line 3, and 2 of these look like rows of their own"
+        "quote: one value runs from line 2 to line 3, and 2 of these look like separate rows"
     )
 
 
@@ -223,7 +223,9 @@ def test_rows_in_the_header_line_are_no_day_without_sales(bench: Bench, end: str
     without sales."""
     code, message = bench.reason(end.join([f"{HEADER},note", f"{BESAN},x", f"{MAIDA},y"]))
     assert code == "no_row"
-    assert message.startswith("the header line, 1, holds rows. Expected: names, and a line break")
+    assert message.startswith(
+        "the header line, 1, contains rows. Expected: names, and a line break"
+    )
     assert "122" not in message, "a customer's number may be in it"
     assert bench.reason(end.join([f"{HEADER},note", f"{BESAN},x"]))[0] == "no_row", "one sale"
 

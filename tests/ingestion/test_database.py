@@ -156,7 +156,7 @@ def test_an_unknown_type_names_the_known_ones() -> None:
         column_type("double")
     assert str(unknown.value) == (
         "The type 'double' has no counterpart in the database. Expected: one of int, bigint, "
-        "string, date, timestamp, boolean, decimal(p,s). Mend the data_type in the model's YAML."
+        "string, date, timestamp, boolean, decimal(p,s). Correct the data_type in the model's YAML."
     )
 
 

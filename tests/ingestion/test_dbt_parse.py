@@ -70,7 +70,7 @@ def test_options_of_dbt_in_the_environment_are_passed_over(
     left = {name: value for name, value in os.environ.items() if name.startswith("DBT_")}
     assert left == kept
     assert sorted(caplog.messages) == [
-        f"{name} is set; a run passes it over" for name in sorted(options)
+        f"{name} is set; a run ignores it" for name in sorted(options)
     ]
 
 

@@ -59,8 +59,8 @@ FILES = {
     "store": "is_open,id\ntrue,3000000000\n,4\n",
     "sales_team": "id,share %\nKim,50%\nkim,:x\n",
 }
-BROKEN = "The dimension files in {} have mistakes, and nothing was changed. Found: \n- "
-MEND = ". Mend them and load again (at most 10 are shown of each file)."
+BROKEN = "The dimension files in {} have mistakes; nothing was changed. Found: \n- "
+MEND = ". Fix them and load again (at most 10 are shown per file)."
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_all_mistakes_of_all_files_are_told_with_their_address(
         "customer.csv line 5, column customer_id: expected a value, found nothing",
         "customer.csv line 5, column birth_date: expected a valid date as yyyy-MM-dd, "
         "found a personal value",
-        "customer.csv line 6, column customer_id: 1 stands already on line 2",
+        "customer.csv line 6, column customer_id: 1 is already on line 2",
         "customer.csv line 7, column first_name: expected a value, found nothing",
         "customer.csv line 7, column birth_date: expected a valid date as yyyy-MM-dd, "
         "found a personal value",
@@ -284,7 +284,7 @@ def test_all_mistakes_of_all_files_are_told_with_their_address(
          "'2023-02-29'"),
         ("1,a,1,0000-00-00", ", column created_date: expected a valid date as yyyy-MM-dd, found "
          "'0000-00-00'"),
-        ('1,"a', ": the record that begins here is no CSV (unexpected end of data)"),
+        ('1,"a', ": the record starting here is not valid CSV (unexpected end of data)"),
     ],
 )  # fmt: skip
 def test_a_value_that_is_not_quite_right_is_refused(
@@ -393,8 +393,8 @@ def test_a_stored_value_that_does_not_fit_is_named(
 
     assert str(raised.value) == (
         "The table product holds a value that does not fit: key 2, column current_price. "
-        "Expected: a plain decimal of at most 14 digits and 4 decimals. Found: 'abc'. Mend it in "
-        "the database, or the column's data_type in the source YAML."
+        "Expected: a plain decimal of at most 14 digits and 4 decimals. Found: 'abc'. Correct it "
+        "in the database, or change the column's data_type in the source YAML."
     )
 
 
@@ -454,8 +454,8 @@ def test_keys_that_are_doubled_or_missing_are_named(
         export_dimensions(engine, contract, tmp_path / "bronze")
 
     assert str(raised.value) == (
-        "The table store has no clean key. Expected: a value of its own in every row. Found: key "
-        "3 in two rows. Mend it in the database, and give the column a primary key."
+        "The table store has no unique key. Expected: a unique value in every row. Found: key "
+        "3 in two rows. Correct it in the database, and make the column the primary key."
     )
     with engine.begin() as connection:
         connection.execute(sa.text("update store set id = null where id = 3"))

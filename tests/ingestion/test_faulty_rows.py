@@ -39,7 +39,7 @@ def test_faulty_rows_keep_their_whole_text_and_their_place(bench: Bench) -> None
         (
             2,
             "encoding",
-            "encoding: byte 10 of the row is no character in the file's encoding",
+            "encoding: byte 10 of the row is not valid in the file's encoding",
             "2,122,caf\\xe9,2024-03-05,4,52,2,104",
         ),
         (3, None, None, None),
@@ -52,10 +52,10 @@ def test_faulty_rows_keep_their_whole_text_and_their_place(bench: Bench) -> None
         (
             6,
             "quote",
-            "quote: text follows a closing quote; double a quote that is text",
+            "quote: text follows a closing quote; double a quote that is part of the text",
             '5,122,"24" screen,2024-03-06,4,52,1,52',
         ),
-        (7, "header", "header: the file's header line stands here again", HEADER),
+        (7, "header", "header: the file's header line is repeated here", HEADER),
         (8, "column_count", "column count: expected 8 values, found 3", "3,122,besan"),
     ]
     assert bench.values()[1] == MAIDA.split(",")
@@ -199,7 +199,7 @@ def test_rows_that_are_not_utf8_bring_a_hint(bench: Bench) -> None:
     report = bench.check(text(HEADER, BESAN).encode() + b"3,122,caf\xe9,2024-03-06,4,90,1,90\n")
 
     assert report.hints == (
-        "1 of 2 rows have bytes that are not UTF-8. The likeliest encoding of such files is cp1252"
-        " (Windows, Western Europe); ask the sender, and if so paste this file profile:\n"
+        "1 of 2 rows have bytes that are not UTF-8. The most likely encoding of such files is "
+        "cp1252 (Windows, Western Europe); ask the sender, and if so paste this file profile:\n"
         '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\nencoding = "cp1252"',
     )

@@ -164,7 +164,7 @@ def test_nul_bytes_set_the_file_aside(bench: Bench, rows: int) -> None:
     assert message == (
         f"the file has NUL bytes. Expected: text. Found: the first at byte"
         f" {content.find(0) + 1:,}."
-        " The file is damaged or no CSV; export it again and send that."
+        " The file is damaged or not CSV; export it again and send that."
     )
 
 
@@ -256,7 +256,7 @@ def test_wide_encodings_are_named_and_their_profile_reads_them(
 
     assert bench.reason(content) == (
         "encoding",
-        "encoding: the file is not in the encoding expected. Expected: UTF-8. Found:"
+        "encoding: the file is not in the expected encoding. Expected: UTF-8. Found:"
         f" {found}. Send it as UTF-8, or paste this file profile:\n[[profiles]]\n"
         f'name = "north-day"\npattern = "north/day.csv"\nencoding = "{name}"\ndelimiter = "\\t"',
     )
@@ -272,8 +272,8 @@ def test_a_profile_of_another_encoding_than_the_file_is_told(bench: Bench) -> No
 
     assert code == "encoding"
     assert message == (
-        "encoding: the file is not in the encoding expected. Expected: utf-16, as the file profile"
-        " says. Found: an encoding of one byte for each letter (there are no zero bytes). Correct"
+        "encoding: the file is not in the expected encoding. Expected: utf-16, as the file profile"
+        " says. Found: a single-byte encoding (there are no zero bytes). Correct"
         " the profile's encoding."
     )
 
@@ -359,6 +359,6 @@ def test_letters_of_utf8_are_not_read_in_a_one_byte_encoding(bench: Bench) -> No
     profile = FileProfile(name="eu", pattern="*", encoding="cp1252")
     code, message = bench.reason(text(HEADER, BESAN.replace("besan", "café")), profile)
     assert code == "encoding"
-    assert "Found: utf-8 (almost certain: its letters beyond ASCII are UTF-8" in message
+    assert "Found: utf-8 (almost certain: its non-ASCII characters are UTF-8" in message
     report = bench.check(text(HEADER, BESAN.replace("besan", "café")).encode("cp1252"), profile)
     assert (report.accepted, bench.rows()[0]["product_name"]) == (True, "café")

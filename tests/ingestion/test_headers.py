@@ -58,7 +58,7 @@ def test_two_headers_for_one_column_are_a_reason() -> None:
     assert match.reasons == (
         Reason(
             "duplicate_column",
-            "duplicate column: 2 headers stand for sales_date. Expected: one. Found: 'Sales Date'"
+            "duplicate column: 2 headers map to sales_date. Expected: one. Found: 'Sales Date'"
             " (column 2), 'Order Date' (column 3). Send the file with one of them, or rename the"
             " other.",
         ),
@@ -117,7 +117,7 @@ def test_a_line_of_a_million_numbers_is_told_at_once() -> None:
     [reason] = match_header([str(number) for number in range(1_000_000)], CONTRACT).reasons
     assert str(reason.message) == (
         "too many columns: the first line has 1000000 values. Expected: a header of at most 10000"
-        " columns. Found: 0, 1, 2, …. Send a CSV file with a header and one sale a line."
+        " columns. Found: 0, 1, 2, …. Send a CSV file with a header and one sale per line."
     )
     reason, _ = match_header(["customer_id"] * 3_000, CONTRACT).reasons
     assert "'customer_id' (column 10) and 2990 more. Send the file" in reason.message

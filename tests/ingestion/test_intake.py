@@ -332,8 +332,8 @@ def test_an_error_that_nobody_foresaw_sets_its_file_aside(
     assert good.verdict.status == FileStatus.ACTIVE
     assert strange.verdict.status == FileStatus.ERROR
     assert strange.verdict.reason == (
-        "unreadable: the check of the file has failed. It may be whole: report this, with the "
-        "file and the cause that RETAIL_LOG_LEVEL=DEBUG logs. Found: IndexError"
+        "unreadable: checking the file failed. The file itself may be fine: report this, with "
+        "the file and the cause logged with RETAIL_LOG_LEVEL=DEBUG. Found: IndexError"
     )
 
 

@@ -54,12 +54,12 @@ def test_files_that_are_judged_anew_are_named_up_to_five() -> None:
     told = verdict_warnings(changed_verdicts(entries, rows))
     assert told[0] == (
         "the rules have changed since in/2.csv was published: "
-        "rows set aside 0 -> 1, sales that count 1,500.50 -> 0.00"
+        "rows quarantined 0 -> 1, sales that count 1,500.50 -> 0.00"
     )
     assert (len(told), told[-1]) == (
         6,
         "the same is true of 2 more files: "
-        "rows set aside 0 -> 2, sales that count 3,001.00 -> 0.00",
+        "rows quarantined 0 -> 2, sales that count 3,001.00 -> 0.00",
     )
     one_less = verdict_warnings(changed_verdicts(entries[:7], rows))
     assert one_less[-1].startswith("the same is true of 1 more file: ")

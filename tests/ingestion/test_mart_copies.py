@@ -34,7 +34,7 @@ def test_a_lost_object_of_the_last_version_costs_no_row(
         store.put_bytes("sales_data/day.csv", (day + sale(3, "2024-01-07", 1)).encode())
         with caplog.at_level(logging.WARNING):
             run(services)
-        assert f"the table {TOTALS.name} is loaded whole" in caplog.text
+        assert f"the table {TOTALS.name} is loaded in full" in caplog.text
         with services.engine.connect() as connection:
             query = f"select customer_id, total_sales from {TOTALS.name} order by 1"
             rows = [(row[0], float(row[1])) for row in connection.execute(sa.text(query))]

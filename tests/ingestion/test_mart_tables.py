@@ -226,10 +226,11 @@ def test_a_table_that_lacks_a_column_is_named(each_engine: Engine) -> None:
     assert str(misfit.value) == str(misfit_of_load.value)
     money = "TEXT" if each_engine.dialect.name == "sqlite" else "NUMERIC(28, 2)"
     assert str(misfit.value) == (
-        "Tables in the database do not fit their models. Expected: every column of the model, as "
-        "wide; no other that is required; its key. Found: totals: no first_day (DATE), no "
-        f"sales_month (VARCHAR(191)), no total_sales ({money}). Mend them (alter table), or drop "
-        "them to have them made anew."
+        "Tables in the database do not match their models. Expected: every column of the model, at "
+        "least as wide; no other required column; the model's key. Found: totals: no first_day "
+        "(DATE), no "
+        f"sales_month (VARCHAR(191)), no total_sales ({money}). Correct them (alter table), or "
+        "drop them to have them recreated."
     )
 
 
@@ -245,10 +246,10 @@ def test_a_table_of_another_grain_is_named(each_engine: Engine) -> None:
     with pytest.raises(PipelineError) as misfit:
         ensure_live_tables(each_engine, [coarser, finer, MART])
     assert str(misfit.value) == (
-        "Tables in the database do not fit their models. Expected: every column of the model, as "
-        "wide; no other that is required; its key. Found: coarser: sales_month is required, "
-        "and the model has none; finer: the key customer_id, where the model has customer_id, "
-        "sales_month. Mend them (alter table), or drop them to have them made anew."
+        "Tables in the database do not match their models. Expected: every column of the model, at "
+        "least as wide; no other required column; the model's key. Found: coarser: sales_month is "
+        "required, but not in the model; finer: the key customer_id, where the model has "
+        "customer_id, sales_month. Correct them (alter table), or drop them to have them recreated."
     )
 
 

@@ -98,7 +98,7 @@ def test_a_download_is_whole_or_not_there(put: Put, store: ObjectStore, tmp_path
     with pytest.raises(PipelineError) as raised:
         store.download(dataclasses.replace(info, size=info.size - 1), tmp_path / "b")
     assert str(raised.value) == (
-        f"{store.location('in/a.csv')} could not be read to its end, over several tries."
+        f"{store.location('in/a.csv')} could not be read completely in several attempts."
         " Run again; the run continues where it stopped."
     )
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a"]

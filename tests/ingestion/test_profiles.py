@@ -224,7 +224,7 @@ def test_a_profile_names_no_column_that_sales_do_not_have() -> None:
     with pytest.raises(UsageError) as caught:
         check_columns([till, wrong], contract)
     assert str(caught.value) == (
-        "The file profiles do not fit the contract. Expected: rules for price, total_cost. Found:"
+        "The file profiles do not match the contract. Expected: rules for price, total_cost. Found:"
         " profile shop: an alias for 'receipt'; profile shop: a constant for 'chanel'; profile"
         " shop: a formula for 'margin'; profile shop: an alias of total_cost for 'Price', the name"
         " of a column itself. Correct the profiles, or declare the columns in _pos__sources.yml; a"

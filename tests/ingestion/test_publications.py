@@ -311,7 +311,7 @@ def test_a_version_without_its_manifest_is_not_shown_again_and_hinders_no_other(
         history.roll_back(services, 2, "another-run", lambda: None)
     assert str(gone.value) == (
         f"Version 2 cannot be shown again. Expected: its manifest {second.manifest_key}. Found: no"
-        " such object. Bring it back, or choose another version."
+        " such object. Restore it, or choose another version."
     )
     for number in (3, 4):  # the second time, the version before is one that stays
         put(services, f"{number}.csv", number, number)

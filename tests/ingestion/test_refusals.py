@@ -32,7 +32,8 @@ def test_a_content_that_a_refused_correction_leaves_in_place_counts_once() -> No
     assert str(refused.value) == (
         "The sales of in/b.csv would count twice; nothing is published. Expected: a correction of "
         "in/a.csv that can be trusted. Found: one with too many bad rows, so its old version "
-        "stays, which has the same content as in/b.csv. Send in/a.csv mended, and run again."
+        "stays, which has the same content as in/b.csv. Correct and resend in/a.csv, then run "
+        "again."
     )
 
 
@@ -108,6 +109,6 @@ def test_a_correction_that_is_a_copy_of_a_refused_file_is_not_published() -> Non
         check(rows, 2)
     assert str(raised.value) == (
         "The sales of in/b.csv would be lost; nothing is published. Expected: a correction that can"
-        " be trusted. Found: a copy of in/a.csv, which has too many bad rows. Send in/b.csv mended,"
-        " and run again."
+        " be trusted. Found: a copy of in/a.csv, which has too many bad rows. Correct and"
+        " resend in/b.csv, then run again."
     )

@@ -11,7 +11,8 @@ from tests.reader_bench import BESAN, COLUMNS, HEADER, MAIDA, Bench, text
 
 MISSING_ALL = (
     f"missing columns: {', '.join(COLUMNS)}. Expected: a comma-separated header with them in the"
-    " first line. Found: {}. Send the file in the contract's form, or paste this file profile into"
+    " first line. Found: {}. Send the file in the contract's format, or paste this file profile "
+    "into"
     ' pipeline.toml:\n[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\n{}'
 )
 
@@ -30,7 +31,7 @@ def test_two_headers_for_one_column_set_the_file_aside(bench: Bench) -> None:
 
     assert code == "duplicate_column"
     assert message == (
-        "duplicate column: 2 headers stand for customer_id. Expected: one. Found: 'customer_id'"
+        "duplicate column: 2 headers map to customer_id. Expected: one. Found: 'customer_id'"
         " (column 1), 'CustomerID' (column 9). Send the file with one of them, or rename the other."
     )
 
@@ -40,12 +41,12 @@ def test_two_headers_for_one_column_set_the_file_aside(bench: Bench) -> None:
     [
         (
             text(HEADER, BESAN).replace(",", ";"),
-            "columns parted by a semicolon (certain: all the columns are there)",
+            "columns separated by a semicolon (certain: all the columns are there)",
             'delimiter = ";"',
         ),
         (
             text(HEADER, BESAN).replace(",", "\t"),
-            "columns parted by a tab (certain: all the columns are there)",
+            "columns separated by a tab (certain: all the columns are there)",
             'delimiter = "\\t"',
         ),
         (
@@ -55,13 +56,13 @@ def test_two_headers_for_one_column_set_the_file_aside(bench: Bench) -> None:
         ),
         (
             text("", "Sales report", "", HEADER.replace(",", "|")),
-            "the header in line 4, below 'Sales report' and columns parted by a pipe (certain: all"
-            " the columns are there)",
+            "the header in line 4, below 'Sales report' and columns separated by a pipe (certain: "
+            "all the columns are there)",
             'skip_lines = 3\ndelimiter = "|"',
         ),
         (
             text("Kunde;Laden;Betrag", "2;122;104"),
-            "a header that seems to be parted by a semicolon (probable: 2 of them), with other"
+            "a header that seems to be separated by a semicolon (probable: 2 of them), with other"
             " names than the contract's",
             'delimiter = ";"',
         ),
@@ -122,10 +123,10 @@ def test_a_file_unlike_its_profile_is_told_what_to_change_there(bench: Bench) ->
     assert bench.reason(text("Report", sent), profile) == (
         "dialect",
         f"missing columns: {', '.join(header.split(','))}. Expected: a header with them in line 1,"
-        " parted by a semicolon, as the file profile eu says. Found: the header in line 2, below"
-        " 'Report' and columns parted by a tab (certain: all the columns are there). Send the file"
-        " in this form, or say in the file profile eu, or in a copy of it above it with a pattern"
-        ' for such files:\nskip_lines = 1\ndelimiter = "\\t"',
+        " separated by a semicolon, as the file profile eu says. Found: the header in line 2, below"
+        " 'Report' and columns separated by a tab (certain: all the columns are there). Send the "
+        "file in this format, or set in the file profile eu, or in a copy placed above it with a"
+        ' pattern for such files:\nskip_lines = 1\ndelimiter = "\\t"',
     )
     changed = profile.model_copy(update={"skip_lines": 1, "delimiter": "\t"})
     assert bench.check(text("Report", sent), changed).accepted
@@ -133,9 +134,9 @@ def test_a_file_unlike_its_profile_is_told_what_to_change_there(bench: Bench) ->
 
     assert bench.reason("\ufeff" + header.replace(",", ";"), profile) == (
         "encoding",
-        "encoding: the file is not in the encoding expected. Expected: cp1252, as the file profile"
+        "encoding: the file is not in the expected encoding. Expected: cp1252, as the file profile"
         " says. Found: utf-8 (certain: it begins with that byte order mark). Send it in cp1252, or"
-        " say in the file profile eu, or in a copy of it above it with a pattern for such files:\n"
+        " set in the file profile eu, or in a copy placed above it with a pattern for such files:\n"
         'encoding = "utf-8"',
     )
 

@@ -64,7 +64,7 @@ def test_archived_files_are_read_again_as_they_were(
     with pytest.raises(PipelineError) as stopped:
         run(after)
     assert "The rows of sales_data/a.csv (id 1) cannot be restored" in str(stopped.value)
-    assert "Found: another file profile than the one with which it was loaded" in str(stopped.value)
+    assert "Found: a file profile other than the one it was loaded with" in str(stopped.value)
     run(before)
     [month] = s3_rows(services.store, "customers_data_mart")
     assert (month["customer_id"], int(month["total_sales"])) == (1, 10)

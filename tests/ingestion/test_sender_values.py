@@ -65,7 +65,7 @@ def test_semicolons_with_decimal_commas(bench: Bench) -> None:
     assert bench.values()[0] == ["2", "122", "Käse", "2024-03-05", "4", "1234.50", "2", "2469"]
     assert (bench.rows()[1]["row_fault"], bench.rows()[1]["row_fault_detail"]) == (
         "dialect",
-        "dialect: price '1.5' is not in the form of the file profile",
+        "dialect: price '1.5' is not in the format of the file profile",
     )
 
 
@@ -155,7 +155,7 @@ def test_year_day_month_never_passes_for_a_plain_date(bench: Bench) -> None:
     assert rows[0]["sales_date"] == "2024-05-31"
     assert (rows[1]["row_fault"], rows[1]["row_fault_detail"]) == (
         "dialect",
-        "dialect: sales_date '2024-05-31' is not in the form of the file profile",
+        "dialect: sales_date '2024-05-31' is not in the format of the file profile",
     )
 
 
@@ -295,14 +295,14 @@ def test_a_personal_value_of_another_form_is_not_told(bench: Bench) -> None:
         text(HEADER, BESAN.replace("2,122", "99887.0,122")).replace(",", ";"), profile
     )
     assert report.first_bad_rows[0].reason == (
-        "dialect: customer_id '***' is not in the form of the file profile"
+        "dialect: customer_id '***' is not in the format of the file profile"
     )
 
 
 @pytest.mark.parametrize("sign", ["(", ")", "($", " "])
 def test_a_bracket_is_no_currency_sign(sign: str) -> None:
     """Risk: a profile makes sales of what is written as negative."""
-    with pytest.raises(ValueError, match="no digit, plus, minus or bracket"):
+    with pytest.raises(ValueError, match="contain a digit, plus, minus or bracket"):
         FileProfile(name="p", pattern="*", currency_signs=(sign,))
 
 

@@ -54,7 +54,8 @@ def test_no_java_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(PipelineError) as missing:
         find_java({"JAVA_HOME": str(newer), "PATH": ""}, [str(tmp_path / "none")])
     assert str(missing.value) == (
-        "Spark needs Java, and none that fits was found. Expected: Java 17, 21 or 25 in JAVA_HOME, "
+        "Spark needs Java, and no suitable version was found. Expected: Java 17, 21 or 25 in "
+        "JAVA_HOME, "
         f"on PATH or in {tmp_path / 'none'}. Found: Java 26 in {newer}. Install one (Debian: "
         "apt-get install openjdk-17-jre-headless) or set JAVA_HOME."
     )
@@ -99,7 +100,7 @@ def test_a_user_without_a_name_is_told() -> None:
     with pytest.raises(PipelineError) as refused:
         check_user(54321)
     assert str(refused.value) == (
-        "Spark cannot start. Expected: a user that this machine has a name for. Found: the user id"
+        "Spark cannot start. Expected: a user that has a name on this machine. Found: the user id"
         " 54321, which is not in /etc/passwd. Run as another user, or give this one an entry (in a"
         " container's image, say)."
     )
@@ -147,7 +148,7 @@ def test_another_method_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError) as refused:
         read_target(tmp_path, {})
     assert str(refused.value) == (
-        f"The dbt profile in {tmp_path / 'profiles.yml'} cannot serve the pipeline. Expected: "
+        f"The dbt profile in {tmp_path / 'profiles.yml'} cannot be used by the pipeline. Expected: "
         "type: spark with method: session (dbt runs in this process). Found: type: spark, "
         "method: thrift."
     )

@@ -58,8 +58,8 @@ def test_a_file_that_spark_cannot_read_is_named_with_the_cause() -> None:
         raise PySparkException(text)
     assert str(failed.value) == (
         f"The counts cannot be read. Found: org.apache.spark.SparkException: {reading}; caused by "
-        "java.io.IOException: could not verify page integrity. Its bytes have changed (a disk?): "
-        "remove the file and run again, and it is made anew."
+        "java.io.IOException: could not verify page integrity. Its bytes have changed (a disk "
+        "error?): remove the file and run again to recreate it."
     )
 
 
@@ -88,6 +88,6 @@ def test_a_metastore_that_cannot_be_made_is_told_with_the_cause() -> None:
         raise error
     assert str(failed.value) == (
         "Spark cannot start. Found: ERROR XJ041: Failed to create database '/w/metastore_db';"
-        " caused by ERROR XBM0H: Directory /w/metastore_db cannot be created. See whether the disk"
-        " has space and the folder may be written."
+        " caused by ERROR XBM0H: Directory /w/metastore_db cannot be created. Check that the disk"
+        " has space and the folder is writable."
     )

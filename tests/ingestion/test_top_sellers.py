@@ -43,7 +43,7 @@ def model(name: str, **meta: str) -> dict[str, Any]:
             [model("sales_team_data_mart", pipeline_role="top_sellers")],
             "The top sellers cannot be read from retail.sales_team_data_mart. Expected: columns "
             "sales_month, store_id, sales_person_id, full_name, total_sales, incentive, "
-            "rank_in_store. Found: no full_name, no rank_in_store. Bring the columns back, or move "
+            "rank_in_store. Found: no full_name, no rank_in_store. Restore the columns, or move "
             "pipeline_role: top_sellers to the model that has them.",
         ),
     ],

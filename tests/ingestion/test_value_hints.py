@@ -18,8 +18,9 @@ def test_day_first_dates_stay_and_bring_the_profile_that_reads_them(bench: Bench
 
     assert [row["sales_date"] for row in bench.rows()] == ["31/01/2024", "02/02/2024", "13/02/2024"]
     assert report.hints == (
-        "sales_date is not in the contract's form: 3 of the first 3 values are like '31/01/2024'."
-        " Sure: 3 of 3 different values fit %d/%m/%Y and no other form. Paste this file profile:\n"
+        "sales_date is not in the contract's format: 3 of the first 3 values are like '31/01/2024'."
+        " Certain: 3 of 3 different values fit %d/%m/%Y and no other format. Paste this file "
+        "profile:\n"
         '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\ndate_format = "%d/%m/%Y"',
     )
 
@@ -30,8 +31,8 @@ def test_dates_that_can_be_read_two_ways_are_a_question(bench: Bench) -> None:
 
     assert len(report.hints) == 1
     assert report.hints[0].startswith(
-        "sales_date is not in the contract's form: 3 of the first 3 values are like '01/02/2024'."
-        " They can be read as %d/%m/%Y or %m/%d/%Y: which one is it? Ask the sender;"
+        "sales_date is not in the contract's format: 3 of the first 3 values are like '01/02/2024'."
+        " They can be read as %d/%m/%Y or %m/%d/%Y: ask the sender which,"
     )
 
 
@@ -46,8 +47,9 @@ def test_money_of_another_dialect_brings_a_hint(bench: Bench) -> None:
     report = bench.check(text(HEADER, *[row] * 3, BESAN))
 
     assert report.hints == (
-        "price is not in the contract's form: 3 of the first 4 values are like '$1,963.10'. Sure:"
-        " 90% or more of them fit this file profile, and no other meaning of the marks does:\n"
+        "price is not in the contract's format: 3 of the first 4 values are like '$1,963.10'. "
+        "Certain: 90% or more of them fit this file profile, and no other reading of the marks "
+        "does:\n"
         '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\ndecimal_mark = "."\n'
         'thousands_mark = ","\ncurrency_signs = ["$"]',
     )
@@ -107,10 +109,10 @@ def test_a_profile_that_reads_the_columns_brings_hints_for_their_values(bench: B
     hints = bench.check(content, profile).hints
     assert len(hints) == 2
     assert hints[0].split("\n")[1:3] == [
-        "# in place of the present file profile north",
+        "# replaces the current file profile north",
         "[[profiles]]",
     ]
-    [proposed] = tomllib.loads(hints[0][hints[0].index("# in place") :])["profiles"]
+    [proposed] = tomllib.loads(hints[0][hints[0].index("# replaces") :])["profiles"]
     assert proposed.items() >= profile.model_dump(exclude_unset=True).items()
     report = bench.check(content, FileProfile(**proposed))
     assert (report.rows_faulty, report.hints) == (0, ())
@@ -148,10 +150,11 @@ def test_formulas_of_a_spreadsheet_bring_one_profile_with_all_else_that_shows(
     hints = bench.check(content).hints
     assert [hint.split("\n")[0] for hint in hints] == [
         'customer_id: 3 of the first 3 values are a formula (="…"), as exports for spreadsheets'
-        " write numbers that begin with zeros. Sure: a formula of a text is that text. Paste this"
+        " write numbers that begin with zeros. Certain: such a formula is just its text. Paste this"
         " file profile:",
-        "sales_date is not in the contract's form: 3 of the first 3 values are like '31/01/2024'."
-        " Sure: 1 of 1 different values fit %d/%m/%Y and no other form. Paste this file profile:",
+        "sales_date is not in the contract's format: 3 of the first 3 values are like '31/01/2024'."
+        " Certain: 1 of 1 different values fit %d/%m/%Y and no other format. Paste this file "
+        "profile:",
     ]
     [proposed] = tomllib.loads(hints[0][hints[0].index("[[profiles]]") :])["profiles"]
     report = bench.check(content, FileProfile(**proposed))
@@ -168,14 +171,14 @@ def test_a_clock_of_twelve_hours_brings_a_hint(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("written", "date_format", "words"),
     [
-        ("03/{:02}/2024 11:00", "%m/%d/%Y %H:%M", "Sure: 3 of 3 "),
-        ("2024-03-{:02} 05:00", "%Y-%m-%d %H:%M", "Sure: 3 of 3 "),
-        ("2024-03-{:02}T10:11", "%Y-%m-%dT%H:%M", "Sure: 3 of 3 "),
-        ("2024-03-{:02} 10:11:12.5", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
-        ("2024-03-{:02} 10:11:12.1234567", "%Y-%m-%d %H:%M:%S.%f", "Sure: 3 of 3 "),
-        ("2024-03-{:02} 23:30:00 -0500", "%Y-%m-%d %H:%M:%S %z", "as it is written, whatever its"),
-        ("2024-03-{:02}T00:10:00+05:30", "%Y-%m-%dT%H:%M:%S%z", "as it is written, whatever its"),
-        ("2024-03-{:02} 23:30:00.25-05", "%Y-%m-%d %H:%M:%S.%f%z", "as it is written, whatever"),
+        ("03/{:02}/2024 11:00", "%m/%d/%Y %H:%M", "Certain: 3 of 3 "),
+        ("2024-03-{:02} 05:00", "%Y-%m-%d %H:%M", "Certain: 3 of 3 "),
+        ("2024-03-{:02}T10:11", "%Y-%m-%dT%H:%M", "Certain: 3 of 3 "),
+        ("2024-03-{:02} 10:11:12.5", "%Y-%m-%d %H:%M:%S.%f", "Certain: 3 of 3 "),
+        ("2024-03-{:02} 10:11:12.1234567", "%Y-%m-%d %H:%M:%S.%f", "Certain: 3 of 3 "),
+        ("2024-03-{:02} 23:30:00 -0500", "%Y-%m-%d %H:%M:%S %z", "counts as written, whatever its"),
+        ("2024-03-{:02}T00:10:00+05:30", "%Y-%m-%dT%H:%M:%S%z", "counts as written, whatever its"),
+        ("2024-03-{:02} 23:30:00.25-05", "%Y-%m-%d %H:%M:%S.%f%z", "counts as written, whatever"),
         ("2024-03-{:02} 23:30:00 UTC", "%Y-%m-%d %H:%M:%S UTC", "They are times in UTC, and late"),
         ("2024-03-{:02}T23:30:00.123Z", "%Y-%m-%dT%H:%M:%S.%fZ", "They are times in UTC, and late"),
         ("2024-03-{:02} 23:30:00+00", "%Y-%m-%d %H:%M:%S%z", "They are times in UTC, and late"),
@@ -198,16 +201,16 @@ def test_times_of_shop_systems_bring_a_hint_and_give_the_day_that_is_written(
 def test_days_of_the_year_2000_are_no_times(bench: Bench) -> None:
     """Risk: -00 at the end is taken for an offset, and the sender is asked for days of UTC."""
     [hint] = bench.check(dated("31-12-00", "13-11-00", "25-10-00")).hints
-    assert "Sure: 3 of 3 different values fit %d-%m-%y and no other form. Paste" in hint
+    assert "Certain: 3 of 3 different values fit %d-%m-%y and no other format. Paste" in hint
 
 
 def test_the_day_numbers_of_a_spreadsheet_are_told_as_such(bench: Bench) -> None:
     """Risk: all rows are set aside, and 45356 is no mistake that the sender can see."""
     report = bench.check(dated("45356", "45357.25", "45358"))
     assert report.hints == (
-        "sales_date is not in the contract's form: 3 of the first 3 values are like '45356'. They"
-        " look like the day numbers of a spreadsheet (45356 is then 2024-03-05), which no file"
-        " profile reads. Have the column shown as dates, yyyy-mm-dd, and export the file again.",
+        "sales_date is not in the contract's format: 3 of the first 3 values are like '45356'. They"
+        " look like a spreadsheet's serial dates (45356 would be 2024-03-05), which no file"
+        " profile reads. Format the column as a date, yyyy-mm-dd, and export the file again.",
     )
     assert bench.check(dated("45356", "2024031", "12")).hints == ()
 
@@ -231,19 +234,22 @@ def test_a_mark_with_two_meanings_is_a_question(bench: Bench) -> None:
     hints = bench.check(text(HEADER, *[row] * 4)).hints
 
     assert len(hints) == 1
-    assert "can be a decimal mark or a thousands mark: which one is it?" in hints[0]
+    assert "can be a decimal mark or a thousands mark: ask the sender which" in hints[0]
 
 
 def test_days_that_begin_with_the_year_are_a_question(bench: Bench) -> None:
     """Risk: 24/03/05 is told to be surely the 24th of March 2005."""
     [hint] = bench.check(dated("24/03/05", "24/03/06", "24/03/28", "24/04/14")).hints
-    assert "%d/%m/%y or %y/%m/%d: which one is it?" in hint
+    assert "%d/%m/%y or %y/%m/%d: ask the sender which" in hint
 
 
 @pytest.mark.parametrize(
     ("pieces", "words"),
     [
-        (("1.0", "2.0", "3"), "2 of the first 3 values are whole numbers that end with '.0'. Sure"),
+        (
+            ("1.0", "2.0", "3"),
+            "2 of the first 3 values are whole numbers that end with '.0'. Certain",
+        ),
         (("1.000", "2.000", "3.000"), "end with '.000'. Is their point a decimal mark? Ask the"),
     ],
 )
@@ -254,7 +260,7 @@ def test_whole_numbers_with_a_fraction_of_zeros_bring_a_hint(
     rows = [f"{piece},122,besan,2024-03-05,4,52,{piece},52" for piece in pieces]
     content = text(HEADER, *rows)
     [hint] = bench.check(content).hints
-    assert hint.startswith("customer_id is not in the contract's form: ")
+    assert hint.startswith("customer_id is not in the contract's format: ")
     assert words in hint
     assert hint.endswith('\ndecimal_mark = "."')
     [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
@@ -281,11 +287,11 @@ def test_one_decimal_mark_is_proposed(bench: Bench) -> None:
 def test_times_in_utc_are_no_days_of_a_store(bench: Bench) -> None:
     """Risk: the sales of a late evening change their day, and the month's incentive."""
     [hint] = bench.check(dated(*["2024-03-31T22:30:00Z"] * 3)).hints
-    assert "ask the sender for the store's days" in hint
-    assert "Sure" not in hint
+    assert "ask the sender for the store's dates" in hint
+    assert "Certain" not in hint
     days = ("2024-03-30T22:30:00+00:00", "2024-03-31T22:30:00+01:00", "2024-04-01T09:00:00+01:00")
     [hint] = bench.check(dated(*days)).hints
-    assert "Sure" in hint, "London in March"
+    assert "Certain" in hint, "London in March"
 
 
 def test_three_decimals_may_be_thousands(bench: Bench) -> None:

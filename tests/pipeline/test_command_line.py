@@ -77,7 +77,10 @@ def test_an_unknown_option_is_wrong_usage(environ: dict[str, str]) -> None:
         (["restore", "nosuch.csv"], "There is no file nosuch.csv"),
         (["rollback"], "There is no earlier version to go back to"),
         (["rollback", "7"], "Version 7 cannot be shown again"),
-        (["quarantine", "export", "mend", "--reason", "nosuch"], "No row is set aside for nosuch"),
+        (
+            ["quarantine", "export", "mend", "--reason", "nosuch"],
+            "No row is quarantined for nosuch",
+        ),
         (["quarantine", "replay", "--file", "nosuch.csv"], "There is no file nosuch.csv"),
         (["quarantine", "replay", "other.csv"], "other.csv is not an export of the quarantine"),
         (["quarantine", "replay", "7.csv"], "The rows of file 7 cannot be replayed"),
@@ -120,7 +123,7 @@ def test_a_wrong_key_of_s3_is_one_sentence(environ: dict[str, str], s3_bucket: B
     s3_bucket.put("sales_data/a.csv", b"x")
     environ["AWS_SECRET_ACCESS_KEY"] = "not-the-right-one"
     result = pipeline("run", environ=environ)
-    assert_refused(result, 1, "the secret does not fit the access key")
+    assert_refused(result, 1, "the secret does not match the access key")
     assert "not-the-right-one" not in result.stderr
     assert s3_bucket.keys() == ["sales_data/a.csv"]
 

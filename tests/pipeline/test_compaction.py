@@ -115,7 +115,9 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
     files = pipeline.files()
     with monkeypatch.context() as patch:
         patch.setattr(fact_tables, "copy_batches", copy_twice)
-        with pytest.raises(PipelineError, match=r"cannot be merged; what is published stays\."):
+        with pytest.raises(
+            PipelineError, match=r"cannot be merged; the publication stays as it is\."
+        ):
             compact(pipeline, "2024-05")
     assert pipeline.files() == files
     assert bronze_names(pipeline)["batch_id=4"] == ["2-5.parquet"]

@@ -294,7 +294,7 @@ def test_a_row_that_is_lost_or_changed_blocks_the_publication_and_is_named(
             with pytest.raises(PipelineError) as blocked:
                 pipeline.run()
         told = str(blocked.value)
-        assert "nothing is published and the last publication stays" in told
+        assert "nothing is published, and the last publication stays in place" in told
         assert (pipeline.keys("publications/"), pipeline.totals()) == (before, totals)
         assert pipeline.file("b.csv").status == "A"
         assert pipeline.keys("sales_data/") == ["sales_data/b.csv"]

@@ -93,7 +93,7 @@ def test_every_dialect_is_set_aside_with_a_proposal_and_read_again_under_its_pro
     assert (summary.exit_code, summary.rows_valid, pipeline.totals()) == (3, 0, {})
     reasons = {key: pipeline.file(key).reason or "" for key in DELIVERIES}
     assert "missing column" in reasons["export/december.csv"]
-    assert "%d/%m/%Y or %m/%d/%Y: which one is it?" in reasons["uk/march.csv"]
+    assert "%d/%m/%Y or %m/%d/%Y: ask the sender which" in reasons["uk/march.csv"]
     assert 'delimiter = ";"' in reasons["eu/märz.csv"]
     assert 'encoding = "utf-16' in reasons["wide/day.csv"]
     assert 'delimiter = "\\t"' in reasons["tabs/day.tsv"]
@@ -166,7 +166,7 @@ def test_a_changed_contract_changes_what_is_accepted_and_what_the_models_make_of
     assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
     assert summary.warnings == [
         "the rules have changed since sales_data/b.csv was published: "
-        "rows set aside 0 -> 1, sales that count 140.00 -> 0.00"
+        "rows quarantined 0 -> 1, sales that count 140.00 -> 0.00"
     ]
     assert summary.exit_code == 3, "only a row of a file published before is set aside"
     [row] = pipeline.table("fct_quarantined_sales")

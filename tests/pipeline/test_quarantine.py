@@ -62,7 +62,9 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
 
     rows = quarantine.rows_to_export(found, "invalid_sales_date", "a.csv")
     assert [row.line_number for row in rows] == [3]
-    with pytest.raises(PipelineError, match=r"No row is set aside for nosuch. Found: column_count"):
+    with pytest.raises(
+        PipelineError, match=r"No row is quarantined for nosuch. Found: column_count"
+    ):
         quarantine.rows_to_export(found, "nosuch", None)
     with pytest.raises(PipelineError, match="There is no file nosuch"):
         quarantine.rows_to_export(found, None, "nosuch")
@@ -143,7 +145,7 @@ def test_rows_are_mended_in_the_encoding_of_their_sender(
     )
     mend(path, "4", product_name="Café")
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
-    with pytest.raises(UsageError, match=r"Found: the byte 0xe9, which stands for nothing there\."):
+    with pytest.raises(UsageError, match=r"Found: the byte 0xe9, which is not valid UTF-8\."):
         replay(found, [path])
     path.write_text(path.read_text(encoding="cp1252"), encoding="utf-8")
     replay(found, [path])

@@ -67,8 +67,13 @@ def _drop_leftovers(engine: Engine, name: str) -> None:
     _drop_all(engine, rf"{re.escape(name)}({_LOAD_SUFFIX}|{_GONE_SUFFIX})(_[0-9a-f]{{8}})?")
 
 
+def tables_there(engine: Engine) -> set[str]:
+    """The names of the tables in the database."""
+    return set(sa.inspect(engine).get_table_names())
+
+
 def _drop_all(engine: Engine, pattern: str) -> None:
-    names = [name for name in sa.inspect(engine).get_table_names() if re.fullmatch(pattern, name)]
+    names = [name for name in tables_there(engine) if re.fullmatch(pattern, name)]
     if names:
         with engine.begin() as connection:
             for name in names:
@@ -208,6 +213,12 @@ def swap_in(connection: Connection, change: LoadedChange) -> None:
             connection.execute(live.delete().where(same_key))
     names = [name for name, _ in mart.columns]
     connection.execute(live.insert().from_select(names, sa.select(change.rows)))
+
+
+def empty(connection: Connection, names: Iterable[str]) -> None:
+    """Deletes all rows of these tables, in the caller's transaction; they keep their grants."""
+    for name in names:
+        connection.execute(sa.Table(name, sa.MetaData()).delete())
 
 
 def drop_loaded(engine: Engine, tag: str) -> None:

@@ -6,10 +6,10 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
-from ingestion.database.engine import in_transaction
+from ingestion.database.engine import in_transaction, repeated
 from ingestion.database.staging_table import utc_now
 from ingestion.errors import PipelineError, UsageError
-from ingestion.publication import publications, publish
+from ingestion.publication import mart_tables, publications, publish
 from ingestion.publication.manifest import Manifest, from_json
 from ingestion.publication.publications import Publication
 from ingestion.s3.object_store import ObjectGone
@@ -34,9 +34,10 @@ def roll_back(
 ) -> Publication:
     """Shows an older version again, in the database and on S3, as a new version of its own.
 
-    Without ``version``, the one before the current. Files keep their status: the next run that has
-    something to publish publishes all of them again. Raises ``UsageError`` for a version that is
-    not there, or is current.
+    Without ``version``, the one before the current. Tables in the database that the current version
+    has and the older one lacks are emptied with it, for their rows are of no version that is shown.
+    Files keep their status: the next run that has something to publish publishes all of them again.
+    Raises ``UsageError`` for a version that is not there, or is current.
     """
     kept = list_publications(services)
     target = _chosen(kept, version)
@@ -56,7 +57,10 @@ def roll_back(
         rolled_back_to=target.rolled_back_to or target.version,
     )
 
-    def record(_: Connection) -> Publication:
+    emptied = _tables_to_empty(services, last, old)
+
+    def record(connection: Connection) -> Publication:
+        mart_tables.empty(connection, emptied)
         return shown
 
     still_alone()
@@ -65,7 +69,24 @@ def roll_back(
     sinks = services.sinks(still_alone)
     publish.remove_leftovers(sinks, manifest.version, folders)
     publish.show_version(sinks, current.version, last, manifest, {}, record)
+    if emptied:
+        _LOG.warning(
+            "emptied, for version %s does not have them: %s; the next publication with them fills "
+            "them",
+            shown.rolled_back_to,
+            ", ".join(emptied),
+        )
     return shown
+
+
+def _tables_to_empty(services: Services, last: Manifest | None, old: Manifest) -> list[str]:
+    """The tables in the database of the version ``last`` that ``old`` does not have, by name."""
+    before, after = (
+        {table.name for table in tables.values() if table.in_database}
+        for tables in ({} if last is None else last.tables, old.tables)
+    )
+    there = repeated(services.engine, lambda: mart_tables.tables_there(services.engine))
+    return sorted((before - after) & there)  # somebody may have dropped one
 
 
 def _check_complete(services: Services, item: Publication, manifest: Manifest) -> None:

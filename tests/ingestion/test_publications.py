@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from ingestion.config.settings import load_settings
 from ingestion.database.engine import in_transaction
 from ingestion.errors import BusyError, PipelineError
 from ingestion.publication import publications, publish
+from ingestion.publication.manifest import MartTable
+from ingestion.publication.mart_files import ScannedTable, scan_files
 from ingestion.run import history
 from ingestion.run.services import Services, open_services
 from ingestion.s3.object_store import ObjectChanged, ObjectStore
@@ -451,6 +453,82 @@ def test_a_rollback_leaves_nothing_of_a_run_that_was_cut_short(
     }
     marts = services.prefixes.marts.values()
     assert {info.key for mart in marts for info in services.store.list_objects(mart)} == needed
+
+
+REPORT = dataclasses.replace(TOTALS, name="rpt_totals", s3="reports")
+
+
+def with_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a report is built too, which has the rows of the totals."""
+    real = run_without_spark.build
+
+    def build(
+        services: Services, lines: Any, version: str, before: Mapping[str, MartTable]
+    ) -> dict[str, ScannedTable]:
+        scanned = real(services, lines, version, before)
+        folder = services.workspace.warehouse / TOTALS.name
+        months = [path.name for path in folder.iterdir()]
+        prefix = f"{services.prefixes.marts[REPORT.s3]}{REPORT.name}/{version}/"
+        last = before.get(REPORT.name)
+        scanned[REPORT.name] = scan_files(REPORT, folder, ("sales_month",), months, prefix, last)
+        return scanned
+
+    monkeypatch.setattr(run_without_spark, "build", build)
+
+
+def report_rows(services: Services) -> list[int]:
+    """The customers in the report as the database shows it."""
+    query = sa.text(f"select customer_id from {REPORT.name} order by 1")
+    with services.engine.begin() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def test_a_rollback_leaves_no_table_of_a_newer_version(
+    machines: tuple[Services, Services],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Risk: a report that came later goes on showing the sales that were rolled back, beside marts
+    of the older version; or it stays empty for ever."""
+    one, _ = machines
+    with monkeypatch.context() as patched:
+        with_report(patched)
+        put(one, "b.csv", 2, 2)
+        run(one)
+        assert report_rows(one) == [1, 2]
+        history.roll_back(one, 1, "a-run", lambda: None)
+        assert caplog.messages == [
+            "emptied, for version 1 does not have them: rpt_totals; the next publication with them "
+            "fills them"
+        ]
+        assert (database_rows(one), report_rows(one)) == ([(1, 1)], [])
+        check_pointer(one)
+        history.roll_back(one, 2, "another-run", lambda: None)
+        assert (len(database_rows(one)), report_rows(one)) == (2, [1, 2])
+        history.roll_back(one, 1, "a-third-run", lambda: None)
+        put(one, "c.csv", 3, 3)
+        run(one)
+        assert (len(database_rows(one)), report_rows(one)) == (3, [1, 2, 3])
+    put(one, "d.csv", 4, 4)
+    run(one)
+    assert (len(database_rows(one)), report_rows(one)) == (4, [1, 2, 3]), "published without it"
+
+
+def test_a_rollback_does_without_a_table_that_somebody_has_dropped(
+    services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Risk: a model that was given up and whose table is dropped, as README says, lets no older
+    version be shown again."""
+    put(services, "a.csv", 1, 1)
+    run(services)
+    with_report(monkeypatch)
+    put(services, "b.csv", 2, 2)
+    run(services)
+    with services.engine.begin() as connection:
+        connection.execute(sa.text(f"drop table {REPORT.name}"))
+    history.roll_back(services, 1, "a-run", lambda: None)
+    assert database_rows(services) == [(1, 1)]
+    assert caplog.messages == []
 
 
 def cut_short(*_: Any) -> None:

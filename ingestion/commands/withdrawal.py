@@ -67,7 +67,8 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
 def restore_file(services: Services, key: str) -> None:
     """Sends the version that was retracted last again: its archived object goes to the inbox.
 
-    Raises ``UsageError`` for a file that is not retracted.
+    Raises ``UsageError`` for a file that is not retracted, ``PipelineError`` where the object of
+    that version is not the one that was taken: no older one comes in its place.
     """
     key, rows = file_versions(services, key)
     current = counting_row(rows)
@@ -79,13 +80,11 @@ def restore_file(services: Services, key: str) -> None:
             action="python run_pipeline.py status lists the files",
         )
     versions = [row for row in rows if row.id < current.id and row.etag != RETRACTION]
-    withdrawn = [
+    # each retraction takes a version out, so the newest of these is of this one, and no earlier one
+    chosen = [
         row for row in versions if row.id == current.replaces_id or row.reason == _NEVER_PUBLISHED
-    ]
-    store = services.store
-    there = [row for row in withdrawn if store.head(store.key_at(row.file_location)) is not None]
-    chosen = (there or withdrawn)[-1]
-    store.copy(find_sendable(services, chosen), chosen.file_name)
+    ][-1]
+    services.store.copy(find_sendable(services, chosen), chosen.file_name)
 
 
 def version_to_read(services: Services, key: str) -> FileRow:

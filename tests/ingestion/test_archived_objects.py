@@ -14,10 +14,13 @@ from ingestion.commands.replay import replay
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, all_rows
 from ingestion.errors import PipelineError
+from ingestion.run import delivery_steps as deliveries
 from ingestion.run.quarantined_rows import QuarantinedRow
+from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
-from tests.run_without_spark import HEADER, run, sale
+from ingestion.steps import Steps
+from tests.run_without_spark import CONTRACT, HEADER, run, sale
 from tests.services import Bucket
 
 CONTENT = (HEADER + sale(1, "2024-03-05", 5) + sale(2, "2024-03-06", 7)).encode()
@@ -72,6 +75,46 @@ def test_a_file_is_brought_back_only_with_its_own_bytes(
     assert s3_bucket.get("sales_data/a.csv") == CONTENT
     with pytest.raises(PipelineError, match=r"a\.csv is in the inbox already"):
         withdrawal.restore_file(services, "a.csv")
+
+
+def deliver(services: Services, bucket: Bucket, cost: int, *, is_cut: bool) -> FileRow:
+    """Another version of the file, published or only planned; its row."""
+    bucket.put("sales_data/a.csv", (HEADER + sale(1, "2024-03-05", cost)).encode())
+    if is_cut:
+        state = RunState("cut short", services, CONTRACT, Steps(None), lambda: None)
+        assert deliveries.take_files(state)
+    else:
+        run(services)
+    return in_transaction(services.engine, all_rows)[-1]
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["published", "not yet published"])
+def test_no_older_version_comes_in_the_place_of_one_whose_object_is_gone(
+    services: Services, s3_bucket: Bucket, is_cut: bool
+) -> None:
+    """Risk: what is restored has the sales of another version, and nobody is told."""
+    deliver(services, s3_bucket, 1, is_cut=True)
+    run(services, lambda _, run_id: withdrawal.retract_file(services, "a.csv", run_id))
+    deliver(services, s3_bucket, 2, is_cut=False)
+    if is_cut:
+        deliver(services, s3_bucket, 3, is_cut=True)
+    run(services, lambda _, run_id: withdrawal.retract_file(services, "a.csv", run_id))
+    *_, withdrawn, _ = in_transaction(services.engine, all_rows)
+    assert withdrawn.status == "S"
+    archived = services.store.key_at(withdrawn.file_location)
+    content = services.store.get_bytes(archived)
+    services.store.delete(archived)
+    with pytest.raises(PipelineError) as raised:
+        withdrawal.restore_file(services, "a.csv")
+    assert str(raised.value) == (
+        f"The object of sales_data/a.csv (id {withdrawn.id}) is not the one that was taken. "
+        f"Expected: {withdrawn.size_bytes} bytes with the SHA-256 {withdrawn.sha256} at "
+        f"{withdrawn.file_location}. Found: no object there. Bring it back, or send the file again."
+    )
+    assert s3_bucket.keys("sales_data/") == []
+    s3_bucket.put(archived, content)
+    withdrawal.restore_file(services, "a.csv")
+    assert s3_bucket.get("sales_data/a.csv").endswith(f",{3 if is_cut else 2}\n".encode())
 
 
 def test_a_file_that_was_never_read_is_known_by_its_size(

@@ -6,9 +6,12 @@ What reads files is imported where it is used: a run that finds nothing does not
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import logging
 import os
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.database import batches, staging_table
@@ -308,8 +311,22 @@ def _report_again(state: RunState, row: FileRow) -> FileReport:
     checker = bronze.checker(state)
     if row.rows_quarantined is None:  # the check set it aside, the models have not seen it
         return checker.report_again(row)
-    bad_rows = first_bad_rows(state.services, state.contract, row.id)
+    lines = {bad.line_number: bad.text for bad in _report_of_reader(state, row).first_bad_rows}
+    bad_rows = first_bad_rows(state.services, state.contract, row.id, lines)
     return checker.report_of_models(row, bad_rows)
+
+
+def _report_of_reader(state: RunState, row: FileRow) -> FileReport:
+    """What the reader found in a file that it accepted; where an earlier run has checked it, the
+    local copy is read once more, if it is there."""
+    from ingestion.run.checking import report_on
+
+    known = next((item.report for item in state.checked if item.row.id == row.id), None)
+    if known is not None:
+        return known
+    with tempfile.TemporaryDirectory(dir=state.services.workspace.make_scratch()) as folder:
+        trial = dataclasses.replace(bronze.checker(state), bronze=Path(folder))
+        return report_on(trial, row)
 
 
 def _target_key(state: RunState, row: FileRow) -> str:

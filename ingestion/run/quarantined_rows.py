@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from ingestion.database.staging_table import FileStatus
 from ingestion.errors import PipelineError
 from ingestion.publication.publications import current_publication
 from ingestion.reader.file_check import SHOWN_BAD_ROWS
-from ingestion.reader.masking import masked
+from ingestion.reader.masking import MASK, masked
 from ingestion.reader.verdicts import BadRow
 from ingestion.run.intake import counting_row
 from ingestion.run.mart_steps import dbt_project
@@ -140,11 +140,16 @@ def _as_table(name: str, columns: Iterable[str]) -> sa.TableClause:
     return sa.table(name, *(sa.column(column) for column in columns))
 
 
-def first_bad_rows(services: Services, contract: Contract, file_id: int) -> list[BadRow]:
+def first_bad_rows(
+    services: Services, contract: Contract, file_id: int, lines: Mapping[int, str]
+) -> list[BadRow]:
     """The first rows of a file that a rule rejects, personal values masked.
 
     Rows that are set aside only because their file is too bad to trust are not among them. The
     list is empty where they cannot be looked up: a run can do without them in its report.
+    ``lines`` has the texts, by line number, that the reader shows of lines which are no rows: it
+    knows the file's dialect and header, and so the places of personal values. Of a line that is not
+    among them nothing is shown.
     """
     names = [column.name for column in contract.columns]
     personal = [place for place, column in enumerate(contract.columns) if column.personal]
@@ -167,14 +172,9 @@ def first_bad_rows(services: Services, contract: Contract, file_id: int) -> list
         BadRow(
             row["line_number"],
             row["reasons"],
-            masked(
-                [row["raw_line"]]
-                if row["raw_line"]
-                else [row[f"raw_{name}"] or "" for name in names],
-                len(names),
-                personal,
-                ",",
-            ),
+            lines.get(row["line_number"], MASK)
+            if row["raw_line"]
+            else masked([row[f"raw_{name}"] or "" for name in names], len(names), personal, ","),
         )
         for row in found
     ]

@@ -7,13 +7,20 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from ingestion.config.profiles import FileProfile
+from ingestion.database.batches import BatchState
+from ingestion.database.staging_table import FileCount, record_counts
+from ingestion.run import delivery_steps as deliveries
 from ingestion.run.quarantined_rows import FILE_REASON, QuarantinedRow, first_bad_rows, read_rows
+from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
+from ingestion.steps import Steps
 from tests.conftest import PROJECT
 from tests.run_without_spark import CONTRACT, HEADER, run, sale
 from tests.services import Bucket
@@ -73,9 +80,9 @@ def test_the_model_may_have_any_name(published: Services) -> None:
     make_table(published, "rows_to_mend")
     name_model(published, "rows_to_mend")
     assert read_rows(published) == [FOUND]
-    [row] = first_bad_rows(published, CONTRACT, 1)
+    [row] = first_bad_rows(published, CONTRACT, 1, {})
     assert (row.line_number, row.reason) == (3, ROW["reasons"])
-    assert first_bad_rows(published, CONTRACT, 2) == []
+    assert first_bad_rows(published, CONTRACT, 2, {}) == []
 
 
 def test_the_rows_of_a_file_are_its_own_and_its_report_has_those_with_a_fault(
@@ -90,7 +97,70 @@ def test_the_rows_of_a_file_are_its_own_and_its_report_has_those_with_a_fault(
     add_row(published, "rows_to_mend", good)
     assert [row.file_id for row in read_rows(published)] == [1, 1, 2]
     assert [row.file_id for row in read_rows(published, "sales_data/b.csv")] == [2]
-    assert [row.line_number for row in first_bad_rows(published, CONTRACT, 1)] == [3]
+    assert [row.line_number for row in first_bad_rows(published, CONTRACT, 1, {})] == [3]
+
+
+@pytest.mark.parametrize("is_at_hand", [True, False], ids=["read", "no longer at hand"])
+def test_a_line_that_is_no_row_is_shown_as_the_reader_shows_it(
+    published: Services, is_at_hand: bool
+) -> None:
+    """Risk: the sender of a file with too many of them sees none of them, or others read who the
+    customers are."""
+    make_table(published, "rows_to_mend")
+    name_model(published, "rows_to_mend")
+    line = {**dict.fromkeys(RAW), "line_number": 4, "raw_line": "5;besan;77;121;x"}
+    add_row(published, "rows_to_mend", {**ROW, **line})
+    lines = {4: "5;***;***;121;x"} if is_at_hand else {}
+    found = first_bad_rows(published, CONTRACT, 1, lines)
+    assert [row.text for row in found] == ["***,7,7,7,7,x,7,7", lines.get(4, "***")]
+
+
+MESSY = (
+    "store_id;customer_id;product_name;sales_date;sales_person_id;price;quantity;total_cost\n"
+    "121;77;besan;2024-03-05;4;5;1;5\n"
+    "121;77;besan;2024-03-05;4;5;1\n"
+)
+
+
+@pytest.mark.parametrize("state_of_copy", ["same run", "next run", "gone"])
+def test_the_report_of_a_file_that_the_models_refuse_shows_its_lines(
+    published: Services, s3_bucket: Bucket, state_of_copy: str
+) -> None:
+    """Risk: all that the sender of a file with a wrong number of values is shown is ***."""
+    make_table(published, "rows_to_mend")
+    name_model(published, "rows_to_mend")
+    profile = FileProfile(name="till", pattern="b.csv", delimiter=";")
+    settings = published.settings.model_copy(update={"profiles": (profile,)})
+    services = dataclasses.replace(published, settings=settings)
+    s3_bucket.put("sales_data/b.csv", MESSY.encode())
+    state = RunState("run", services, CONTRACT, Steps(None), lambda: None)
+    assert deliveries.take_files(state)
+    deliveries.check_files(state)
+    for step in (BatchState.BUILT, BatchState.AUDITED):
+        state.move_to(step)
+    too_bad = FileCount(2, 2, 1, 1, Decimal(5), reason="too_many_bad_rows: 1 of 2")
+    state.in_transaction(lambda found: record_counts(found, [too_bad], state.batch_id))
+    state.move_to(BatchState.PUBLISHED)
+    line = {
+        **ROW,
+        **dict.fromkeys(RAW),
+        "file_id": 2,
+        "line_number": 3,
+        "raw_line": MESSY.splitlines()[2],
+        "reason_codes": "column_count",
+    }
+    add_row(services, "rows_to_mend", line)
+    if state_of_copy == "same run":
+        deliveries.archive_batch(state)
+    else:
+        if state_of_copy == "gone":
+            shutil.rmtree(services.workspace.downloads)
+        later = RunState("later", services, CONTRACT, Steps(None), lambda: None)
+        deliveries.archive_last_batch(later)
+    [shown] = json.loads(s3_bucket.get("sales_data_error/b.csv.reasons.json"))["first_bad_rows"]
+    text = "***" if state_of_copy == "gone" else "***;***;besan;2024-03-05;4;5;1"
+    assert shown == {"line_number": 3, "reason": ROW["reasons"], "text": text}
+    assert not list(services.workspace.make_scratch().iterdir())
 
 
 def test_rows_of_a_refused_file_are_done_with_once_a_newer_version_counts(
@@ -140,8 +210,8 @@ def test_nothing_is_asked_before_the_first_publication(services: Services) -> No
 
 def test_a_report_does_without_rows_that_cannot_be_looked_up(published: Services) -> None:
     """Risk: a run that has published fails in its archive, and each one after it as well."""
-    assert first_bad_rows(published, CONTRACT, 1) == [], "no manifest"
+    assert first_bad_rows(published, CONTRACT, 1, {}) == [], "no manifest"
     name_model(published, "fct_quarantined_sales")
-    assert first_bad_rows(published, CONTRACT, 1) == [], "no table"
+    assert first_bad_rows(published, CONTRACT, 1, {}) == [], "no table"
     make_table(published, "fct_quarantined_sales", "raw_price")
-    assert first_bad_rows(published, CONTRACT, 1) == [], "a column of the contract is new"
+    assert first_bad_rows(published, CONTRACT, 1, {}) == [], "a column of the contract is new"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from typing import Any
 
-FORMAT = 1
+from ingestion.errors import PipelineError
+
+FORMAT = 1  # another number wherever a reader of this one would be led astray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,9 +85,16 @@ class Manifest:
         return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
-def from_json(content: bytes) -> Manifest:
-    """The manifest that ``to_json`` wrote."""
-    loaded = json.loads(content)
+class UnknownFormat(PipelineError):
+    """A manifest that this version of the pipeline cannot read: its objects are not known."""
+
+
+def from_json(content: bytes, key: str) -> Manifest:
+    """The manifest that ``to_json`` wrote, from the object ``key``.
+
+    Raises ``UnknownFormat`` where another version of the pipeline has written it, or somebody else.
+    """
+    loaded = _of_known_format(content, key)
     tables = {
         table["name"]: MartTable(
             name=table["name"],
@@ -97,6 +107,27 @@ def from_json(content: bytes) -> Manifest:
         for table in loaded["tables"]
     }
     return Manifest(loaded["version"], loaded["run_id"], loaded["published_at"], tables)
+
+
+def _of_known_format(content: bytes, key: str) -> dict[str, Any]:
+    try:
+        loaded = json.loads(content)
+        number = loaded["format"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnknownFormat(
+            f"The manifest {key} cannot be read",
+            expected=f"JSON with the format {FORMAT}, as it was published",
+            found="other content",
+            action="Bring the object back as it was, or delete it",
+        ) from error
+    if number != FORMAT:
+        raise UnknownFormat(
+            f"The manifest {key} cannot be read",
+            expected=f"the format {FORMAT}, which this version of the pipeline writes",
+            found=f"the format {number}",
+            action="Use the version of the pipeline that has published it",
+        )
+    return dict(loaded)
 
 
 def changed_partitions(old: MartTable | None, new: MartTable) -> tuple[str, ...]:

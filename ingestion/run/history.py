@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ingestion.database.engine import in_transaction, repeated
 from ingestion.database.staging_table import utc_now
 from ingestion.errors import PipelineError, UsageError
 from ingestion.publication import mart_tables, publications, publish
-from ingestion.publication.manifest import Manifest, from_json
+from ingestion.publication.manifest import Manifest, UnknownFormat, from_json
 from ingestion.publication.publications import Publication
 from ingestion.s3.object_store import ObjectGone
 
@@ -108,9 +109,9 @@ def _check_complete(services: Services, item: Publication, manifest: Manifest) -
 
 
 def manifest_of(services: Services, item: Publication) -> Manifest:
-    """The manifest of a kept version; ``PipelineError`` where it is gone."""
+    """The manifest of a kept version; ``PipelineError`` where it is gone or cannot be read."""
     try:
-        return from_json(services.store.get_bytes(item.manifest_key))
+        return from_json(services.store.get_bytes(item.manifest_key), item.manifest_key)
     except ObjectGone as error:
         raise PipelineError(
             f"Version {item.version} cannot be shown again",
@@ -151,7 +152,8 @@ def remove_old(services: Services, keep: int) -> int:
 
     Returns how many objects went. The current version always stays. A version is given up first,
     and the manifests go last: as long as that is there, a call that was cut short is finished by
-    the next one.
+    the next one. Where a manifest is of another format, a warning says so: nothing goes if one that
+    stays may need it, and what a given up one names stays with it.
     """
     kept = list_publications(services)
     old, staying = [item.version for item in kept[:-keep]], kept[-keep:]
@@ -163,22 +165,36 @@ def remove_old(services: Services, keep: int) -> int:
     given_up = [key for key in there if key in not_kept]
     if not given_up:
         return 0
-    needed = {key for item in staying for key in _objects(services, item.manifest_key)}
-    given_up_objects = {key for item in given_up for key in _objects(services, item)} - needed
+    needed, unknown = _objects(services, [item.manifest_key for item in staying])
+    if unknown:
+        return 0
+    objects, unknown = _objects(services, given_up)
+    gone = [key for key in given_up if key not in unknown]
     threads = services.settings.download_threads
-    store.delete_all(given_up_objects, threads)
-    store.delete_all(given_up, threads)
-    _LOG.info("%d older versions are gone, with %d objects", len(given_up), len(given_up_objects))
-    return len(given_up_objects)
+    store.delete_all(objects - needed, threads)
+    store.delete_all(gone, threads)
+    _LOG.info("%d older versions are gone, with %d objects", len(gone), len(objects - needed))
+    return len(objects - needed)
 
 
-def _objects(services: Services, manifest_key: str) -> set[str]:
-    """The objects of a version; none of one whose manifest is gone: it cannot be shown again."""
-    try:
-        manifest = from_json(services.store.get_bytes(manifest_key))
-    except ObjectGone:
-        return set()
-    return {file.key for table in manifest.tables.values() for file in table.files}
+def _objects(services: Services, manifest_keys: Iterable[str]) -> tuple[set[str], set[str]]:
+    """The objects of these versions, and the manifests that cannot be read, with a warning.
+
+    A version whose manifest is gone has none: it cannot be shown again.
+    """
+    objects: set[str] = set()
+    unknown: set[str] = set()
+    for key in manifest_keys:
+        try:
+            manifest = from_json(services.store.get_bytes(key), key)
+        except ObjectGone:
+            continue
+        except UnknownFormat as error:
+            unknown.add(key)
+            _LOG.warning("no object is removed that this version may need: %s", error)
+            continue
+        objects |= {file.key for table in manifest.tables.values() for file in table.files}
+    return objects, unknown
 
 
 def show_publications(kept: list[Publication], console: Console) -> None:

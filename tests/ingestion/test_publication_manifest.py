@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from ingestion.publication.manifest import (
     Manifest,
     MartFile,
     MartTable,
+    UnknownFormat,
     changed_partitions,
     from_json,
     touched_months,
 )
+
+KEY = "publications/manifests/v000007-run.json"
 
 
 def table(*paths: str) -> MartTable:
@@ -29,8 +36,32 @@ def test_a_manifest_comes_back_as_it_was() -> None:
     manifest = Manifest(
         7, "run", "2026-01-01T00:00:00Z", {"mart": table("sales_month=ä/1.parquet")}
     )
-    assert from_json(manifest.to_json()) == manifest
-    assert from_json(manifest.to_json()).to_json() == manifest.to_json()
+    assert from_json(manifest.to_json(), KEY) == manifest
+    assert from_json(manifest.to_json(), KEY).to_json() == manifest.to_json()
+
+
+@pytest.mark.parametrize("number", [0, 2, None, "1"])
+def test_a_manifest_of_another_format_is_not_read(number: object) -> None:
+    """Risk: what a newer version of the pipeline has published is taken for something else, and its
+    objects are removed."""
+    with pytest.raises(UnknownFormat) as refused:
+        from_json(json.dumps({"format": number, "version": 7, "tables": []}).encode(), KEY)
+    assert str(refused.value) == (
+        f"The manifest {KEY} cannot be read. Expected: the format 1, which this version of the "
+        f"pipeline writes. Found: the format {number}. Use the version of the pipeline that has "
+        "published it."
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{}", b"\xff", b'{"version": 7}'])
+def test_what_is_no_manifest_is_one_sentence(content: bytes) -> None:
+    """Risk: an object that somebody has edited ends each run in a stack trace."""
+    with pytest.raises(UnknownFormat) as refused:
+        from_json(content, KEY)
+    assert str(refused.value) == (
+        f"The manifest {KEY} cannot be read. Expected: JSON with the format 1, as it was "
+        "published. Found: other content. Bring the object back as it was, or delete it."
+    )
 
 
 def test_changed_partitions_include_those_that_came_and_went() -> None:

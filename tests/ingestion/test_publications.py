@@ -323,6 +323,64 @@ def test_a_version_without_its_manifest_is_not_shown_again_and_hinders_no_other(
         services.store.delete(history.list_publications(services)[-1].manifest_key)
 
 
+def of_newer_format(services: Services, version: int) -> tuple[str, bytes]:
+    """Makes the manifest of a version one of a newer pipeline; its key and what it was."""
+    with services.engine.begin() as connection:
+        query = sa.text("select manifest_key from publications where version = :version")
+        key = connection.execute(query, {"version": version}).scalar_one()
+    before = services.store.get_bytes(key)
+    services.store.put_bytes(key, before.replace(b'"format": 1', b'"format": 2'))
+    return key, before
+
+
+def mart_objects(services: Services) -> set[str]:
+    """The keys of all objects of the marts."""
+    marts = services.prefixes.marts.values()
+    return {info.key for mart in marts for info in services.store.list_objects(mart)}
+
+
+def test_what_another_version_of_the_pipeline_has_published_is_left_alone(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Risk: after a step back to an older release, it removes objects that it cannot know, or ends
+    in a stack trace."""
+    for number in (1, 2):
+        put(services, "a.csv", 1, number)
+        run(services)
+    there = mart_objects(services)
+
+    def refusal(key: str) -> str:
+        return (
+            f"The manifest {key} cannot be read. Expected: the format 1, which this version of the "
+            "pipeline writes. Found: the format 2. Use the version of the pipeline that has "
+            "published it."
+        )
+
+    first, before_first = of_newer_format(services, 1)
+    with pytest.raises(PipelineError) as refused:
+        history.roll_back(services, 1, "a-run", lambda: None)
+    assert str(refused.value) == refusal(first)
+    assert history.remove_old(services, keep=1) == 0
+
+    newest, before = of_newer_format(services, 2)
+    services.store.put_bytes(first, before_first)
+    assert history.remove_old(services, keep=1) == 0
+    assert caplog.messages == [
+        f"no object is removed that this version may need: {refusal(key)}"
+        for key in (first, newest)
+    ]
+    put(services, "b.csv", 2, 2)
+    with pytest.raises(PipelineError) as refused:
+        run(services)
+    assert str(refused.value) == refusal(newest)
+    assert mart_objects(services) == there
+    assert database_rows(services) == [(1, 2)]
+
+    services.store.put_bytes(newest, before)
+    assert history.remove_old(services, keep=1) == 2
+    check_pointer(services)
+
+
 def test_a_missing_bucket_is_told_as_such_and_not_as_a_missing_manifest(
     services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:

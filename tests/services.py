@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PASSWORD = "r@w/f#i&s%h:2!ü€"  # what a careless URL or driver would trip over
-PIPELINE_GRANTS = "select, insert, update, delete, create, alter, drop, index"
+PIPELINE_GRANTS = "select, insert, update, delete, create, drop, index"
 _SECONDS_TO_START = 30
 _MOST_PORTS = 5
 

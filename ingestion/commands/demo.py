@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.database.engine import in_transaction
+from ingestion.database.engine import in_transaction, repeated, table_names
 from ingestion.errors import UsageError
 from ingestion.run.run_state import DIMENSION_CONTRACT
 
@@ -55,12 +55,10 @@ def is_embedded(settings: Settings) -> bool:
 
 
 def _has_dimensions(engine: Engine) -> bool:
-    import sqlalchemy as sa
-
     from ingestion.warehouse.dimensions import DIMENSION_TABLES
 
-    there = sa.inspect(engine)
-    return _has_rows(engine, [name for name in DIMENSION_TABLES if there.has_table(name)])
+    there = repeated(engine, lambda: table_names(engine))
+    return _has_rows(engine, [name for name in DIMENSION_TABLES if name in there])
 
 
 def _has_rows(engine: Engine, tables: Sequence[str]) -> bool:

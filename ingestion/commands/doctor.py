@@ -27,7 +27,7 @@ def examine(settings: Settings, console: Console) -> bool:
         "Workspace": _workspace,
         "Contract": _contract,
         "Java": _java,
-        "Database": _database,
+        "Database": examine_database,
         "S3": _object_store,
         "Spark": _spark,
     }
@@ -66,17 +66,18 @@ def _java(_settings: Settings) -> str:
     return f"found in {find_java(os.environ)}"
 
 
-def _database(settings: Settings) -> str:
+def examine_database(settings: Settings) -> str:
+    """What the database answers; ``PipelineError`` where it cannot be read or written."""
     import sqlalchemy as sa
 
-    from ingestion.database.engine import in_transaction
+    from ingestion.database.engine import in_transaction, repeated, table_names
     from ingestion.database.errors import describe
     from ingestion.run.services import open_database
     from ingestion.warehouse.dimensions import DIMENSION_TABLES
 
     engine = open_database(settings)
-    _write_a_table(engine)
-    present = set(sa.inspect(engine).get_table_names())
+    write_a_table(engine)
+    present = repeated(engine, lambda: table_names(engine))
     names = [name for name in DIMENSION_TABLES if name in present]
     counts = in_transaction(
         engine,
@@ -92,8 +93,8 @@ def _database(settings: Settings) -> str:
     return f"{describe(settings.database)} answers and can be written; rows: {rows}"
 
 
-def _write_a_table(engine: Engine) -> None:
-    """Makes, changes and drops a table of its own, with each right that a run needs."""
+def write_a_table(engine: Engine) -> None:
+    """Makes, fills and drops a table of its own, with each right that a run needs."""
     import sqlalchemy as sa
 
     from ingestion.database.engine import define_table, translated_errors
@@ -106,8 +107,8 @@ def _write_a_table(engine: Engine) -> None:
         with engine.begin() as connection:
             connection.execute(table.insert().values(id=1))
             connection.execute(table.update().values(id=2))
+            connection.execute(sa.select(table))
             connection.execute(table.delete())
-            connection.execute(sa.text(f"alter table {name} add column again int"))
         metadata.drop_all(engine)
 
 

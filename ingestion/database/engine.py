@@ -104,6 +104,11 @@ def define_table(metadata: sa.MetaData, name: str, *items: sa.schema.SchemaItem)
     return sa.Table(name, metadata, *items, **_MYSQL_TABLE)
 
 
+def table_names(engine: Engine) -> set[str]:
+    """The names of the tables in the database; work for :func:`repeated`."""
+    return set(sa.inspect(engine).get_table_names())
+
+
 def connect(url: URL, pool_size: int = 5) -> Engine:
     """A pooled engine that has answered once.
 

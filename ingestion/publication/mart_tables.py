@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ingestion.database.engine import ExactDecimal, column_type, define_table
+from ingestion.database.engine import ExactDecimal, column_type, define_table, table_names
 from ingestion.errors import PipelineError
 from ingestion.publication.manifest import MartFile, MartTable, changed_partitions
 
@@ -67,13 +67,8 @@ def _drop_leftovers(engine: Engine, name: str) -> None:
     _drop_all(engine, rf"{re.escape(name)}({_LOAD_SUFFIX}|{_GONE_SUFFIX})(_[0-9a-f]{{8}})?")
 
 
-def tables_there(engine: Engine) -> set[str]:
-    """The names of the tables in the database."""
-    return set(sa.inspect(engine).get_table_names())
-
-
 def _drop_all(engine: Engine, pattern: str) -> None:
-    names = [name for name in tables_there(engine) if re.fullmatch(pattern, name)]
+    names = [name for name in table_names(engine) if re.fullmatch(pattern, name)]
     if names:
         with engine.begin() as connection:
             for name in names:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ingestion.database.engine import in_transaction, repeated
+from ingestion.database.engine import in_transaction, repeated, table_names
 from ingestion.database.staging_table import utc_now
 from ingestion.errors import PipelineError, UsageError
 from ingestion.publication import mart_tables, publications, publish
@@ -86,7 +86,7 @@ def _tables_to_empty(services: Services, last: Manifest | None, old: Manifest) -
         {table.name for table in tables.values() if table.in_database}
         for tables in ({} if last is None else last.tables, old.tables)
     )
-    there = repeated(services.engine, lambda: mart_tables.tables_there(services.engine))
+    there = repeated(services.engine, lambda: table_names(services.engine))
     return sorted((before - after) & there)  # somebody may have dropped one
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
 from ingestion.config.settings import load_settings
@@ -14,7 +15,7 @@ from ingestion.database.engine import connect
 from ingestion.reader.contract import Contract, read_contract
 from ingestion.run.services import Services, open_services
 from tests.reader_bench import PROJECT, Bench
-from tests.services import Bucket
+from tests.services import Bucket, MariaDb
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
@@ -27,6 +28,21 @@ def each_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engi
     engine = connect(make_url(url))
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def as_owner(request: pytest.FixtureRequest) -> Callable[[Engine, str], None]:
+    """Runs a statement as the database's owner, who may do more than the pipeline's account."""
+
+    def execute(engine: Engine, statement: str) -> None:
+        if engine.dialect.name == "sqlite":
+            with engine.begin() as connection:
+                connection.execute(sa.text(statement))
+        else:
+            server: MariaDb = request.getfixturevalue("mariadb_server")
+            server.execute(f"use {engine.url.database}", statement)
+
+    return execute
 
 
 @pytest.fixture

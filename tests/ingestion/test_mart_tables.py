@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import decimal
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -196,12 +197,13 @@ def test_a_failed_swap_leaves_the_old_rows(each_engine: Engine, tmp_path: Path) 
     assert found(each_engine) == MONTHS
 
 
-def test_publishing_keeps_what_a_database_owner_added(each_engine: Engine, tmp_path: Path) -> None:
+def test_publishing_keeps_what_a_database_owner_added(
+    each_engine: Engine, tmp_path: Path, as_owner: Callable[[Engine, str], None]
+) -> None:
     """Risk: indexes and columns of the live table are lost with each publication."""
     ensure_live_tables(each_engine, [MART])
-    with each_engine.begin() as connection:
-        connection.execute(sa.text("create index by_month on totals (sales_month)"))
-        connection.execute(sa.text("alter table totals add column remark varchar(10)"))
+    as_owner(each_engine, "create index by_month on totals (sales_month)")
+    as_owner(each_engine, "alter table totals add column remark varchar(10)")
     show(each_engine, (None, version(tmp_path, MONTHS)))
     inspector = sa.inspect(each_engine)
     assert [index["name"] for index in inspector.get_indexes("totals")] == ["by_month"]
@@ -257,17 +259,15 @@ def test_a_table_of_another_grain_is_named(each_engine: Engine) -> None:
     "narrow", ["decimal(28,1)", "decimal(20,2)", "decimal(28,4)", "int", "double"]
 )
 def test_a_decimal_that_the_table_would_round_is_named(
-    mariadb_url: str, narrow: str, tmp_path: Path
+    mariadb_url: str, narrow: str, tmp_path: Path, as_owner: Callable[[Engine, str], None]
 ) -> None:
     """Risk: MySQL rounds money without an error, and the table differs from S3."""
     engine = connect(make_url(mariadb_url))
     ensure_live_tables(engine, [MART])
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"alter table totals modify total_sales {narrow}"))
+    as_owner(engine, f"alter table totals modify total_sales {narrow}")
     with pytest.raises(PipelineError, match=r"totals: total_sales as [A-Z]+(\(.*\))?, narrower"):
         show(engine, (None, version(tmp_path, MONTHS)))
-    with engine.begin() as connection:
-        connection.execute(sa.text("alter table totals modify total_sales decimal(32,4)"))
+    as_owner(engine, "alter table totals modify total_sales decimal(32,4)")
     show(engine, (None, version(tmp_path, MONTHS)))
     engine.dispose()
 

@@ -26,18 +26,27 @@ class BatchState(enum.StrEnum):
     ARCHIVED = "archived"  # its objects have left the inbox: done
 
 
-# from state -> to state: the step that may do it
-MOVES: dict[tuple[BatchState, BatchState], str] = {
-    (BatchState.PLANNED, BatchState.BRONZE): "check",
-    (BatchState.BRONZE, BatchState.BUILT): "build",
-    (BatchState.BUILT, BatchState.AUDITED): "audit",
-    (BatchState.AUDITED, BatchState.PUBLISHED): "publish",
-    (BatchState.PUBLISHED, BatchState.ARCHIVED): "archive",
-    (BatchState.BRONZE, BatchState.ARCHIVED): "archive (no file was accepted)",
-    (BatchState.PLANNED, BatchState.PLANNED): "plan (a run that was cut short is taken up)",
-    (BatchState.BRONZE, BatchState.PLANNED): "plan (a run that was cut short is taken up)",
-    (BatchState.BUILT, BatchState.PLANNED): "plan (tests failed, or the run was cut short)",
-    (BatchState.AUDITED, BatchState.PLANNED): "plan (a run that was cut short is taken up)",
+@dataclasses.dataclass(frozen=True)
+class Move:
+    """From which states a batch may come to another, and whether any run may move it there, or only
+    the one that has moved it last."""
+
+    starts: tuple[BatchState, ...]
+    of_any_run: bool = False
+
+
+MOVES: dict[BatchState, Move] = {
+    BatchState.PLANNED: Move(  # what tests refused or was cut short is taken up
+        (BatchState.PLANNED, BatchState.BRONZE, BatchState.BUILT, BatchState.AUDITED),
+        of_any_run=True,
+    ),
+    BatchState.BRONZE: Move((BatchState.PLANNED,)),
+    BatchState.BUILT: Move((BatchState.BRONZE,)),
+    BatchState.AUDITED: Move((BatchState.BUILT,)),
+    BatchState.PUBLISHED: Move((BatchState.AUDITED,)),
+    BatchState.ARCHIVED: Move(  # from bronze where no file was accepted
+        (BatchState.PUBLISHED, BatchState.BRONZE), of_any_run=True
+    ),
 }
 
 batches = define_table(
@@ -88,15 +97,13 @@ def open_batch(connection: Connection, run_id: str) -> int:
 
 
 def move_batch(connection: Connection, batch_id: int, to: BatchState, run_id: str) -> None:
-    """Moves the batch to ``to``; ``PipelineError`` where the table of moves does not allow it.
-
-    A run may make its own last move twice. Only to plan and to archive may it move a batch that
-    another run has moved last: a run that lost the run lock stops here.
+    """Moves the batch to ``to``; ``PipelineError`` where `MOVES` does not allow it: a run that lost
+    the run lock stops here. A run may make its own last move twice.
     """
-    allowed = [start.value for start, end in MOVES if end == to]
+    allowed = [start.value for start in MOVES[to].starts]
     is_ours = batches.c.run_id == run_id
     may_move = batches.c.state.in_(allowed)
-    if to not in (BatchState.PLANNED, BatchState.ARCHIVED):
+    if not MOVES[to].of_any_run:
         may_move &= is_ours
     moved = connection.execute(
         batches.update()

@@ -59,7 +59,8 @@ def find_java(environ: Mapping[str, str], folders: Sequence[str] = _JAVA_FOLDERS
     if on_path:
         homes.append(Path(on_path).resolve().parent.parent)
     for folder in folders:
-        homes += sorted(path.resolve() for path in Path(folder).glob("*"))
+        for place in ("*", "*/Contents/Home"):  # the second on macOS
+            homes += sorted(path.resolve() for path in Path(folder).glob(place))
     seen = []
     for home in dict.fromkeys(homes):
         version = _java_version(home)

@@ -48,6 +48,12 @@ def test_a_fitting_java_is_found_behind_one_that_does_not_fit(tmp_path: Path) ->
     assert find_java(environ, [str(tmp_path / "jvm")]) == fitting
 
 
+def test_the_homes_of_macos_are_looked_into(tmp_path: Path) -> None:
+    """Risk: an installed Java is not found where it lies a level deeper."""
+    home = java_home(tmp_path / "temurin-17.jdk" / "Contents" / "Home", "17.0.15")
+    assert find_java({"PATH": ""}, [str(tmp_path)]) == home
+
+
 def test_no_java_is_one_sentence(tmp_path: Path) -> None:
     """Risk: a stack trace of the JVM launcher instead of what to install."""
     newer = java_home(tmp_path / "jdk-26", "26.0.1")

@@ -31,7 +31,7 @@ PREFIX = "RETAIL_"
 CONFIG_VARIABLE = "RETAIL_CONFIG"
 CONFIG_FILE = "pipeline.toml"
 # The dbt profile reads these itself, through env_var().
-DBT_PREFIXES = ("RETAIL_SPARK_", "RETAIL_DBT_")
+DBT_PREFIX = "RETAIL_SPARK_"
 # In the project folder it would lie beside the values it opens.
 _OUTSIDE_ONLY = "secret_key"
 
@@ -139,14 +139,14 @@ def open_sources(
                     "The key is in a settings file, beside what it decrypts",
                     action="Give it in the environment, or in a key file outside the project",
                 )
-            elif name not in known and not name.startswith(DBT_PREFIXES):
+            elif name not in known and not name.startswith(DBT_PREFIX):
                 mistakes.add_unknown(name + place, name, known)
             names[known.get(name, name)] = name + place
     both = {**dotenv, **variables}
     return Given(
         sources=(Variables(model, variables), Variables(model, dotenv), toml),
         names=names,
-        dbt_variables={name: both[name] for name in both if name.startswith(DBT_PREFIXES)},
+        dbt_variables={name: both[name] for name in both if name.startswith(DBT_PREFIX)},
     )
 
 

@@ -120,9 +120,15 @@ def test_values_take_their_types(project: Path) -> None:
 
 def test_variables_of_the_dbt_profile_are_passed_on(project: Path) -> None:
     """Risk: the profile's own variables are refused as unknown, or stay behind in .env."""
-    (project / ".env").write_text("RETAIL_SPARK_MASTER=local[1]\nRETAIL_DBT_TARGET=a\n")
-    settings = load_settings(project, {"RETAIL_DBT_TARGET": "b", "OTHER": "c"})
-    assert settings.dbt_variables == {"RETAIL_SPARK_MASTER": "local[1]", "RETAIL_DBT_TARGET": "b"}
+    (project / ".env").write_text("RETAIL_SPARK_MASTER=local[1]\nRETAIL_SPARK_QUEUE=a\n")
+    settings = load_settings(project, {"RETAIL_SPARK_QUEUE": "b", "OTHER": "c"})
+    assert settings.dbt_variables == {"RETAIL_SPARK_MASTER": "local[1]", "RETAIL_SPARK_QUEUE": "b"}
+
+
+def test_a_variable_that_nothing_reads_is_refused(project: Path) -> None:
+    """Risk: a name of the profile is misspelt, and its value is passed over."""
+    with pytest.raises(UsageError, match="RETAIL_DBT_TARGET"):
+        load_settings(project, {"RETAIL_DBT_TARGET": "b"})
 
 
 def test_a_workspace_that_spark_would_take_for_a_pattern_is_refused(project: Path) -> None:

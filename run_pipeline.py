@@ -256,18 +256,30 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
 
 
 @app.command()
-def status(as_json: Json = False) -> None:
+def status(
+    text: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="Show all versions of the files whose keys hold it; without it, the newest.",
+            callback=check_key,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show the staging table and the last publication."""
     from rich.console import Console
 
     from ingestion.commands.status import read_status, show_status
 
+    if as_json and text is not None:
+        raise typer.BadParameter("--json lists all file versions: leave TEXT out")
     with command() as (settings, _):
         found = read_status(settings)
         if as_json:
             write_json(found.to_json())
         else:
-            show_status(found, Console())
+            show_status(found, Console(), text)
 
 
 @app.command()

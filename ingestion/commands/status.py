@@ -49,31 +49,41 @@ def shown_reason(reason: str) -> str:
     return reason if first_line.endswith(":") else first_line
 
 
-def show_status(status: Status, console: Console) -> None:
-    """Prints the newest rows and the publication."""
+def show_status(status: Status, console: Console, text: str | None = None) -> None:
+    """Prints the rows whose keys hold ``text`` (case counts), or without it the newest, and the
+    publication."""
     from rich.markup import escape
     from rich.table import Table
 
+    of_text = [row for row in status.files if text is None or text in row.file_name]
+    shown = of_text[-_SHOWN:] if text is None else of_text
+    total = f"{len(status.files)} file versions"
     if not status.files:
         console.print("The staging table is empty: no file has been taken yet.")
+    elif not shown:
+        console.print(f"None of {total} has {escape(repr(text))} in its key.")
     else:
-        console.print(f"[bold]Staging table: {len(status.files)} file versions[/bold]")
+        found = "" if text is None else f"{len(shown)} of "
+        console.print(f"[bold]Staging table: {found}{total}[/bold]")
         table = Table(box=None, pad_edge=False)
         table.add_column("id", justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
         for name in ("read", "valid", "quarantined", "amount valid"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("file", overflow="fold")
-        for row in status.files[-_SHOWN:]:
+        for row in shown:
             numbers = (row.rows_read, row.rows_valid, row.rows_quarantined, row.amount_valid)
-            shown = ("" if number is None else f"{number:,}" for number in numbers)
-            table.add_row(str(row.id), row.status, *shown, escape(row.file_name))
+            cells = ("" if number is None else f"{number:,}" for number in numbers)
+            table.add_row(str(row.id), row.status, *cells, escape(row.file_name))
         console.print(table)
-        noted = [row for row in status.files[-_SHOWN:] if row.reason]
-        for row in noted:
-            console.print(f"[dim]{row.id}: {escape(shown_reason(row.reason or ''))}[/dim]")
-        if len(status.files) > _SHOWN:
-            console.print(f"[dim]The newest {_SHOWN} are shown; --json lists all in full.[/dim]")
+        for row in shown:
+            if row.reason:
+                console.print(f"[dim]{row.id}: {escape(shown_reason(row.reason))}[/dim]")
+        if len(shown) < len(of_text):
+            console.print(
+                f"[dim]The newest {_SHOWN} are shown; status TEXT shows those whose key contains TEXT,"
+                " --json lists all in full.[/dim]"
+            )
     if status.publication is None:
         console.print("Nothing is published yet.")
         return

@@ -6,6 +6,7 @@ table and month. To bring a file back, its archived object is sent again.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
             f"{key} cannot be retracted",
             expected="a file that counts",
             found=_state(rows),
-            action="python run_pipeline.py status lists the files",
+            action=_versions_of(key),
         )
 
     def plan(connection: Connection) -> None:
@@ -77,7 +78,7 @@ def restore_file(services: Services, key: str) -> None:
             f"{key} cannot be restored",
             expected="a file that was retracted",
             found=_state(rows),
-            action="python run_pipeline.py status lists the files",
+            action=_versions_of(key),
         )
     versions = [row for row in rows if row.id < current.id and row.etag != RETRACTION]
     # each retraction takes a version out, so the newest of these is of this one, and no earlier one
@@ -100,7 +101,7 @@ def version_to_read(services: Services, key: str) -> FileRow:
             f"{key} cannot be read again",
             expected="a file that counts or was set aside",
             found=_state(rows),
-            action="python run_pipeline.py status lists the files",
+            action=_versions_of(key),
         )
     return newest
 
@@ -142,8 +143,12 @@ def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:
     raise UsageError(
         f"There is no file {key}",
         found="files whose names contain it: " + ", ".join(near) if near else None,
-        action="python run_pipeline.py status lists the files",
+        action="python run_pipeline.py status TEXT lists the files whose key contains TEXT",
     )
+
+
+def _versions_of(key: str) -> str:
+    return f"python run_pipeline.py status {shlex.quote(key)} shows its versions"
 
 
 def _state(rows: list[FileRow]) -> str:

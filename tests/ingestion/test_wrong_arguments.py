@@ -22,8 +22,18 @@ def test_a_state_that_does_not_fit_is_wrong_usage(
     s3_bucket.put("sales_data/a.csv", (HEADER + sale(1, "2024-03-05", 5)).encode())
     run(services)
     before = s3_bucket.keys()
-    with pytest.raises(UsageError, match=r"a\.csv cannot be restored.*a file that was retracted"):
+    with pytest.raises(UsageError) as refused:
         withdrawal.restore_file(services, "a.csv")
+    assert str(refused.value) == (
+        "sales_data/a.csv cannot be restored. Expected: a file that was retracted. Found: status I."
+        " python run_pipeline.py status sales_data/a.csv shows its versions."
+    )
+    with pytest.raises(UsageError) as refused:
+        withdrawal.retract_file(services, ".csv", "run")
+    assert str(refused.value) == (
+        "There is no file .csv. Found: files whose names contain it: sales_data/a.csv. python "
+        "run_pipeline.py status TEXT lists the files whose key contains TEXT."
+    )
     with pytest.raises(UsageError, match=r"Version 1 cannot be shown again.*version 1 is current"):
         history.roll_back(services, 1, "run", lambda: None)
     withdrawal.retract_file(services, "a.csv", "run")

@@ -1,6 +1,6 @@
-{% macro is_against(rules, severity) -%}
+{% macro is_against(rules) -%}
     coalesce(
-        {%- for rule in rules_of(rules, severity) %}
+        {%- for rule in rules_of(rules, 'reject') %}
         ({{ rule.when }}){{ ' or' if not loop.last }}
         {%- endfor %},
         false

@@ -81,7 +81,7 @@ int_sales_checked as (
         end as reject_reasons,
         {{ row_reasons(rules, 'warn') }} as warn_reasons,
         -- whether there is a reason; its words are made for few rows
-        sales.row_fault is not null or {{ is_against(rules, 'reject') }} as is_rejected
+        sales.row_fault is not null or {{ is_against(rules) }} as is_rejected
 
     from sales
 

@@ -81,8 +81,8 @@ def show_status(status: Status, console: Console, text: str | None = None) -> No
                 console.print(f"[dim]{row.id}: {escape(shown_reason(row.reason))}[/dim]")
         if len(shown) < len(of_text):
             console.print(
-                f"[dim]The newest {_SHOWN} are shown; status TEXT shows those whose key contains TEXT,"
-                " --json lists all in full.[/dim]"
+                f"[dim]The newest {_SHOWN} are shown; status TEXT shows those whose key "
+                "contains TEXT, --json lists all in full.[/dim]"
             )
     if status.publication is None:
         console.print("Nothing is published yet.")

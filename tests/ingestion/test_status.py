@@ -56,8 +56,8 @@ def test_the_newest_are_shown_and_how_to_see_the_others() -> None:
     assert [line.split()[0] for line in lines[2:42]] == [str(number) for number in range(6, 46)]
     assert lines[42:] == [
         "45: corrected",
-        "The newest 40 are shown; status TEXT shows those whose key contains TEXT, --json lists all in "
-        "whole.",
+        "The newest 40 are shown; status TEXT shows those whose key contains TEXT, --json lists "
+        "all in full.",
         "Nothing is published yet.",
     ]
     assert "newest" not in " ".join(shown(rows=ROWS[-40:]))
@@ -67,7 +67,7 @@ def test_all_versions_are_shown_whose_keys_hold_the_text() -> None:
     """Risk: an older version of a file is not shown, or other files are shown in its place."""
     assert shown("h/A_[1].csv") == [
         "Staging table: 2 of 45 file versions",
-        "id read valid set aside amount valid file",
+        "id read valid quarantined amount valid file",
         "1 I 1 sales_data/north/A_[1].csv",
         "45 I 45 sales_data/north/A_[1].csv",
         "1: sent again",
@@ -79,7 +79,7 @@ def test_all_versions_are_shown_whose_keys_hold_the_text() -> None:
         "None of 45 file versions has '[2]' in its key.",
         "Nothing is published yet.",
     ]
-    assert shown("a", rows=())[0] == "The staging table is empty: no file was taken yet."
+    assert shown("a", rows=())[0] == "The staging table is empty: no file has been taken yet."
 
 
 def test_what_json_lists_is_always_whole() -> None:

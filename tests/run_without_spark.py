@@ -6,40 +6,49 @@ Thus a whole run, from the inbox to the archive, takes a moment, and can be made
 from __future__ import annotations
 
 import collections
+import contextlib
+import dataclasses
 import decimal
 import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy.engine import Connection
+import pytest
 
 import run_pipeline
-from ingestion.database import batches, staging_table
+from ingestion.config.settings import Settings
+from ingestion.database import staging_table
 from ingestion.database.batches import BatchState
 from ingestion.database.run_lock import run_lock
 from ingestion.database.staging_table import FileCount, FileRow
-from ingestion.publication import publish
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
 from ingestion.reader.contract import read_contract
-from ingestion.run import bronze, history
-from ingestion.run import delivery_steps as deliveries
+from ingestion.run import bronze, mart_steps
 from ingestion.run.run_state import SALES_CONTRACT, RunState
 from ingestion.run.services import Services
+from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
 from ingestion.steps import Steps
+from ingestion.warehouse import dbt_build, ledger
+from ingestion.warehouse.dbt_build import DbtProject
+from ingestion.warehouse.ledger import LedgerEntry
 from ingestion.warehouse.raw_tables import bronze_path
+from ingestion.warehouse.warehouse_state import logic_hash
+from ingestion.workspace import Workspace
 from tests.services import Bucket
 
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
 CONTRACT = read_contract(Path(run_pipeline.__file__).parent / SALES_CONTRACT)
+KEPT_VERSIONS = 2
 TOTALS = PublishedModel(
     name="customers_data_mart",
     relation="",
@@ -63,68 +72,131 @@ def sale(customer: int, day: str, cost: int) -> str:
     return f"{customer},121,besan,{day},4,{cost},1,{cost}\n"
 
 
-def run(services: Services, change: Callable[[Services, str], object] | None = None) -> RunState:
-    """One run, from the lock to the archive; ``change`` is made first, as a command makes it."""
-    with run_lock(services.engine) as still_alone:
+class Tables:
+    """Stands for the Spark session: the tables of a warehouse, and what was counted in building."""
+
+    def __init__(self, warehouse: Path) -> None:
+        self.warehouse = warehouse
+        self.built_by = warehouse.parent / "built_by"
+        self.ledger: list[LedgerEntry] = []
+
+
+def run(
+    services: Services, change: Callable[[Services, str], object] = lambda *_: None
+) -> RunSummary:
+    """One run, as the command line makes it; it begins with ``change``."""
+    settings = services.settings.model_copy(update={"keep_publications": KEPT_VERSIONS})
+    services = dataclasses.replace(services, settings=settings)
+    with run_lock(services.engine) as still_alone, without_spark():
         state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), still_alone)
-        publish.finish_pointer(services.store, services.engine, services.prefixes)
-        deliveries.archive_last_batch(state)
-        if change is not None:
-            change(services, state.run_id)
-        if deliveries.take_files(state):
-            deliveries.check_files(state)
-            deliveries.set_files_aside(state)
-            if any(staging_table.changes_what_counts(row) for row in state.batch_rows()):
-                build_and_publish(state)
-            bronze.unmark(state, [state.batch_id])
-        deliveries.archive_batch(state)
-        history.remove_old(services, keep=2)
-    return state
+        return run_pipeline.execute(state, change)
 
 
 def build_and_publish(state: RunState) -> None:
-    """The marts of all files that count."""
+    """The marts of all files that count, in a run that a test leads itself."""
     services = state.services
+    logic = logic_hash(services.settings.project, state.contract)
+    with without_spark():
+        dbt = mart_steps.dbt_project(services.settings)
+        session = mart_steps.start_spark(dbt, services.workspace.root)
+        mart_steps.build(state, dbt, mart_steps.parse_models(dbt).result(), session, None, ())
+        entries = mart_steps.audit(state, dbt, session, None)
+        mart_steps.publish_marts(state, dbt, session, logic, entries)
+
+
+@contextlib.contextmanager
+def without_spark() -> Iterator[None]:
+    """In the block, those steps of a run that need Spark or dbt are the functions below."""
+    steps: dict[str, Callable[..., object]] = {
+        "export_dimensions": lambda _: {},
+        "dbt_project": dbt_project,
+        "parse_models": parse_models,
+        "start_spark": lambda _, workspace, *__: Tables(Workspace(workspace).warehouse),
+        "last_builder": last_builder,
+        "register_raw_tables": lambda *_: None,
+        "build": build,
+        "published_models": lambda *_: [TOTALS, LINES],
+        "scan_table": lambda *arguments: scan(*arguments),  # as a test has patched it
+        "read_top_sellers": lambda *_: [],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, function in steps.items():
+            patch.setattr(mart_steps, name, function)
+        patch.setattr(dbt_build, "read_manifest", lambda _: {})
+        patch.setattr(ledger, "read_ledger", lambda tables, *_: tables.ledger)
+        yield
+
+
+def dbt_project(settings: Settings) -> DbtProject:
+    """A project that needs no profile."""
+    workspace = Workspace(settings.workspace)
+    project = settings.project
+    return DbtProject(project, project, workspace.dbt_target, workspace.logs)
+
+
+def last_builder(_: DbtProject, tables: Tables) -> str:
+    """The run that built last."""
+    return tables.built_by.read_text() if tables.built_by.exists() else ""
+
+
+def parse_models(_: DbtProject) -> Future[None]:
+    """There are none."""
+    parsed: Future[None] = Future()
+    parsed.set_result(None)
+    return parsed
+
+
+def build(state: RunState, _dbt: DbtProject, _manifest: None, tables: Tables, *_: object) -> None:
+    """Both marts of all files that count, as Parquet; a month that has not changed keeps its file,
+    as with Spark."""
+    services = state.services
+    tables.built_by.write_text(state.run_id)
     bronze.restore(state, None)
     rows = state.in_transaction(staging_table.all_rows)
     counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
-    sales = {row.id: read_sales(services, row) for row in rows if row.id in counted}
+    lines: list[Line] = []
+    for row in rows:
+        if row.id in counted:
+            row_count, sales = read_sales(services, row)
+            lines += sales
+            amount = sum((cost for *_, cost in sales), ZERO)
+            count = FileCount(row.id, row_count, len(sales), row_count - len(sales), amount)
+            tables.ledger.append(LedgerEntry(count, amount, ZERO))
+    totals: dict[tuple[str, int], decimal.Decimal] = collections.defaultdict(decimal.Decimal)
+    for customer, month, _, cost in lines:
+        totals[month, customer] += cost
+    marts: dict[str, dict[str, list[tuple[int, decimal.Decimal]]]] = {
+        model.name: collections.defaultdict(list) for model in (TOTALS, LINES)
+    }
+    for (month, customer), total in sorted(totals.items()):
+        marts[TOTALS.name][month].append((customer, total))
+    for _, month, number, cost in lines:
+        marts[LINES.name][month].append((number, cost))
+    for model in (TOTALS, LINES):
+        write(tables.warehouse / model.name, model, marts[model.name])
     state.move_to(BatchState.BUILT)
-    state.move_to(BatchState.AUDITED)
 
-    def finish(connection: Connection) -> None:
-        counts = [
-            FileCount(file_id, len(found), len(found), 0, sum((cost for *_, cost in found), ZERO))
-            for file_id, found in sales.items()
-        ]
-        staging_table.record_counts(connection, counts, state.batch_id)
-        assert state.batch_id is not None
-        batches.move_batch(connection, state.batch_id, BatchState.PUBLISHED, state.run_id)
 
-    def scan(version: str, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
-        lines = [line for found in sales.values() for line in found]
-        return build(services, lines, version, before)
-
-    publish.publish(
-        services.sinks(state.still_alone),
-        scan,
-        run_id=state.run_id,
-        logic_hash="0" * 64,
-        finish=finish,
-        progress=lambda files: state.steps.progress(files, "objects"),
-    )
+def scan(
+    tables: Tables, model: PublishedModel, prefix: str, version: str, last: MartTable | None
+) -> ScannedTable:
+    """The mart's files as they stand in the warehouse."""
+    folder = tables.warehouse / model.name
+    partitions = sorted(path.name for path in folder.glob("*"))
+    key_prefix = f"{prefix}{model.name}/{version}/"
+    return scan_files(model, folder, ("sales_month",), partitions, key_prefix, last)
 
 
 ZERO = decimal.Decimal(0)
 Line = tuple[int, str, int, decimal.Decimal]
 
 
-def read_sales(services: Services, row: FileRow) -> list[Line]:
-    """Customer, month, line number and cost of each row of a file."""
+def read_sales(services: Services, row: FileRow) -> tuple[int, list[Line]]:
+    """How many rows a file has, and customer, month, line number and cost of each valid one."""
     if row.etag == staging_table.RETRACTION:
-        return []
+        return 0, []
     table = pq.read_table(bronze_path(services.workspace.bronze, row.batch_id, row.id))
-    return [
+    sales = [
         (
             int(item["customer_id"]),
             item["sales_date"][:7],
@@ -132,38 +204,15 @@ def read_sales(services: Services, row: FileRow) -> list[Line]:
             decimal.Decimal(item["total_cost"]),
         )
         for item in table.to_pylist()
+        if item["customer_id"] is not None
     ]
-
-
-def build(
-    services: Services, lines: list[Line], version: str, before: Mapping[str, MartTable]
-) -> dict[str, ScannedTable]:
-    """Both marts as Parquet; a month that has not changed keeps its file, as with Spark."""
-    totals: dict[tuple[str, int], decimal.Decimal] = collections.defaultdict(decimal.Decimal)
-    for customer, month, _, cost in lines:
-        totals[month, customer] += cost
-    tables: dict[str, dict[str, list[tuple[int, decimal.Decimal]]]] = {
-        model.name: collections.defaultdict(list) for model in (TOTALS, LINES)
-    }
-    for (month, customer), total in sorted(totals.items()):
-        tables[TOTALS.name][month].append((customer, total))
-    for _, month, number, cost in lines:
-        tables[LINES.name][month].append((number, cost))
-    scanned = {}
-    for model in (TOTALS, LINES):
-        folder = services.workspace.warehouse / model.name
-        partitions = write(folder, model, tables[model.name])
-        prefix = f"{services.prefixes.marts[model.s3]}{model.name}/{version}/"
-        scanned[model.name] = scan_files(
-            model, folder, ("sales_month",), partitions, prefix, before.get(model.name)
-        )
-    return scanned
+    return table.num_rows, sales
 
 
 def write(
     folder: Path, model: PublishedModel, months: Mapping[str, list[tuple[int, decimal.Decimal]]]
-) -> list[str]:
-    """One file for each month, named for its content; returns the partitions."""
+) -> None:
+    """One file for each month, named for its content."""
     shutil.rmtree(folder, ignore_errors=True)
     (first, _), _, (last, _) = model.columns
     for month, rows in months.items():
@@ -176,7 +225,6 @@ def write(
             last: pa.array(amounts, pa.decimal128(28, 2)),
         }
         pq.write_table(pa.table(columns), path)
-    return [f"sales_month={month}" for month in sorted(months)]
 
 
 def s3_rows(store: ObjectStore, name: str) -> list[dict[str, Any]]:

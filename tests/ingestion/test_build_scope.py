@@ -28,13 +28,12 @@ from ingestion.s3.object_store import ObjectChanged
 from ingestion.steps import Steps
 from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.raw_tables import bronze_path
+from ingestion.warehouse.warehouse_state import logic_hash
 from ingestion.workspace import Workspace
 from tests.conftest import PROJECT
 from tests.run_without_spark import CONTRACT, HEADER, build_and_publish, run, sale
 from tests.services import Bucket
 from tests.statements import sent_to
-
-LOGIC = "logic"
 
 
 def put(services: Services, key: str, *days: str) -> None:
@@ -52,9 +51,17 @@ def started(services: Services) -> RunState:
     return state
 
 
-def scope(state: RunState, logic: str = LOGIC, builder: str = "") -> list[int] | None:
+def logic(services: Services) -> str:
+    """The hash of the models as they are."""
+    return logic_hash(services.settings.project, CONTRACT)
+
+
+def scope(state: RunState, other_logic: str | None = None, builder: str = "") -> list[int] | None:
     """The batches that the run builds; None for all."""
-    return build_scope.batches_to_build(state, project(state.services), logic, builder)
+    services = state.services
+    return build_scope.batches_to_build(
+        state, project(services), other_logic or logic(services), builder
+    )
 
 
 def project(services: Services) -> DbtProject:
@@ -68,14 +75,7 @@ def project(services: Services) -> DbtProject:
 def cut_short(services: Services) -> RunState:
     """A run that is ended while dbt builds."""
     state = started(services)
-    build_scope.note_begun(state, LOGIC, "", is_whole=scope(state) is not None)
-    return state
-
-
-def finished(services: Services) -> RunState:
-    """A run to its end; it notes what it has built, as a run of the pipeline does."""
-    state = run(services)
-    build_scope.note_published(state, LOGIC)
+    build_scope.note_begun(state, logic(services), "", is_whole=scope(state) is not None)
     return state
 
 
@@ -102,7 +102,7 @@ def test_a_run_goes_on_where_its_own_tables_stand(services: Services) -> None:
     """Risk: every daily file pays for the whole history, or a crash makes it pay."""
     put(services, "a.csv", "2024-03-05")
     assert scope(started(services)) is None
-    finished(services)
+    run(services)
     put(services, "b.csv", "2024-03-06")
     assert scope(cut_short(services)) == [2]
     assert scope(cut_short(services)) == [2], "the same command again"
@@ -110,7 +110,7 @@ def test_a_run_goes_on_where_its_own_tables_stand(services: Services) -> None:
     assert scope(cut_short(services)) == [2], "one more file joins the batch"
 
     state = started(services)
-    build_scope.note_begun(state, LOGIC, "", is_whole=True)
+    build_scope.note_begun(state, logic(services), "", is_whole=True)
     build_and_publish(state)  # and ended before it noted that
     deliveries.archive_batch(state)
     put(services, "a.csv", "2024-03-08")
@@ -122,10 +122,10 @@ def test_tables_built_by_hand_after_a_run_that_published_and_ended_are_built_ane
 ) -> None:
     """Risk: what an analyst tries meanwhile reaches the marts, for the pointer could not move."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "b.csv", "2024-03-06")
     state = started(services)
-    build_scope.note_begun(state, LOGIC, "", is_whole=True)
+    build_scope.note_begun(state, logic(services), "", is_whole=True)
     build_and_publish(state)
     deliveries.archive_batch(state)
     put(services, "c.csv", "2024-03-07")
@@ -138,12 +138,12 @@ def test_a_run_reads_the_rows_of_its_own_batches(
 ) -> None:
     """Risk: each step of a daily run reads every file version of years again."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "b.csv", "2024-03-06")
     monkeypatch.setattr(build_scope, "SMALL_WORK_ROWS", 0)
     state = started(services)
     with sent_to(services.engine) as sent:
-        build_scope.work_size(state, project(services), LOGIC)
+        build_scope.work_size(state, project(services), logic(services))
         assert scope(state) == [2]
         bronze.restore(state, [2])
     read = [statement.text for statement in sent if "product_staging_table.etag" in statement.text]
@@ -154,14 +154,14 @@ def test_a_run_reads_the_rows_of_its_own_batches(
 def test_another_machine_that_took_the_batch_up_is_seen(services: Services, tmp_path: Path) -> None:
     """Risk: a file that the other machine added to the batch is missing in the next version."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "x.csv", "2024-03-06")
     assert scope(cut_short(services)) == [2]
     put(services, "y.csv", "2024-03-07")
     run(elsewhere(services, tmp_path / "other"))
     put(services, "z.csv", "2024-03-08")
     assert scope(started(services)) is None
-    finished(services)
+    run(services)
     put(services, "w.csv", "2024-03-09")
     run(elsewhere(services, tmp_path / "other"))
     put(services, "v.csv", "2024-03-10")
@@ -179,13 +179,12 @@ def test_a_workspace_of_another_database_is_built_anew(
         "RETAIL_INBOX_PREFIX": "other/",
     }
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     with open_services(load_settings(tmp_path, environ), environ) as other:
         other.store.put_bytes("other/real.csv", (HEADER + sale(9, "2024-03-09", 9)).encode())
         run(other)
         other.store.put_bytes("other/next.csv", (HEADER + sale(9, "2024-03-10", 9)).encode())
-        state = started(other)
-        assert scope(state) is None
+        assert scope(started(other)) == [2], "the tables are its own by now"
         [real, _] = file_rows(other)
         assert (real.id, real.batch_id) == (1, 1), "both databases count from one"
     put(services, "b.csv", "2024-03-06")
@@ -201,7 +200,7 @@ def test_other_rows_than_those_of_the_run_cut_short(services: Services, change: 
     """Risk: months that the failed run wrote keep rows that no longer count, or miss older ones."""
     put(services, "a.csv", "2024-03-05")
     put(services, "b.csv", "2024-03-05", "2024-03-06")
-    finished(services)
+    run(services)
     put(services, "a.csv", "2024-04-05", "2024-04-06")
     assert scope(cut_short(services)) == [1, 2]
     options = {"delimiter": ";"} if change == "verdict" else {"date_format": "%Y-%d-%m"}
@@ -219,7 +218,7 @@ def test_other_rows_than_those_of_the_run_cut_short(services: Services, change: 
 def test_a_newer_version_in_the_place_of_one_cut_short_costs_no_rebuild(services: Services) -> None:
     """Risk: a sender's correction of the file that broke a test pays for the whole history."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "a.csv", "2024-04-05")
     assert scope(cut_short(services)) == [1, 2]
     put(services, "a.csv", "2024-05-05")
@@ -242,12 +241,12 @@ def test_tables_that_were_tried_out_after_a_run_was_cut_short_are_built_anew(
     """Risk: after a failed test, or a stop, an analyst builds another model, and that gets
     published."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "b.csv", "2024-03-06")
     state = started(services)
     with (
         pytest.raises(type(end)),
-        build_scope.changing_tables(state, LOGIC, "the run before", is_whole=True),
+        build_scope.changing_tables(state, logic(services), "the run before", is_whole=True),
     ):
         raise end
     assert scope(started(services), builder="the run before") == [2], "dbt had not begun"
@@ -259,14 +258,14 @@ def test_a_run_adds_to_no_half_rebuild_and_to_no_tables_of_other_models(services
     """Risk: a rule that was mended after a failed test judges the new file alone, or the months
     that a killed rebuild had not come to are missing in the next version."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "b.csv", "2024-03-06")
     assert scope(cut_short(services)) == [2]
     state = started(services)
     assert scope(state, "other logic") is None
     state.full_refresh = True
     assert scope(state) is None
-    build_scope.note_begun(state, LOGIC, "", is_whole=False)
+    build_scope.note_begun(state, logic(services), "", is_whole=False)
     assert scope(started(services)) is None
 
 
@@ -274,7 +273,7 @@ def test_a_rebuild_that_got_published_is_not_made_twice(services: Services) -> N
     """Risk: a kill right behind the publication makes the next file pay for all of them."""
     put(services, "a.csv", "2024-03-05")
     state = started(services)
-    build_scope.note_begun(state, LOGIC, "", is_whole=False)
+    build_scope.note_begun(state, logic(services), "", is_whole=False)
     build_and_publish(state)
     deliveries.archive_batch(state)
     put(services, "b.csv", "2024-03-06")
@@ -287,7 +286,7 @@ def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
 ) -> None:
     """Risk: rows of a file that the other machine refused, or read in another way, come back."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "x.csv", "2024-03-06")
     cut_short(services)
     mine = bronze_path(services.workspace.bronze, 2, 2)
@@ -310,7 +309,7 @@ def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
 def put_a_copy(services: Services) -> None:
     """A file that counts is corrected to the content of another, which comes with it."""
     put(services, "b.csv", "2024-03-01")
-    finished(services)
+    run(services)
     put(services, "a.csv", "2024-03-05")
     put(services, "b.csv", "2024-03-05")
 
@@ -346,16 +345,16 @@ def test_a_correction_to_the_content_of_another_file_takes_its_old_sales_out(
     """Risk: the correction is a copy, nothing is built, and the replaced sales stay published."""
     put(services, "a.csv", "2024-03-05")
     put(services, "b.csv", "2024-03-06")
-    finished(services)
+    run(services)
     put(services, "a.csv", "2024-03-06")
     state = started(services)
     assert [row.status for row in file_rows(services)] == ["I", "I", "D"]
-    assert build_scope.must_build(state, "0" * 64)
+    assert build_scope.must_build(state, logic(services))
     assert scope(state) == [1, 2]
-    finished(services)
+    run(services)
     assert [row.status for row in file_rows(services)] == ["S", "I", "D"]
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     assert counted(services) == ["2 sales_data/b.csv", "4 sales_data/a.csv"]
 
 
@@ -368,20 +367,20 @@ def test_a_withdrawal_comes_behind_what_was_published_but_not_archived(
     build_and_publish(state)
     deliveries.archive_last_batch(RunState("next", services, CONTRACT, Steps(None), lambda: None))
     retract_file(services, "a.csv", str(uuid.uuid4()))
-    finished(services)
+    run(services)
     assert [row.status for row in file_rows(services)] == ["S", "I"]
 
 
 def test_what_was_superseded_before_it_counted_is_not_restored(services: Services) -> None:
     """Risk: the withdrawn sales come back as a version that never counted."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "a.csv", "2024-04-05")
     cut_short(services)
     put(services, "a.csv", "2024-05-05")
-    finished(services)
+    run(services)
     retract_file(services, "a.csv", str(uuid.uuid4()))
-    finished(services)
+    run(services)
     restore_file(services, "a.csv")
     assert b"2024-05-05" in services.store.get_bytes("sales_data/a.csv")
 
@@ -394,18 +393,18 @@ def test_a_version_that_never_got_published_is_withdrawn_with_the_old_one(
     put(services, "b.csv", "2024-03-01")
     if not is_first:
         put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "a.csv", "2024-03-06")
     cut_short(services)
     retract_file(services, "a.csv", str(uuid.uuid4()))
     assert scope(started(services)) == ([2] if is_first else [1, 2])
-    finished(services)
+    run(services)
     retraction = file_rows(services)[-1]
     [b, a] = counted(services)
     assert (b.partition(" ")[2], a) == ("sales_data/b.csv", f"{retraction.id} sales_data/a.csv")
     assert retraction.rows_valid == 0
     restore_file(services, "a.csv")
-    finished(services)
+    run(services)
     newest = file_rows(services)[-1]
     assert counted(services)[-1] == f"{newest.id} sales_data/a.csv"
     assert (newest.status, newest.rows_valid, newest.replaces_id) == ("I", 1, retraction.id)
@@ -456,7 +455,7 @@ def test_a_repeat_that_is_replaced_while_it_is_moved_is_left_to_the_next_run(
 ) -> None:
     """Risk: one sender's bad moment ends the run of all, with an alarm."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "a.csv", "2024-03-05")
     put(services, "b.csv", "2024-03-06")
 
@@ -495,7 +494,7 @@ def export(services: Services, **values: object) -> None:
 def test_other_dimensions_than_those_of_the_run_cut_short(with_dimensions: Services) -> None:
     """Risk: a wrong table was loaded, the run was killed, and lines keep its addresses for good."""
     put(with_dimensions, "a.csv", "2024-03-05")
-    finished(with_dimensions)
+    run(with_dimensions)
     put(with_dimensions, "b.csv", "2024-03-06")
     export(with_dimensions, address="wrong")
     assert scope(cut_short(with_dimensions)) == [2]
@@ -509,7 +508,7 @@ def test_a_value_that_decides_which_sales_count_judges_all_of_them(
 ) -> None:
     """Risk: an opening day that was mended judges old sales at the next rebuild, weeks later."""
     put(with_dimensions, "a.csv", "2024-03-05")
-    finished(with_dimensions)
+    run(with_dimensions)
     put(with_dimensions, "b.csv", "2024-03-06")
     export(with_dimensions, address="Quay Street")
     assert scope(started(with_dimensions)) == [2]
@@ -524,7 +523,7 @@ def test_a_value_that_decides_which_sales_count_judges_all_of_them(
 def test_settings_that_give_files_another_day_judge_all_of_them(services: Services) -> None:
     """Risk: a business date that was given for a trial stays in the sales, until some rebuild."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     put(services, "b.csv", "2024-03-06")
     assert scope(started(services)) == [2]
     for change in ({"time_zone": "Asia/Kolkata"}, {"business_date": dt.date(2024, 3, 31)}):
@@ -537,7 +536,7 @@ def test_a_file_that_an_older_reader_counted_otherwise_comes_back(
 ) -> None:
     """Risk: after an upgrade a lost workspace cannot be filled again."""
     put(services, "a.csv", "2024-03-05")
-    finished(services)
+    run(services)
     with services.engine.begin() as connection:
         connection.execute(sa.text("update product_staging_table set rows_read = 5"))
     other = elsewhere(services, tmp_path / "other")

@@ -15,7 +15,6 @@ from ingestion.reader.verdicts import FileReport
 from ingestion.run import checking
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.services import Services
-from ingestion.run.summary import summarise
 from tests.run_without_spark import HEADER, run, s3_rows, sale
 
 BROKEN = b"customer_id;day\n1;1\n"
@@ -52,7 +51,7 @@ def test_files_sent_twice_before_their_check_are_one(
     kill_in(services, "check_files", monkeypatch)
     for name, content in (("broken", BROKEN), ("good", good)):
         send_in_parts(services, f"sales_data/{name}.csv", content)
-    summary = summarise(run(services))
+    summary = run(services)
     assert summary.exit_code == 3
     error = services.store.location("sales_data_error/broken.csv")
     assert {(item.file_name, item.location) for item in summary.set_aside} == {
@@ -87,7 +86,7 @@ def test_what_no_reader_foresaw_is_told_again_after_a_kill(
 
     monkeypatch.setattr(checking, "check_file", fail)
     kill_in(services, "set_files_aside", monkeypatch)
-    summary = summarise(run(services))
+    summary = run(services)
     [item] = summary.set_aside
     assert (item.file_name, summary.exit_code) == ("sales_data/odd.csv", 3)
     assert "IndexError" in item.reason
@@ -127,7 +126,7 @@ def test_another_machine_takes_up_what_a_killed_run_has_planned(
     kill_in(services, step, monkeypatch)
     shutil.rmtree(services.workspace.downloads)
     services.store.put_bytes("sales_data/a.csv", (HEADER + more).encode())
-    summary = summarise(run(services))
+    summary = run(services)
     # of a.csv the first version is nowhere any more
     assert {item.file_name for item in summary.set_aside} == {"sales_data/a.csv"}
     [month] = s3_rows(services.store, "customers_data_mart")
@@ -162,10 +161,10 @@ def test_what_a_killed_run_set_aside_is_told_by_the_next(
     services.store.put_bytes("sales_data/broken.csv", BROKEN)
     services.store.put_bytes("sales_data/a.csv", (HEADER + sale(1, "2024-04-03", 5)).encode())
     kill_in(services, "archive_batch", monkeypatch)
-    summary = summarise(run(services))
+    summary = run(services)
     assert summary.exit_code == 3
     assert summary.files["set aside"] == 1
     [refused] = summary.set_aside
     assert refused.location.endswith("/sales_data_error/broken.csv")
     assert "missing columns" in refused.reason
-    assert summarise(run(services)).exit_code == 0
+    assert run(services).exit_code == 0

@@ -108,7 +108,7 @@ def test_a_run_that_has_lost_its_lock_stops_before_it_harms_another(
     put(one, "b.csv", 2, 2)
     if not has_ended:
         monkeypatch.setattr("ingestion.database.run_lock._SECONDS_TO_FREE", 1)
-    owner, name = (run_without_spark, "build") if place == "scanned" else (publish, "_load_beside")
+    owner, name = (run_without_spark, "scan") if place == "scanned" else (publish, "_load_beside")
     real = getattr(owner, name)
     with contextlib.ExitStack() as stack:
 
@@ -150,13 +150,14 @@ def test_a_lock_whose_connection_broke_is_taken_again(
     """Risk: a night's run is lost because a proxy closed an idle connection."""
     one, _ = machines
     put(one, "b.csv", 2, 2)
-    real = run_without_spark.build
+    real = run_without_spark.scan
 
     def interrupted(*arguments: Any) -> Any:
+        monkeypatch.setattr(run_without_spark, "scan", real)
         break_lock(one, mariadb_server)
         return real(*arguments)
 
-    monkeypatch.setattr(run_without_spark, "build", interrupted)
+    monkeypatch.setattr(run_without_spark, "scan", interrupted)
     run(one)
     assert database_rows(one) == [(1, 1), (2, 2)]
     check_pointer(one)

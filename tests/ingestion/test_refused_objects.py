@@ -12,7 +12,7 @@ from ingestion.config.settings import load_settings
 from ingestion.errors import PipelineError
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.services import Services, open_services
-from ingestion.run.summary import RunSummary, summarise
+from ingestion.run.summary import RunSummary
 from tests.failing_proxies import Proxy, each, s3_proxy
 from tests.run_without_spark import HEADER, run, s3_rows, sale
 from tests.services import Bucket
@@ -91,15 +91,15 @@ def test_a_file_that_cannot_be_read_stays_and_the_others_count(
         f"{FROZEN} stays in the inbox: S3 failed while reading {location}: "
         f"{reason.format(bucket=s3_bucket.name)}"
     )
-    summary = summarise(run(services))
+    summary = run(services)
     assert told(summary) == (3, [warning])
     assert summary.files["unreadable"] == 1
     assert totals(services) == [1, 4]
     assert s3_bucket.keys("sales_data/") == [FROZEN]
-    summary = summarise(run(services))
+    summary = run(services)
     assert told(summary) == (3, [warning]), "each run tries it, and tells"
     proxy.plan(None)
-    assert told(summarise(run(services))) == (0, [])
+    assert told(run(services)) == (0, [])
     assert totals(services) == [1, 2, 4]
 
 
@@ -110,7 +110,7 @@ def test_of_many_that_cannot_be_read_some_are_named(
     services, proxy = shop
     put(s3_bucket, **{f"f{number}": number for number in range(1, 9)})
     refuse(proxy, s3_bucket, "AccessDenied", "GET", "sales_data/f")
-    code, warnings = told(summarise(run(services)))
+    code, warnings = told(run(services))
     assert (code, len(warnings)) == (3, 6)
     assert warnings[-1] == "3 more files stay in the inbox like these"
 
@@ -135,7 +135,7 @@ def test_a_file_of_an_unfinished_batch_that_cannot_be_read_ends_the_run(
     with pytest.raises(PipelineError, match="access denied"):
         run(services)
     proxy.plan(None)
-    assert told(summarise(run(services))) == (0, [])
+    assert told(run(services)) == (0, [])
     assert totals(services) == [2]
 
 
@@ -153,9 +153,9 @@ def test_a_file_that_cannot_be_removed_counts_once_and_the_next_are_taken(
         f"{s3_bucket.name}. Found: AccessDenied. Check the credentials and the policy of the "
         "bucket."
     )
-    assert told(summarise(run(services))) == (0, [warning])
+    assert told(run(services)) == (0, [warning])
     put(s3_bucket, tomorrow=4)
-    assert told(summarise(run(services))) == (0, [warning])
+    assert told(run(services)) == (0, [warning])
     assert totals(services) == [2, 4]
     assert s3_bucket.keys("sales_data_processed/") == [
         "sales_data_processed/frozen.csv",
@@ -171,7 +171,7 @@ def test_a_file_of_another_kind_that_cannot_be_read_stays(
     put(s3_bucket, a=1)
     s3_bucket.put("sales_data/notes.pdf", b"%PDF")
     refuse(proxy, s3_bucket, "InvalidObjectState", "PUT", "sales_data_error/notes.pdf")
-    code, [warning] = told(summarise(run(services)))
+    code, [warning] = told(run(services))
     assert code == 3
     assert warning.startswith("sales_data/notes.pdf stays in the inbox: S3 failed while copying ")
     assert totals(services) == [1]

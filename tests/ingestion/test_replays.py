@@ -166,7 +166,7 @@ def test_a_replay_that_fails_leaves_no_mark(
         "sales_data/b.csv is in the inbox already. Run the pipeline first, then try again."
     )
     assert_untouched(shop, s3_bucket, "b.csv")
-    assert run(shop).repeated == 1
+    assert run(shop).files["already loaded"] == 1
     shop.store.delete("sales_data_processed/b.csv")
     with pytest.raises(PipelineError, match="Found: no object there"):
         replay(shop, [mended], "b.csv")
@@ -186,15 +186,15 @@ def test_a_replay_that_is_killed_before_its_end_changes_nothing(
         with pytest.raises(KeyboardInterrupt):
             replay(shop, (), "b.csv")
     assert_untouched(shop, s3_bucket, "b.csv")
-    assert run(shop).repeated == 1
+    assert run(shop).files["already loaded"] == 1
     assert_untouched(shop, s3_bucket)
 
     replay(shop, (), "b.csv")
-    assert run(shop).repeated == 0
+    assert run(shop).files["already loaded"] == 0
     assert [(row.status, row.replaces_id) for row in rows(shop)] == [
         ("I", None),
         ("S", None),
         ("I", 2),
     ]
     s3_bucket.put("sales_data/b.csv", s3_bucket.get("sales_data_processed/b.csv"))
-    assert run(shop).repeated == 1
+    assert run(shop).files["already loaded"] == 1

@@ -35,7 +35,7 @@ CUTS = (
     Cut(f"{STEPS}.set_files_aside", is_before=True),
     Cut("ingestion.run.archive.move_all"),  # moved, the new places are not noted
     Cut(f"{STEPS}.set_files_aside"),
-    Cut("tests.run_without_spark.build"),
+    Cut("tests.run_without_spark.scan"),
     Cut("ingestion.publication.publish._upload"),
     Cut("ingestion.publication.mart_tables.load_beside"),
     Cut("ingestion.publication.mart_tables.swap_in"),  # in the transaction

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -50,10 +50,25 @@ def services(
     s3_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Services]:
     """A bucket and a database in a file."""
-    environ = s3_bucket.environment | {"RETAIL_WORKSPACE": str(tmp_path / "workspace")}
+    yield from _opened(s3_bucket.environment, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def mariadb_services(
+    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Services]:
+    """A bucket and a database in MariaDB."""
+    environ = s3_bucket.environment | {"RETAIL_DATABASE_URL": mariadb_url}
+    yield from _opened(environ, tmp_path, monkeypatch)
+
+
+def _opened(
+    environ: Mapping[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Services]:
+    environ = {**environ, "RETAIL_WORKSPACE": str(folder / "workspace")}
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    with open_services(load_settings(tmp_path, environ), os.environ) as opened:
+    with open_services(load_settings(folder, environ), os.environ) as opened:
         yield opened
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from ingestion.config.settings import load_settings
 from ingestion.database.engine import in_transaction
-from ingestion.errors import BusyError, PipelineError
+from ingestion.errors import BusyError, PipelineError, UsageError
 from ingestion.publication import publications, publish
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_files import ScannedTable, scan_files
@@ -296,6 +296,38 @@ def test_a_database_older_than_all_that_is_kept_publishes_again(services: Servic
         run(services)
     check_pointer(services)
     assert database_rows(services) == [(number, number) for number in (1, 5, 6, 7)]
+
+
+def test_an_older_version_is_shown_until_the_next_one_has_all_files(
+    mariadb_services: Services,
+) -> None:
+    """Risk: MySQL shows one version and S3 another; or nobody is told that files are not shown, or
+    they are missing in the next version, too."""
+    services = mariadb_services
+    for number in (1, 2):
+        put(services, f"{number}.csv", number, number)
+        run(services)
+    with pytest.raises(UsageError) as refused:
+        history.roll_back(services, 7, "a-run", lambda: None)
+    assert str(refused.value) == (
+        "Version 7 cannot be shown again. Expected: one of 1. Found: version 2 is current. "
+        "python run_pipeline.py publications lists them."
+    )
+    shown = history.roll_back(services, None, "a-run", lambda: None)
+    assert (shown.version, shown.rolled_back_to, shown.amount_total) == (3, 1, 1)
+    assert database_rows(services) == [(1, 1)]
+    check_pointer(services)
+    idle = run(services)
+    assert idle.version is None
+    assert idle.warnings == [
+        "readers see version 1 again since the rollback of "
+        f"{shown.published_at:%Y-%m-%d %H:%M:%S} UTC; the next publication shows all files"
+    ]
+    assert [item.version for item in history.list_publications(services)] == [1, 2, 3]
+    put(services, "3.csv", 3, 3)
+    assert run(services).version == 4
+    assert database_rows(services) == [(1, 1), (2, 2), (3, 3)]
+    check_pointer(services)
 
 
 def test_a_version_without_its_manifest_is_not_shown_again_and_hinders_no_other(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from ingestion.commands import quarantine
 from ingestion.commands.replay import replay
+from ingestion.config.profiles import FileProfile
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow
@@ -105,6 +107,46 @@ def test_columns_that_a_spreadsheet_has_moved_or_cut_are_refused(
         )
         records = [record[:-1] for record in records]
     assert_untouched(shop, s3_bucket)
+
+
+def test_rows_are_mended_in_the_encoding_of_their_sender(
+    services: Services, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    """Risk: another row's wrong byte, or a letter too many, ends the mending in a stack trace."""
+    profile = FileProfile(name="eu", pattern="*", encoding="cp1252")
+    settings = services.settings.model_copy(update={"profiles": (profile,)})
+    shop = dataclasses.replace(services, settings=settings)
+    good = sale(1, "2024-03-05", 5)
+    wrong_byte = good.replace("besan", "bes\x81an").encode("latin-1")
+    bad = good.replace("besan", '"maida, fine"').encode()
+    content = (HEADER + good).encode() + wrong_byte + bad
+    s3_bucket.put("sales_data/a.csv", content)
+    run(shop)
+    found = [QuarantinedRow(1, "sales_data/a.csv", line, "why", ("why",)) for line in (3, 4)]
+    [path] = quarantine.export_rows(shop, found, tmp_path)
+    exported = path.read_text(encoding="utf-8")
+    assert "bes\\x81an" in exported
+
+    def mend(name: str, encoding: str = "utf-8") -> None:
+        text = exported.replace('"maida, fine",2024-03-05', f"{name},2024-03-06")
+        path.write_text(text, encoding=encoding)
+
+    mend("Łódź")
+    with pytest.raises(PipelineError) as raised:
+        replay(shop, [path])
+    assert str(raised.value) == (
+        "The row of line 4 cannot be written in its sender's format. Expected: characters that the"
+        " encoding cp1252 has. Found: 'Ł'. Write them differently, or change the encoding in the"
+        " file profile."
+    )
+    mend("Café", encoding="cp1252")
+    with pytest.raises(UsageError, match=r"Found: the byte 0xe9, which is not valid UTF-8\."):
+        replay(shop, [path])
+    mend("Café")
+    replay(shop, [path])
+    assert s3_bucket.get("sales_data/a.csv") == (
+        content.replace(b'"maida, fine",2024-03-05', "Café,2024-03-06".encode("cp1252"))
+    )
 
 
 def test_a_row_that_two_exports_mend_in_two_ways_is_refused(

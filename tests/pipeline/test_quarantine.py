@@ -11,7 +11,7 @@ import pytest
 
 from ingestion.commands import quarantine
 from ingestion.commands.replay import replay
-from ingestion.errors import PipelineError, UsageError
+from ingestion.errors import PipelineError
 from ingestion.run.quarantined_rows import read_rows
 from ingestion.run.services import Services
 from ingestion.workspace import Workspace
@@ -122,33 +122,3 @@ def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
     assert summary.exit_code == 0
     assert pipeline.totals() == {(2, "2024-03"): Decimal("3120.00")}
     assert quarantine.group_by_reason(found) == []
-
-
-def test_rows_are_mended_in_the_encoding_of_their_sender(
-    pipeline: Pipeline, tmp_path: Path
-) -> None:
-    """Risk: another row's wrong byte, or a letter too many, ends the mending in a stack trace."""
-    pipeline.use_profiles('[[profiles]]\nname = "eu"\npattern = "*"\nencoding = "cp1252"\n')
-    wrong_byte = GOOD.replace("besan", "bes\x81an").encode("latin-1")
-    rows = (HEADER + GOOD).encode() + wrong_byte + BAD_DATE.encode("cp1252")
-    pipeline.put("a.csv", rows)
-    pipeline.run()
-    found = services(pipeline)
-    [path] = quarantine.export_rows(found, read_rows(found), tmp_path)
-    mend(path, "4", sales_date="2024-03-05", product_name="Łódź")
-    with pytest.raises(PipelineError) as raised:
-        replay(found, [path])
-    assert str(raised.value) == (
-        "The row of line 4 cannot be written in its sender's format. Expected: characters that the"
-        " encoding cp1252 has. Found: 'Ł'. Write them differently, or change the encoding in the"
-        " file profile."
-    )
-    mend(path, "4", product_name="Café")
-    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
-    with pytest.raises(UsageError, match=r"Found: the byte 0xe9, which is not valid UTF-8\."):
-        replay(found, [path])
-    path.write_text(path.read_text(encoding="cp1252"), encoding="utf-8")
-    replay(found, [path])
-    assert pipeline.store.get_bytes("sales_data/a.csv") == (
-        rows.replace(b'"maida, fine",05/03/2024', "Café,2024-03-05".encode("cp1252"))
-    )

@@ -242,21 +242,11 @@ def environ(
 
 
 @pytest.fixture
-def sqlite_pipeline(environ: Mapping[str, str], tmp_path: Path) -> Iterator[Pipeline]:
-    """A pipeline whose database is SQLite."""
-    yield from open_pipeline(environ, f"sqlite:///{tmp_path / 'database.sqlite'}", tmp_path)
-
-
-@pytest.fixture
 def pipeline(environ: Mapping[str, str], mariadb_url: str, tmp_path: Path) -> Iterator[Pipeline]:
-    """A pipeline whose database is MariaDB."""
-    yield from open_pipeline(environ, mariadb_url, tmp_path)
-
-
-def open_pipeline(environ: Mapping[str, str], url: str, folder: Path) -> Iterator[Pipeline]:
-    """The services of these settings, with the small dimensions loaded."""
-    settings = load_settings(PROJECT, {**environ, "RETAIL_DATABASE_URL": url})
+    """A pipeline whose database is MariaDB, with the small dimensions loaded."""
+    settings = load_settings(PROJECT, {**environ, "RETAIL_DATABASE_URL": mariadb_url})
     engine = connect(settings.database)
-    load_dimensions(engine, write_dimensions(folder / "dimensions"), PROJECT / DIMENSION_CONTRACT)
-    yield Pipeline(settings, open_store(settings, environ), engine, url)
+    dimensions = write_dimensions(tmp_path / "dimensions")
+    load_dimensions(engine, dimensions, PROJECT / DIMENSION_CONTRACT)
+    yield Pipeline(settings, open_store(settings, environ), engine, mariadb_url)
     engine.dispose()

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
 from ingestion.config import secrets
+from ingestion.config.settings import load_settings
 from ingestion.database.batches import open_batch
 from ingestion.database.engine import connect
+from ingestion.run.services import open_store
 from ingestion.s3.embedded_s3 import status as read_server
 from ingestion.warehouse.class_archive import archive_file
+from tests.run_without_spark import s3_rows
 from tests.services import Bucket, machine_environ
 
 PROJECT = Path(__file__).parents[2]
@@ -360,10 +365,30 @@ def test_documents_are_of_a_warehouse(environ: dict[str, str]) -> None:
     assert_refused(refused, 1, "There is nothing to document yet", "Run the pipeline once")
 
 
+def assert_sqlite_shows_what_s3_shows(environ: Mapping[str, str], total: str) -> None:
+    """Each row of both marts is the same in both places as exact text, and the sum is ``total``."""
+    customers = ("customer_id", "full_name", "sales_date_month", "total_sales")
+    sellers = ("store_id", "sales_person_id", "full_name", "sales_month", "total_sales")
+    marts = {"customers_data_mart": customers, "sales_team_data_mart": (*sellers, "incentive")}
+    settings = load_settings(PROJECT, environ)
+    store = open_store(settings, environ)
+    with contextlib.closing(sqlite3.connect(settings.workspace / "database.sqlite")) as database:
+        for name, columns in marts.items():
+            shown = database.execute(f"select {', '.join(columns)} from {name}").fetchall()
+            on_s3 = [
+                {**row, "sales_date_month": row["sales_month"]} for row in s3_rows(store, name)
+            ]
+            assert sorted(tuple(map(str, row)) for row in shown) == sorted(
+                tuple(str(row[column]) for column in columns) for row in on_s3
+            )
+            assert sum(row["total_sales"] for row in on_s3) == Decimal(total)
+
+
 @pytest.mark.slow
 def test_first_and_second_run_of_a_fresh_workspace(tmp_path: Path) -> None:
-    """Risk: the first thing that a user sees fails; or the second run starts Spark for nothing; or
-    each run leaves something in /tmp, where nobody looks for it."""
+    """Risk: the first thing that a user sees fails; or SQLite shows another cent than S3; or the
+    second run starts Spark for nothing; or each run leaves something in /tmp, where nobody looks
+    for it."""
     workspace, temporary = tmp_path / "fresh", tmp_path / "tmp"
     environ = {
         "RETAIL_WORKSPACE": str(workspace),
@@ -394,6 +419,7 @@ def test_first_and_second_run_of_a_fresh_workspace(tmp_path: Path) -> None:
         status = json.loads(pipeline("status", "--json", environ=environ).stdout)
         assert sorted({row["status"] for row in status["files"]}) == ["E", "I"]
         assert status["publication"]["amount_total"] == "466189.41"
+        assert_sqlite_shows_what_s3_shows(environ, total="466189.41")
         listed = pipeline("publications", environ=environ).stdout.splitlines()
         assert [line.split()[0] for line in listed] == ["version", "1"]
         assert listed[1].endswith(" 11,966  466,189.41  current")

@@ -13,8 +13,7 @@ from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.warehouse.dimensions import load_dimensions
 from tests.pipeline.conftest import PROJECT, Pipeline, read_csv
 
-# the session comes by a fixture that is asked for by name
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("session")]
+pytestmark = pytest.mark.slow
 
 CUSTOMER_COLUMNS = (
     "customer_id",
@@ -67,12 +66,10 @@ def load_shared_dimensions(pipeline: Pipeline, folder: Path) -> None:
     load_dimensions(pipeline.engine, folder, PROJECT / DIMENSION_CONTRACT)
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "sqlite_pipeline"])
 def test_tutorial_first_file_then_both_and_the_bad_one(
-    kind: str, request: pytest.FixtureRequest, shared: Path, tmp_path: Path
+    pipeline: Pipeline, shared: Path, tmp_path: Path
 ) -> None:
     """Risk: a cent differs from what a bookkeeper computes, or the second file disturbs it."""
-    pipeline: Pipeline = request.getfixturevalue(kind)
     data = shared / "data" / "tutorial"
     load_shared_dimensions(pipeline, data)
     pipeline.put("first.csv", (data / "sales_2024-03_to_08.csv").read_bytes())

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from ingestion.config.profiles import FileProfile
+from ingestion.database import staging_table
+from ingestion.database.engine import in_transaction
+from ingestion.run.services import Services
 from tests.reader_bench import BESAN, HEADER, Bench, dated, text
+from tests.run_without_spark import run
+from tests.services import Bucket
 
 
 def test_day_first_dates_stay_and_bring_the_profile_that_reads_them(bench: Bench) -> None:
@@ -322,3 +327,18 @@ def test_what_may_be_a_minus_is_no_currency(bench: Bench, plain: str, other: str
     report = bench.check(text(HEADER, *lines))
     assert report.accepted
     assert report.hints == ()
+
+
+def test_a_hint_is_the_reason_of_a_file_that_counts(services: Services, s3_bucket: Bucket) -> None:
+    """Risk: rows are set aside, and nobody is told of the profile that reads them."""
+    row = '2,122,rug,2024-03-05,4,"$1,963.10",1,5'
+    s3_bucket.put("sales_data/north/day.csv", text(HEADER, *[row] * 3))
+    run(services)
+    [found] = in_transaction(services.engine, staging_table.all_rows)
+    assert found.status == "I"
+    assert found.reason == (
+        "price is not in the contract's form: 3 of the first 3 values are like '$1,963.10'. Sure:"
+        " 90% or more of them fit this file profile, and no other meaning of the marks does:\n"
+        '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\ndecimal_mark = "."\n'
+        'thousands_mark = ","\ncurrency_signs = ["$"]'
+    )

@@ -157,14 +157,12 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
     pipeline.put("b.csv", HEADER + DELIVERIES[0]["b.csv"])
     pipeline.put("c.csv", HEADER + "16,122,besan,2024-03-08,4,52,2,104\n")
     pipeline.put("copy.csv", HEADER + DELIVERIES[2]["e.csv"])
-    summary = pipeline.run()
-    assert list(summary.months) == ["2024-03"]
-    assert pipeline.file("b.csv").reason == "already loaded: sent again, counted once"
-    assert pipeline.file("copy.csv").status == "D"
     summary = pipeline.run(
         change=lambda services, run_id: withdrawal.retract_file(services, "f.csv", run_id)
     )
-    assert list(summary.months) == ["2024-04"]
+    assert list(summary.months) == ["2024-03", "2024-04"]
+    assert pipeline.file("b.csv").reason == "already loaded: sent again, counted once"
+    assert pipeline.file("copy.csv").status == "D"
     assert pipeline.totals() == {
         (2, "2024-03"): Decimal("156.00"),
         (16, "2024-03"): Decimal("244.00"),
@@ -175,6 +173,8 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
     corrected = picture(pipeline, tmp_path)
     assert corrected["quarantine"] == before["quarantine"]
 
+    pipeline.put("refused.csv", "no sales\n")  # the newest batch, which is left alone, has no sale
+    assert pipeline.run().version is None
     with monkeypatch.context() as patch:
         patch.setattr(compact_steps, "record", recorded_and_cut_short)
         with pytest.raises(KeyboardInterrupt):
@@ -184,7 +184,7 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
         "batch_id=4": ["8.parquet"],
         "batch_id=6": ["6-7.parquet"],
         "batch_id=8": [],
-        "batch_id=9": ["2-9.parquet"],
+        "batch_id=9": ["2-10.parquet"],
     }
     state = read_state(workspace)
     assert state is not None
@@ -198,7 +198,7 @@ def test_merged_batches_change_no_number_and_take_every_later_change(
         "batch_id=4": ["8.parquet"],
         "batch_id=6": ["6.parquet"],
         "batch_id=8": [],
-        "batch_id=9": ["2.parquet", "3.parquet", "5.parquet", "9.parquet"],
+        "batch_id=9": ["10.parquet", "2.parquet", "3.parquet", "5.parquet"],
     }
 
     (workspace / "warehouse.json").unlink()

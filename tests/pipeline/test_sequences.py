@@ -108,5 +108,4 @@ def test_the_marts_equal_those_of_the_files_that_count(pipeline: Pipeline, tmp_p
     assert pipeline.run().version is None
     assert pipeline.file("d.csv").status == "D"
     assert pipeline.keys("sales_data/") == []
-    pipeline.run(full_refresh=True)
     assert_marts(pipeline, shop, tmp_path)

@@ -37,6 +37,16 @@ _ADVICE = {
     1698: _PASSWORD,
     CANNOT_CONNECT: "Check host and port in RETAIL_DATABASE_URL, and that the server runs",
 }
+_UNFIT_VALUES = frozenset(
+    {
+        1048,  # null in a column that wants a value
+        1264,  # out of range
+        1265,  # cut
+        1292,  # no date, say
+        1366,  # not in the column's character set, or no number
+        1406,  # too long
+    }
+)
 _RUN_AGAIN = "Run again; the run continues where it stopped"
 
 
@@ -75,6 +85,12 @@ def database_error(url: URL, error: Exception) -> PipelineError:
         )
     if _is_in_the_way(error):
         return PipelineError(f"{name} was busy for too long", found=found, action=_RUN_AGAIN)
+    if error_number(error) in _UNFIT_VALUES:
+        return PipelineError(
+            f"{name} refused a value",
+            found=found,
+            action="Change the column that is named (alter table … modify …)",
+        )
     if isinstance(error, OperationalError | InterfaceError):
         advice = _ADVICE.get(error_number(error) or 0, "Check RETAIL_DATABASE_URL")
         return PipelineError(f"{name} cannot be used", found=found, action=advice)

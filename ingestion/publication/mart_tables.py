@@ -12,13 +12,13 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ingestion.database.engine import ExactDecimal, column_type, define_table, table_names
+from ingestion.database.engine import column_type, define_table, table_names
 from ingestion.errors import PipelineError
 from ingestion.publication.manifest import MartFile, MartTable, changed_partitions
+from ingestion.publication.misfits import find_misfits
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy.engine.interfaces import ReflectedColumn
 
 COMPARED_ROWS = 250_000  # of a partition, in memory; a larger one is replaced unread
 _LOAD_SUFFIX, _GONE_SUFFIX = "__load", "__gone"
@@ -88,59 +88,15 @@ def ensure_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
 
 def check_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
     """``PipelineError`` where a table that is there does not fit its model; creates none."""
-    inspector = sa.inspect(engine)
-    there = set(inspector.get_table_names())
-    tables = [live_table(mart, sa.MetaData()) for mart in marts if mart.name in there]
-    misfits = {table.name: _misfits(table, inspector) for table in tables}
-    if any(misfits.values()):
+    misfits = find_misfits(engine, [live_table(mart, sa.MetaData()) for mart in marts])
+    if misfits:
         raise PipelineError(
             "Tables in the database do not match their models",
-            expected=(
-                "every column of the model, at least as wide; no other required column; the "
-                "model's key"
-            ),
-            found="; ".join(f"{name}: {', '.join(each)}" for name, each in misfits.items() if each),
+            expected="every column of the model, in a type that holds its values; no other "
+            "required column; the model's key",
+            found="".join(f"\n- {misfit}" for misfit in misfits),
             action="Correct them (alter table), or drop them to have them recreated",
         )
-
-
-def _misfits(table: sa.Table[Any], inspector: sa.Inspector) -> list[str]:
-    """What keeps the rows of the model out of the live table, or would round them."""
-    columns = {column["name"]: column for column in inspector.get_columns(table.name)}
-    misfits = []
-    for column in table.columns:
-        wanted = column.type.compile(inspector.dialect)
-        if column.name not in columns:
-            misfits.append(f"no {column.name} ({wanted})")
-        elif not _holds(columns[column.name]["type"], column.type):
-            found = columns[column.name]["type"]
-            misfits.append(f"{column.name} as {found}, narrower than {wanted}")
-    misfits += [
-        f"{name} is required, but not in the model"
-        for name, column in columns.items()
-        if name not in table.columns and _must_be_given(column)
-    ]
-    key = inspector.get_pk_constraint(table.name)["constrained_columns"]
-    of_model = [column.name for column in table.primary_key.columns]
-    if key and set(key) < set(of_model):
-        misfits.append(f"the key {', '.join(key)}, where the model has {', '.join(of_model)}")
-    return misfits
-
-
-def _must_be_given(column: ReflectedColumn) -> bool:
-    """Whether a row without the column is refused."""
-    is_filled = column.get("autoincrement") is True or "computed" in column
-    return not (column["nullable"] or column["default"] is not None or is_filled)
-
-
-def _holds(found: sa.types.TypeEngine[Any], wanted: sa.types.TypeEngine[Any]) -> bool:
-    """Whether no decimal is rounded in the column: MySQL would do so without an error."""
-    if not isinstance(wanted, ExactDecimal) or isinstance(found, sa.String):  # text, on SQLite
-        return True
-    if not isinstance(found, sa.Numeric):
-        return False
-    precision, scale = found.precision or 0, found.scale or 0
-    return scale >= wanted.scale and precision - scale >= wanted.precision - wanted.scale
 
 
 def load_beside(

@@ -1,4 +1,4 @@
-"""A database server with defaults of another age: latin1, no strict mode, small packets."""
+"""A database server with defaults of another age: latin1, MyISAM, no strict mode, small packets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
+from ingestion.database import batches, staging_table
 from ingestion.database.engine import connect, in_transaction
 from ingestion.errors import PipelineError
+from ingestion.publication import publications
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_tables import ensure_live_tables
-from tests.mart_versions import show, with_rows
+from tests.mart_versions import load, show, with_rows
 from tests.services import PIPELINE_GRANTS, MariaDb, running_mariadb
 
 pytestmark = pytest.mark.xdist_group("old database")  # one worker starts its servers
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.xdist_group("old database")  # one worker starts its se
 OLD_DEFAULTS = (
     "--character-set-server=latin1",
     "--collation-server=latin1_swedish_ci",
+    "--default-storage-engine=MyISAM",
     "--sql-mode=",
     "--max-allowed-packet=1M",
 )
@@ -91,6 +94,32 @@ def test_names_stay_apart_byte_for_byte(old_engine: Engine, tmp_path: Path) -> N
         for name in NAMES:
             query = sa.text("select count(*) from totals where name = :name")
             assert connection.execute(query, {"name": name}).scalar() == 1
+
+
+def test_tables_of_the_pipeline_follow_no_default_of_the_server(
+    old_engine: Engine, tmp_path: Path
+) -> None:
+    """Risk: in an engine without transactions readers see half a publication, and a file's row says
+    'published' where nothing is."""
+    staging_table.metadata.create_all(old_engine)
+    table = with_rows(mart(("name", "string")), tmp_path, {"": pa.table({"name": NAMES})})
+    load(old_engine, [(None, table)])
+    with old_engine.connect() as connection:
+        query = (
+            "select table_name, engine, table_collation from information_schema.tables "
+            "where table_schema = database() order by 1"
+        )
+        found = [tuple(row) for row in connection.execute(sa.text(query))]
+        assert connection.execute(sa.text("select @@default_storage_engine")).scalar() == "MyISAM"
+    assert {name for name, _, _ in found} >= {
+        batches.batches.name,
+        publications.publications.name,
+        staging_table.files.name,
+        "totals",
+        "totals__load_0123abcd",
+        "totals__gone_0123abcd",
+    }
+    assert {row[1:] for row in found} == {("InnoDB", "utf8mb4_bin")}
 
 
 def test_names_of_columns_and_tables_are_data(old_engine: Engine, tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from ingestion.warehouse.dimension_types import (
 
 MISTAKES_A_FILE = 10  # shown at most
 _TEXT_BYTES = 65_535
+# MySQL writes \N for null. "Null" is a family name, so no such word counts as empty here, as the
+# words of `empty_words` do in sales, which hold no people's names.
+_NULLS = frozenset({"", r"\N"})
 
 Row: TypeAlias = dict[str, Any]
 
@@ -135,7 +138,7 @@ def _header_mistakes(
 
 def _value(text: str, column: ContractColumn, type_: ColumnType) -> Any:
     """The typed value, null for an empty one. Raises ``ValueError`` with what was expected."""
-    if not text:
+    if text in _NULLS:
         if column.key or column.required:
             raise ValueError("expected a value, found nothing")
         return None

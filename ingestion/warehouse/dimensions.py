@@ -47,10 +47,11 @@ class DimensionLoad:
 def load_dimensions(engine: Engine, folder: Path, contract_file: Path) -> tuple[DimensionLoad, ...]:
     """Brings the rows of ``folder``'s four CSV files into the tables of the same names, by key.
 
-    A file has each column of the contract once, in any order, and nothing else; an empty value is
-    null. New keys are inserted, changed rows updated, other rows and other columns of the table
-    left alone, all in one transaction; missing tables are made first, and stay, empty, when a
-    later statement fails. The files are read twice, row by row: first to find every mistake.
+    A file has each column of the contract once, in any order, and nothing else; an empty value and
+    MySQL's ``\\N`` are null. New keys are inserted, changed rows updated, other rows and other
+    columns of the table left alone, all in one transaction; missing tables are made first, and
+    stay, empty, when a later statement fails. The files are read twice, row by row: first to find
+    every mistake.
 
     Raises ``UsageError`` for a folder or contract that is not there, and ``PipelineError`` that
     lists the mistakes with file, line, column and value; then nothing has changed.

@@ -303,6 +303,26 @@ def test_a_spreadsheets_file_is_read(sqlite: Engine, contract: Path, tmp_path: P
     assert load_dimensions(sqlite, folder, contract)[1].inserted == 1
 
 
+def test_only_mysqls_own_mark_stands_for_null(
+    sqlite: Engine, contract: Path, tmp_path: Path
+) -> None:
+    """Risk: an export of MySQL gives customers the name '\\N', or Mr Null loses his."""
+    rows = "7,\\N,\\N,\\N\n8,Null,,\n9,n/a \\N,,\n"
+    folder = _folder(tmp_path, product=FILES["product"].splitlines()[0] + "\n" + rows)
+
+    load_dimensions(sqlite, folder, contract)
+    paths = export_dimensions(sqlite, contract, tmp_path / "bronze")
+
+    assert _rows(paths, "product") == [
+        (7, None, None, None),
+        (8, "Null", None, None),
+        (9, "n/a \\N", None, None),
+    ]
+    keyless = _folder(tmp_path, product=FILES["product"].splitlines()[0] + "\n\\N,a,,\n")
+    with pytest.raises(PipelineError, match="column id: expected a value, found nothing"):
+        load_dimensions(sqlite, keyless, contract)
+
+
 def test_a_folder_that_is_not_there_is_wrong_usage(
     sqlite: Engine, contract: Path, tmp_path: Path
 ) -> None:

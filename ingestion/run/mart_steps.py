@@ -46,12 +46,16 @@ _LOG = logging.getLogger(__name__)
 
 
 def export_dimensions(state: RunState) -> dict[str, Contract]:
-    """Copies the database's dimension tables to bronze; returns their contracts by name."""
+    """Copies the database's dimension tables to bronze, and warns of rows that the models leave
+    out; returns their contracts by name."""
     settings = state.services.settings
     folder = state.services.workspace.bronze / "dimensions"
-    dimensions.export_dimensions(
-        state.services.engine, settings.project / DIMENSION_CONTRACT, folder
-    )
+    contract_file = settings.project / DIMENSION_CONTRACT
+    dimensions.export_dimensions(state.services.engine, contract_file, folder)
+    hidden = dimensions.hidden_rows(contract_file, folder)
+    for warning in hidden:
+        _LOG.warning("%s", warning)
+    state.warnings += hidden
     return dimension_contracts(settings)
 
 

@@ -12,6 +12,7 @@ from ingestion.reader.contract import Contract, ContractColumn
 from ingestion.reader.headers import normalised, shown
 from ingestion.warehouse.dimension_types import (
     UNFIT,
+    UNKNOWN_KEY,
     ColumnType,
     key_column,
     shown_value,
@@ -151,6 +152,8 @@ def _value(text: str, column: ContractColumn, type_: ColumnType) -> Any:
         value = type_.convert(text)
     except UNFIT:
         raise ValueError(f"expected {type_.expected}, found {found}") from None
+    if column.key and value == UNKNOWN_KEY:
+        raise ValueError(f"expected another key, for {UNKNOWN_KEY} stands for what is unknown")
     if column.minimum is not None and value < type_.bound(column.minimum):
         raise ValueError(f"expected at least {column.minimum}, found {found}")
     if column.maximum is not None and value > type_.bound(column.maximum):

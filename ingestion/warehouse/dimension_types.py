@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ingestion.reader.contract import Contract, ContractColumn
 
+UNKNOWN_KEY = -1  # of the row that the models' dimensions have for what is unknown
 UNFIT = (ValueError, TypeError, ArithmeticError)  # what a conversion raises
 _BITS = {"int": 32, "bigint": 64}
 _WHOLE = re.compile(r"-?[0-9]+")

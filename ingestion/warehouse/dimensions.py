@@ -23,7 +23,14 @@ from ingestion.warehouse.dimension_csv import (
     refused,
     sound_rows,
 )
-from ingestion.warehouse.dimension_types import UNFIT, arrow_type, key_column, shown_value, type_of
+from ingestion.warehouse.dimension_types import (
+    UNFIT,
+    UNKNOWN_KEY,
+    arrow_type,
+    key_column,
+    shown_value,
+    type_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,6 +106,26 @@ def export_dimensions(engine: Engine, contract_file: Path, destination: Path) ->
 
     repeated(engine, lambda: _prepare_tables(engine, contracts))
     return in_transaction(engine, export)
+
+
+def hidden_rows(contract_file: Path, destination: Path) -> list[str]:
+    """A warning for each table that was exported to ``destination`` with a row that the models
+    leave out, since its key is that of what is unknown."""
+    import pyarrow.parquet as pq
+
+    warnings = []
+    for table in DIMENSION_TABLES:
+        key = key_column(read_contract(contract_file, table))
+        if type_of(key.data_type).made is not int:
+            continue
+        for path in (destination / table).glob("*.parquet"):
+            hidden = [(key.name, "=", UNKNOWN_KEY)]
+            if pq.read_table(path, columns=[key.name], filters=hidden).num_rows:
+                warnings.append(
+                    f"the table {table} has a row with {key.name} {UNKNOWN_KEY}, which stands for "
+                    "what is unknown: the row is left out; give it another key"
+                )
+    return warnings
 
 
 def judging_values(contract_file: Path, destination: Path) -> str:

@@ -491,6 +491,17 @@ def export(services: Services, **values: object) -> None:
     marts.export_dimensions(RunState("run", services, CONTRACT, Steps(None), lambda: None))
 
 
+def test_a_row_that_the_models_leave_out_is_told_at_each_build(with_dimensions: Services) -> None:
+    """Risk: a store that somebody numbered -1 shows as unknown, and nobody learns why."""
+    export(with_dimensions, id=-1)
+    state = RunState("run", with_dimensions, CONTRACT, Steps(None), lambda: None)
+    marts.export_dimensions(state)
+    assert state.warnings == [
+        "the table store has a row with id -1, which stands for what is unknown: the row is left "
+        "out; give it another key"
+    ]
+
+
 def test_other_dimensions_than_those_of_the_run_cut_short(with_dimensions: Services) -> None:
     """Risk: a wrong table was loaded, the run was killed, and lines keep its addresses for good."""
     put(with_dimensions, "a.csv", "2024-03-05")

@@ -22,6 +22,7 @@ from ingestion.warehouse.dimensions import (
     DIMENSION_TABLES,
     DimensionLoad,
     export_dimensions,
+    hidden_rows,
     judging_values,
     load_dimensions,
 )
@@ -321,6 +322,30 @@ def test_only_mysqls_own_mark_stands_for_null(
     keyless = _folder(tmp_path, product=FILES["product"].splitlines()[0] + "\n\\N,a,,\n")
     with pytest.raises(PipelineError, match="column id: expected a value, found nothing"):
         load_dimensions(sqlite, keyless, contract)
+
+
+def test_the_key_of_what_is_unknown_is_no_ones(
+    sqlite: Engine, contract: Path, tmp_path: Path
+) -> None:
+    """Risk: a till's customer -1 for all who walk in is told as new, and shows nowhere."""
+    folder = _folder(tmp_path, customer=FILES["customer"] + "-1,Walk-in,,\n", store="id\n-10\n")
+    assert _refusal(sqlite, folder, contract).split("\n- ") == [
+        "customer.csv line 4, column customer_id: expected another key, for -1 stands for what is "
+        "unknown",
+        "store.csv line 1: missing in the header: is_open",
+    ]
+    load_dimensions(sqlite, _folder(tmp_path, sales_team="id,share %\n-1,\n"), contract)
+    export_dimensions(sqlite, contract, tmp_path / "bronze")
+    assert hidden_rows(contract, tmp_path / "bronze") == []
+    with sqlite.begin() as connection:  # somebody else fills the tables
+        connection.execute(sa.text("insert into customer (customer_id) values (-1), (-10)"))
+        connection.execute(sa.text("insert into store (id) values (-1)"))
+    export_dimensions(sqlite, contract, tmp_path / "bronze")
+    assert hidden_rows(contract, tmp_path / "bronze") == [
+        f"the table {table} has a row with {key} -1, which stands for what is unknown: the row is "
+        "left out; give it another key"
+        for table, key in (("customer", "customer_id"), ("store", "id"))
+    ]
 
 
 def test_a_folder_that_is_not_there_is_wrong_usage(

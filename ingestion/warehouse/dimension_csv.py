@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from ingestion.warehouse.dimension_types import (
 
 MISTAKES_A_FILE = 10  # shown at most
 _TEXT_BYTES = 65_535
+_HEADER_BYTES = 65_535
+_OTHER_DELIMITERS = ";\t|"
 # MySQL writes \N for null. "Null" is a family name, so no such word counts as empty here, as the
 # words of `empty_words` do in sales, which hold no people's names.
 _NULLS = frozenset({"", r"\N"})
@@ -49,12 +52,34 @@ def checked_rows(folder: Path, table: str, contract: Contract) -> Iterator[Row |
     """Each row by column name, or a sentence for each mistake in its place."""
     path = folder / f"{table}.csv"
     try:
+        with path.open("rb") as content:
+            form = _other_form(content.readline(_HEADER_BYTES), contract)
+        if form:
+            yield f"{path.name} line 1: {form}"
+            return
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             yield from _checked_records(csv.reader(file, strict=True), path.name, contract)
     except FileNotFoundError:
         yield f"{path.name}: the file is missing"
     except OSError as error:
         yield f"{path.name}: the file cannot be read ({error.strerror})"
+
+
+def _other_form(header: bytes, contract: Contract) -> str:
+    """In which form the file is where a header in UTF-8 with commas was expected, if in another."""
+    if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "the file begins with the mark of UTF-16; expected UTF-8"
+    text = header.decode("utf-8-sig", "replace")
+    if not _named(text, ",", contract):
+        for delimiter in _OTHER_DELIMITERS:
+            if _named(text, delimiter, contract):
+                return f"the header is separated by {delimiter!r}; expected commas"
+    return ""
+
+
+def _named(header: str, delimiter: str, contract: Contract) -> int:
+    """How many columns have their name in the header, if that is its delimiter."""
+    return len(_positions([name.strip(' "\r\n') for name in header.split(delimiter)], contract))
 
 
 def _checked_records(
@@ -79,6 +104,8 @@ def _checked_records(
             continue
         if len(record) != len(header):
             yield f"{address}: expected {len(header)} values, found {len(record)}"
+            continue
+        if not any(record):  # as spreadsheets leave them below the last row
             continue
         row: Row = {}
         for column in contract.columns:

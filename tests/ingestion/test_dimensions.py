@@ -298,10 +298,39 @@ def test_a_spreadsheets_file_is_read(sqlite: Engine, contract: Path, tmp_path: P
     """Risk: a mark, CRLF, another order or an alias in the header stops an honest file."""
     folder = _folder(
         tmp_path,
-        product=b"\xef\xbb\xbfCreated Date,current-price,PRODUCT,name\r\n,5,1,a\r\n\r\n",
+        product=b"\xef\xbb\xbfCreated Date,current-price,PRODUCT,name\r\n,5,1,a\r\n\r\n,,,\r\n"
+        b",,,\r\n",
+        store="id,is_open\n1,true\n,\n2,\n,true\n,,\n",
     )
 
+    assert _refusal(sqlite, folder, contract).split("\n- ") == [
+        "store.csv line 5, column id: expected a value, found nothing",
+        "store.csv line 6: expected 2 values, found 3",
+    ]
+    _folder(tmp_path, product=(folder / "product.csv").read_bytes())
     assert load_dimensions(sqlite, folder, contract)[1].inserted == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("ID;Name;Price\n1;a,b;\n", "the header is separated by ';'; expected commas"),
+        ('"id";"name"\n', "the header is separated by ';'; expected commas"),
+        ("id\tname\r\n", "the header is separated by '\\t'; expected commas"),
+        ("id,name\n".encode("utf-16"), "the file begins with the mark of UTF-16; expected UTF-8"),
+        (
+            "1;a;5;2024-01-01\n",
+            "no column's name stands there; expected a header with id, name, current_price, "
+            "created_date",
+        ),
+    ],
+)
+def test_another_form_than_commas_and_utf8_is_named(
+    sqlite: Engine, contract: Path, tmp_path: Path, content: str | bytes, told: str
+) -> None:
+    """Risk: no column's name stands there, it says, and all of them visibly do."""
+    folder = _folder(tmp_path, product=content)
+    assert _refusal(sqlite, folder, contract) == f"product.csv line 1: {told}"
 
 
 def test_only_mysqls_own_mark_stands_for_null(

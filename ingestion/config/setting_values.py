@@ -16,7 +16,7 @@ from ingestion.config.setting_sources import variable_name
 from ingestion.errors import UsageError
 
 ENDPOINT_REGION = "us-east-1"
-PATH_MARKS = "[]{}*?,;"
+PATH_MARKS = '[]{}*?,;"\\'
 
 
 def check_bucket(name: str) -> str:
@@ -95,7 +95,7 @@ def complete_path(path: Path, info: ValidationInfo) -> Path:
     """Return the path as `from_project` completes it.
 
     Raises ValueError where it has a character that Spark, its metastore or the S3 server takes for
-    a pattern or the end of the path.
+    a pattern, the end of the path or an escape.
     """
     complete = from_project(path, info.data["project"])
     wrong = sorted(set(PATH_MARKS) & set(str(complete)))

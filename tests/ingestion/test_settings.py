@@ -131,13 +131,16 @@ def test_a_variable_that_nothing_reads_is_refused(project: Path) -> None:
         load_settings(project, {"RETAIL_DBT_TARGET": "b"})
 
 
-def test_a_workspace_that_spark_would_take_for_a_pattern_is_refused(project: Path) -> None:
+@pytest.mark.parametrize(("folder", "marks"), [("Acme [new]", "[ or ]"), ('24" \\b', '" or \\')])
+def test_a_workspace_that_spark_would_misread_is_refused(
+    project: Path, folder: str, marks: str
+) -> None:
     """Risk: a folder named 'Acme [new]' fails in the middle of the first run, in Spark's words."""
     with pytest.raises(UsageError) as refused:
-        load_settings(project, {"RETAIL_WORKSPACE": "/data/Acme [new]"})
+        load_settings(project, {"RETAIL_WORKSPACE": f"/data/{folder}"})
     assert str(refused.value) == (
-        "The settings have 1 mistake:\n- RETAIL_WORKSPACE: No folder with [ or ] in its path can be"
-        " used. Expected: a folder. Found: '/data/Acme [new]'."
+        f"The settings have 1 mistake:\n- RETAIL_WORKSPACE: No folder with {marks} in its path can "
+        f"be used. Expected: a folder. Found: {f'/data/{folder}'!r}."
     )
 
 

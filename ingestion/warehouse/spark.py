@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import locale
 import logging
 import os
 import pwd
@@ -32,6 +33,7 @@ WORK_SIZE_VARIABLE = "RETAIL_WORK_SIZE"  # a WorkSize; the profile chooses Spark
 _WAREHOUSE_DIR = "spark.sql.warehouse.dir"
 SCRATCH_VARIABLE = "RETAIL_SCRATCH"  # a folder for what tasks exchange
 DRIVER_MEMORY_VARIABLE = "RETAIL_SPARK_DRIVER_MEMORY"
+_CLUSTER_SETTINGS = ("HADOOP_CONF_DIR", "YARN_CONF_DIR")  # they name another file system, say
 _MEMORY_LIMITS = (  # of a container, version 2 and version 1 of control groups
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -214,12 +216,18 @@ def start_session(target: Mapping[str, Any], environ: Mapping[str, str], log: Pa
     import pyspark
     from pyspark.sql import SparkSession
 
+    settings = target.get("server_side_parameters") or {}
     # a machine's own Spark is another version, and what is to be submitted there is none of ours
     os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
     os.environ.pop("PYSPARK_SUBMIT_ARGS", None)
+    if str(settings.get("spark.master", "local")).startswith("local"):
+        for name in _CLUSTER_SETTINGS:
+            os.environ.pop(name, None)
+    if sys.getfilesystemencoding() == "utf-8" != locale.getencoding().lower():
+        os.environ["LC_ALL"] = "C.UTF-8"  # by which the JVM reads paths; Python needs none for them
 
     builder = SparkSession.builder.appName("retail-mart").enableHiveSupport()
-    for name, value in (target.get("server_side_parameters") or {}).items():
+    for name, value in settings.items():
         builder = builder.config(name, value)
     with spark_errors(f"Spark cannot start (its log is {log})"), _stderr_to(log), _stops_later():
         session = builder.getOrCreate()

@@ -161,8 +161,15 @@ print(session.sql("select 40 + 2 as answer").collect())
 def start_spark(workspace: Path, size: WorkSize, java_options: str) -> str:
     """What a process prints that starts Spark there; its JVM has ended, since it holds the pipe.
 
-    The machine has another Spark, as many have, which must not be taken.
+    The machine has another Spark and a cluster, as many have, which must not be taken; and it has
+    no locale, as in a bare container, where a letter of a path is still the same letter.
     """
+    cluster = workspace / "hadoop"
+    cluster.mkdir(exist_ok=True)
+    (cluster / "core-site.xml").write_text(
+        "<configuration><property><name>fs.defaultFS</name><value>hdfs://nowhere:8020</value>"
+        "</property></configuration>"
+    )
     done = subprocess.run(
         [sys.executable, "-c", START, size],
         env={
@@ -171,6 +178,9 @@ def start_spark(workspace: Path, size: WorkSize, java_options: str) -> str:
             "RETAIL_SPARK_JAVA_OPTIONS": java_options,
             "SPARK_HOME": "/opt/another-spark",
             "PYSPARK_SUBMIT_ARGS": "--master yarn pyspark-shell",
+            "HADOOP_CONF_DIR": str(cluster),
+            "YARN_CONF_DIR": str(cluster),
+            "LC_ALL": "C",
         },
         cwd=PROJECT,
         capture_output=True,
@@ -184,8 +194,9 @@ def start_spark(workspace: Path, size: WorkSize, java_options: str) -> str:
 
 @pytest.fixture(scope="session")
 def recorded_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A workspace, with a blank in its name, in which the start of Spark has been recorded."""
-    workspace = tmp_path_factory.mktemp("work space")
+    """A workspace, with a blank and an accent in its name, in which the start of Spark has been
+    recorded."""
+    workspace = tmp_path_factory.mktemp("wörk space")
     archive = archive_file(workspace, os.environ)
     archive.parent.mkdir()
     start_spark(workspace, WorkSize.SMALL, f'"-XX:ArchiveClassesAtExit={archive}"')

@@ -65,10 +65,12 @@ class BronzeRows:
     """Rows in file order as raw.sales has them, and the faults among them by record index.
 
     A record of empty values only, as spreadsheets leave them below the last row, is no row.
+    ``short`` are the good rows that lack columns without a name behind the last one with a name.
     """
 
     table: pa.Table
     faults: Mapping[int, Fault]
+    short: frozenset[int]
 
     @property
     def all_end_open(self) -> bool:
@@ -94,7 +96,7 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
     """
     faults = {index: Fault("quote", detail) for index, detail in block.faults.items()}
     faults |= _find_wrong_bytes(block, faults)
-    values, readable = _parse(block, layout, faults)
+    values, readable, lacking = _parse(block, layout, faults)
     if layout.formula_texts:
         values = [without_formulas(column) for column in values]
     lines = block.lines[readable]
@@ -139,7 +141,8 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
     table = pa.Table.from_arrays(columns, schema=bronze_schema(layout.columns))
     if len(empty_records):
         table = table.take(pa.array(_all_but(empty_records.tolist(), count)))
-    return BronzeRows(table, faults)
+    short = lacking - faults.keys() - set(empty_records.tolist()) if lacking else lacking
+    return BronzeRows(table, faults, short)
 
 
 def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[int, Fault]:
@@ -169,26 +172,56 @@ def _find_wrong_bytes(block: RecordBlock, known: Mapping[int, Fault]) -> dict[in
 
 def _parse(
     block: RecordBlock, layout: RowLayout, faults: dict[int, Fault]
-) -> tuple[list[pa.Array], np.ndarray]:
+) -> tuple[list[pa.Array], np.ndarray, frozenset[int]]:
     """Parse the records without a fault; note those with too many or too few values in ``faults``.
 
-    Returns the values, one array for each header, and the record's index for each row of them.
+    Returns the values, one array for each header, the record's index for each row of them, and the
+    records among these that lack the last columns, which have no name: such are empty there.
     """
-    width = len(layout.headers)
+    width, fewest = len(layout.headers), layout.match.fewest_values
     candidates = _all_but(faults, block.count)
+    if not len(candidates):
+        return [pa.nulls(0, pa.string())] * width, candidates, frozenset()
+    table, miscounted = _parse_text(_without(block, faults), layout)
+    lacking: dict[int, int] = {}
+    for number, found, ends_open in miscounted:
+        index = int(candidates[number - 1])
+        if fewest <= found < width:
+            lacking[index] = width - found
+        else:
+            faults[index] = _miscount(width, found, ends_open=ends_open)
+    rows = _all_but(faults, block.count) if miscounted else candidates
+    if lacking:
+        content = _without(block, faults, lacking, layout.dialect.delimiter)
+        table, _ = _parse_text(content, layout)
+    if len(rows) != table.num_rows:
+        raise FileSetAside(
+            Reason(
+                "reader",
+                f"the file was read in two different ways near line {block.lines[0]}. Expected: "
+                f"{len(rows)} rows. Found: {table.num_rows}. Report this file; nothing of it was "
+                "loaded.",
+            )
+        )
+    empty = pa.nulls(0, pa.string())
+    values = [column.chunk(0) if len(rows) else empty for column in table.columns]
+    return values, rows, frozenset(lacking)
+
+
+def _parse_text(
+    content: bytes | memoryview, layout: RowLayout
+) -> tuple[pa.Table, list[tuple[int, int, bool]]]:
+    """Return the rows of ``content`` that have a value for each header, and what is told of others:
+    the number of the row (from 1), how many values it has, and whether it ends with a delimiter."""
     delimiter = layout.dialect.delimiter.decode()
-    miscounted: list[tuple[int, Fault]] = []
+    names = [str(position) for position in range(len(layout.headers))]
+    miscounted: list[tuple[int, int, bool]] = []
 
     def note(row: csv.InvalidRow) -> str:
-        ends_open = row.actual_columns > width and row.text.endswith(delimiter)
-        miscounted.append((row.number, _miscount(width, row.actual_columns, ends_open=ends_open)))
+        ends_open = row.actual_columns > len(names) and row.text.endswith(delimiter)
+        miscounted.append((row.number, row.actual_columns, ends_open))
         return "skip"
 
-    empty = pa.nulls(0, pa.string())
-    if not len(candidates):
-        return [empty] * width, candidates
-    names = [str(position) for position in range(width)]
-    content = _without(block, faults)
     table = csv.read_csv(
         pa.py_buffer(content),
         read_options=csv.ReadOptions(
@@ -206,19 +239,7 @@ def _parse(
             check_utf8=False,
         ),
     )
-    for number, fault in miscounted:
-        faults[int(candidates[number - 1])] = fault
-    rows = _all_but(faults, block.count) if miscounted else candidates
-    if len(rows) != table.num_rows:
-        raise FileSetAside(
-            Reason(
-                "reader",
-                f"the file was read in two different ways near line {block.lines[0]}. Expected: "
-                f"{len(rows)} rows. Found: {table.num_rows}. Report this file; nothing of it was "
-                "loaded.",
-            )
-        )
-    return [column.chunk(0) if len(rows) else empty for column in table.columns], rows
+    return table, miscounted
 
 
 def _all_but(dropped: Collection[int], count: int) -> np.ndarray:
@@ -230,8 +251,14 @@ def _all_but(dropped: Collection[int], count: int) -> np.ndarray:
     return np.flatnonzero(is_kept)
 
 
-def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | memoryview:
-    """Return the block's text with every record of ``faults`` turned into blank lines.
+def _without(
+    block: RecordBlock,
+    faults: Mapping[int, Fault],
+    lacking: Mapping[int, int] | None = None,
+    delimiter: bytes = b"",
+) -> bytes | memoryview:
+    """Return the block's text with every record of ``faults`` turned into blank lines, and behind
+    each one of ``lacking`` the number of delimiters that it gives.
 
     The parser drops a byte order mark that begins a block, so a blank line goes before it.
     """
@@ -245,6 +272,10 @@ def _without(block: RecordBlock, faults: Mapping[int, Fault]) -> bytes | memoryv
         array = np.frombuffer(content, dtype=np.uint8).copy()
         array[is_dropped] = NEW_LINE
         content = array.tobytes()
+    if lacking:
+        ends = np.repeat(block.ends[[*lacking]], [*lacking.values()])
+        array = np.frombuffer(content, dtype=np.uint8)
+        content = np.insert(array, ends, delimiter[0]).tobytes()
     return b"\n" + content if content[:3] == codecs.BOM_UTF8 else content
 
 

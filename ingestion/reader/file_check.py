@@ -55,6 +55,7 @@ class _Tally:
 
     rows_read: int = 0
     rows_faulty: int = 0
+    rows_short: int = 0
     rows_wrong_bytes: int = 0
     meaning: Mapping[str, str] = field(default_factory=dict)
     bad_rows: list[BadRow] = field(default_factory=list)
@@ -140,7 +141,7 @@ def _read_file(
         formula_texts=profile.formula_texts if profile else False,
     )
     blocks = record_blocks(
-        chain([header.rest], text), dialect, len(header.values), header.next_line, block_bytes
+        chain([header.rest], text), dialect, match.fewest_values, header.next_line, block_bytes
     )
     with BronzeFile(destination, bronze_schema(layout.columns)) as file:
         for block in blocks:
@@ -251,6 +252,7 @@ def _count(
 ) -> None:
     tally.rows_read += rows.table.num_rows
     tally.rows_faulty += len(rows.faults)
+    tally.rows_short += len(rows.short)
     tally.rows_wrong_bytes += sum(fault.code == "encoding" for fault in rows.faults.values())
     positions = layout.match.positions
     personal = personal_positions(
@@ -289,7 +291,7 @@ def _check_last_line(
     """Tell a file that was cut off from one whose last line is no row: the end of the text is
     then not the end of a line, while what is there of it looks like the rows before."""
     last = block.count - 1
-    if not block.ends_unfinished or last not in rows.faults:
+    if not block.ends_unfinished or (last not in rows.faults and last not in rows.short):
         return
     values = raw_values(block.text(last), layout.dialect)
     found = len(values)
@@ -298,8 +300,9 @@ def _check_last_line(
         for column in contract.columns
         if column.required and column.name in layout.match.positions
     ]
-    # without a row before it, one that lacks the last columns may be how its sender writes
-    is_other_form = tally.rows_read == tally.rows_faulty and max(needed, default=0) < found
+    # without another row, one that lacks the last columns may be how its sender writes
+    rows_whole = tally.rows_read - tally.rows_faulty - tally.rows_short
+    is_other_form = not rows_whole and max(needed, default=0) < found
     if (
         found < len(layout.headers)
         and not is_other_form

@@ -41,6 +41,12 @@ class HeaderMatch:
     names: frozenset[str]
     reasons: tuple[Reason, ...]
 
+    @property
+    def fewest_values(self) -> int:
+        """How many values a row has at least: those up to the last column with a name."""
+        named = {*self.positions.values(), *self.extras} - self.unnamed
+        return 1 + max(named, default=0)
+
 
 def normalised(name: str) -> str:
     """Return what two spellings of one name share, without case, space, hyphen and underscore.

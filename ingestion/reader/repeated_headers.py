@@ -71,11 +71,15 @@ def check_glued_header(
     So does the last line of a file that has no line break there, once another file is joined to it:
     the first name of the header is glued to its last value. ``line`` is where the record begins.
     """
-    rest = len(headers) - 1
+    rest = match.fewest_values - 1
     if not rest or record.count(dialect.delimiter) < 2 * rest:
         return
     values = raw_values(record, dialect)
-    texts = ["", *(_text(plain_value(raw, dialect)) for raw in values[-rest:])]
+    lacking = len(headers) - match.fewest_values  # columns without a name at the end
+    for _ in range(lacking):
+        if not values[-1]:
+            values.pop()
+    texts = ["", *(_text(plain_value(raw, dialect)) for raw in values[-rest:]), *[""] * lacking]
     before = {name: place for name, place in match.positions.items() if place}
     if not before or sum(normalised(text) in match.names for text in texts) < len(before):
         return

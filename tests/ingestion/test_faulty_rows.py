@@ -124,8 +124,85 @@ def test_the_end_of_the_first_rows_is_that_of_all(bench: Bench) -> None:
     """Risk: a value that stands behind it later is lost, or a row without it is shifted."""
     bench.check(text(HEADER, *[f"{BESAN},"] * 4, MAIDA, f"{MAIDA},5"), chunk_bytes=64)
     rows = bench.rows()
-    assert [row["row_fault"] for row in rows] == [*[None] * 4, "column_count", None]
+    assert [row["row_fault"] for row in rows] == [None] * 6
+    assert bench.values()[4] == MAIDA.split(",")
     assert json.loads(rows[-1]["additional_column"]) == {"column_9": "5"}
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("chunk_bytes", [64, 4096])
+def test_a_delimiter_too_many_in_the_header_alone_costs_no_row(
+    bench: Bench, line_end: str, chunk_bytes: int
+) -> None:
+    """Risk: a till writes one behind the names only, and none of its days counts."""
+    quoted = '2,122,"gift, box",2024-03-05,4,52,2,"104"'
+    lines = [f"{HEADER},,", BESAN, f"{MAIDA},", f"{BESAN},,", quoted, f"{MAIDA},,5", ",,,,,,,"]
+    lines += [HEADER, "3,122,soap, large,2024-03-06,4,52,1,,,52", "3,122,besan"]
+    report = bench.check("".join(line + line_end for line in lines), chunk_bytes=chunk_bytes)
+    assert (report.accepted, report.rows_read, report.rows_faulty) == (True, 8, 3)
+    rows = bench.rows()
+    assert bench.values()[:5] == [
+        BESAN.split(","),
+        MAIDA.split(","),
+        BESAN.split(","),
+        ["2", "122", "gift, box", "2024-03-05", "4", "52", "2", "104"],
+        MAIDA.split(","),
+    ]
+    assert [row["line_number"] for row in rows] == [2, 3, 4, 5, 6, 8, 9, 10]
+    assert [row["row_fault_detail"] for row in rows] == [
+        *[None] * 5,
+        "header: the file's header line stands here again",
+        "column count: expected 10 values, found 11",
+        "column count: expected 10 values, found 3",
+    ]
+    extras = [row["additional_column"] for row in rows]
+    assert extras == [*[None] * 4, '{"column_10":"5"}', *[None] * 3]
+
+
+def test_a_quote_that_swallows_rows_is_seen_below_a_header_with_a_delimiter_too_many(
+    bench: Bench,
+) -> None:
+    """Risk: two sales become one, with the values of a row."""
+    swallowed = ['2,122,"Soap, large,2024-03-05,4,52,1,52', '3,122,TV 24",2024-03-06,4,52,1,52']
+    report = bench.check(text(f"{HEADER},", *swallowed, BESAN))
+    assert (report.rows_read, report.rows_faulty) == (2, 1)
+
+
+def test_joined_files_in_another_order_are_seen_below_a_header_with_a_delimiter_too_many(
+    bench: Bench,
+) -> None:
+    """Risk: prices count as totals from the second file on."""
+    other = HEADER.replace("price,quantity,total_cost", "total_cost,quantity,price")
+    for end in ("\n", ""):
+        for behind in ("", ","):
+            before = text(f"{HEADER},", MAIDA) + BESAN + end
+            code, message = bench.reason(before + text(other + behind, MAIDA))
+            assert code == "header"
+            assert message.startswith("the columns change in line ")
+        report = bench.check(before + text(f"{HEADER},", MAIDA))
+        assert (report.rows_read, report.rows_faulty) == (4 if end else 3, 1)
+        bench.destination.unlink()
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_cut"),
+    [
+        ([f"{BESAN},", f"{MAIDA},", BESAN[:-1]], True),
+        ([f"{BESAN},", f"{HEADER},", BESAN[:-1]], True),
+        ([MAIDA, f"{BESAN},", BESAN[:-1]], True),
+        ([f"{BESAN},", MAIDA, f"{BESAN},"], False),
+        ([MAIDA, HEADER, ",,,,,,,", BESAN], False),
+        ([BESAN], False),
+    ],
+)
+@pytest.mark.parametrize("chunk_bytes", [64, 4096])
+def test_a_total_that_is_cut_off_is_seen_where_other_rows_go_on(
+    bench: Bench, rows: list[str], is_cut: bool, chunk_bytes: int
+) -> None:
+    """Risk: of a file that was cut, a total of 104 counts as 10."""
+    content = "\n".join([f"{HEADER},", *rows])
+    report = bench.check(content, chunk_bytes=chunk_bytes)
+    assert [reason.code for reason in report.reasons] == (["truncated"] if is_cut else [])
 
 
 @pytest.mark.parametrize(

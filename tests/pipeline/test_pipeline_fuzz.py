@@ -114,13 +114,18 @@ def expected(content: bytes) -> tuple[int, int, Decimal] | None:
     except (WholeFileInDoubt, UnicodeDecodeError, IndexError):
         return None
     names = [simple_name(name.encode()) for name in COLUMNS]
-    is_readable = [is_row(record, len(header)) for record in records]
+    fewest = max((place for place, name in enumerate(header, 1) if name), default=1)
+    is_readable = [is_row(record, fewest, len(header)) for record in records]
+    is_whole = [
+        is_good and len(record.values) == len(header)
+        for record, is_good in zip(records, is_readable, strict=True)
+    ]
     last = records[-1].values
     has_all = all(name in header[: len(last)] for name in names)  # but for a column of its own
     is_cut = (
         not content.endswith((b"\n", b"\r"))
         and len(last) < len(header)
-        and (any(is_readable[1:-1]) or not has_all)
+        and (any(is_whole[1:-1]) or not has_all)
         and begins_well(last, header)
     )
     if any(header.count(name) != 1 for name in names) or records[0].has_fault or is_cut:
@@ -148,9 +153,9 @@ def begins_well(values: list[bytes], header: list[str]) -> bool:
     )
 
 
-def is_row(record: Record, width: int) -> bool:
-    """Whether the reader takes the record for a row."""
-    like_rows = sum(line.count(b",") >= width - 1 for line in record.line_texts)
+def is_row(record: Record, fewest: int, width: int) -> bool:
+    """Whether the reader takes the record for a row; columns without a name may be missing."""
+    like_rows = sum(line.count(b",") >= fewest - 1 for line in record.line_texts)
     try:
         names = {simple_name(value) for value in record.values}
         record.text.decode()
@@ -158,7 +163,7 @@ def is_row(record: Record, width: int) -> bool:
         return False
     return (
         not record.has_fault
-        and len(record.values) == width
+        and fewest <= len(record.values) <= width
         and like_rows <= 1
         and not names >= {simple_name(name.encode()) for name in COLUMNS}
     )

@@ -75,7 +75,8 @@ def test_a_last_line_that_stops_in_the_middle_sets_the_file_aside(bench: Bench) 
     assert code == "truncated"
     assert message == (
         "the file is truncated: its last line, 3, stops in the middle. Expected: 8 values and a"
-        " line break. Found: 3 values and the end of the file. Send the whole file again."
+        " line break. Found: 3 values and the end of the file. Send the whole file again. If it was"
+        " whole, and that line is a trailer below the rows, end it with a line break."
     )
     assert bench.reason(text(HEADER) + BESAN.rpartition(",")[0])[0] == "truncated", "the only row"
     assert bench.reason(text(HEADER, BESAN) + HEADER[:30])[0] == "truncated", "a file joined to it"
@@ -184,7 +185,7 @@ def test_what_stands_below_the_last_row_does_not_cut_the_file(bench: Bench, end:
         (f"{HEADER}\n3,122,besan,2024", True),
         (f"{HEADER},note\n{BESAN}", False),
         (f"{HEADER},note\n{BESAN},x\n{BESAN}", True),
-        (f"{HEADER}\n{BESAN}\n3,1", True),
+        (f"{HEADER}\n{BESAN}\n3,12", True),
     ],
 )
 def test_a_last_row_that_lacks_values(bench: Bench, content: str, is_cut: bool) -> None:
@@ -250,6 +251,25 @@ def test_a_line_of_totals_does_not_cut_the_file(bench: Bench, end: str) -> None:
     """Risk: a whole day is refused each time, for its sender writes a total below it."""
     report = bench.check(text(HEADER, BESAN, MAIDA) + end)
     assert (report.accepted, report.rows_read) == (True, 3)
+
+
+@pytest.mark.parametrize(
+    ("end", "is_cut"),
+    [
+        *((end, False) for end in ("3", "99,3", '"000003"', "T,3", "EOF", "3\n", "99,4\n")),
+        *((end, True) for end in ("4", "99,4", "3,4", "3,", "3,122,3", "244.00")),
+    ],
+)
+@pytest.mark.parametrize("chunk_bytes", [64, 4096])
+def test_a_trailer_that_counts_the_rows_does_not_cut_the_file(
+    bench: Bench, end: str, is_cut: bool, chunk_bytes: int
+) -> None:
+    """Risk: a whole day is refused each time, for its sender writes the number of rows below it
+    without a line break; or a file that was cut in an id counts."""
+    report = bench.check(text(HEADER, BESAN, "3,122", MAIDA) + end, chunk_bytes=chunk_bytes)
+    assert [reason.code for reason in report.reasons] == (["truncated"] if is_cut else [])
+    if not is_cut:
+        assert (report.rows_read, report.rows_faulty) == (4, 2)
 
 
 @pytest.mark.parametrize("end", ["2,122,besan,2024-03-05,,5", ",122,besan,2024-03-05,4,5"])

@@ -11,6 +11,7 @@ import glob
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 from ingestion.reader.headers import match_header, shown
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ingestion.reader.header_line import HeaderLine
 
 DELIMITERS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma", ":": "colon"}
+QUOTES = {'"': "double quotes", "'": "single quotes"}
 DATA_VALUE = re.compile(r"[+-]?[0-9][0-9.,:/ T-]*")
 HEADER_SEARCH_LINES = 30
 TEXT_LINE_BREAK = re.compile(r"\r\n|\r|\n")  # the reader's; splitlines has more
@@ -159,22 +161,31 @@ def explain_header(
 ) -> Reason | None:
     """Return the reason against a header that has its columns in another dialect, if it shows.
 
-    Tried are the usual delimiters and the first lines of the file; the profile to paste is part of
-    the message.
+    Tried are the usual delimiters and quotes and the first lines of the file; the profile to paste
+    is part of the message. No profile reads lines that are each one quoted value.
     """
-    delimiter = profile.delimiter if profile else ","
+    delimiter, quote = (profile.delimiter, profile.quote) if profile else (",", '"')
     lines = TEXT_LINE_BREAK.split(header.head, HEADER_SEARCH_LINES)[:HEADER_SEARCH_LINES]
     missing = [
         column.name
         for column in contract.columns
         if column.required and column.name not in supplied
     ]
-    for number, line in enumerate(lines):
-        for mark, name in DELIMITERS.items():
-            values = _values(line, mark)
-            match = match_header(values, contract, profile.aliases if profile else {}, supplied)
-            if match.reasons or len(values) < 2 or (number == 0 and mark == delimiter):
-                continue
+
+    def fits(names: Sequence[str]) -> bool:
+        aliases = profile.aliases if profile else {}
+        return len(names) > 1 and not match_header(names, contract, aliases, supplied).reasons
+
+    if len(header.values) == 1 and quote and header.head.startswith(quote):
+        [inside] = header.values
+        if any(fits(_values(inside, mark, '"')) for mark in (delimiter, *DELIMITERS)):
+            return _quoted_lines(missing)
+    dialects = [*product([quote, *(other for other in QUOTES if other != quote)], DELIMITERS)]
+    for (number, line), (other, mark) in product(enumerate(lines), dialects):
+        is_own = number == 0 and (mark, other) == (delimiter, quote)
+        if is_own or (other != quote and other not in line):
+            continue
+        if fits(_values(line, mark, other)):
             options: dict[str, object] = {}
             found = []
             if number:
@@ -183,21 +194,31 @@ def explain_header(
                 found.append(f"the header in line {header.line + number}, below '{above}'")
             if mark != delimiter:
                 options["delimiter"] = mark
-                found.append(f"columns separated by a {name}")
-            return _other_dialect(
-                missing,
-                f"{' and '.join(found)} (certain: all the columns are there)",
-                key,
-                options,
-                profile,
-            )
+                found.append(f"columns separated by a {DELIMITERS[mark]}")
+            if other != quote:
+                options["quote"] = other
+                found.append(f"names in {QUOTES[other]}")
+            words = f"{' and '.join(found)} (certain: all the columns are there)"
+            return _other_dialect(missing, words, key, options, profile)
+    return _without_names(header, lines, missing, key, profile)
+
+
+def _without_names(
+    header: HeaderLine,
+    lines: Sequence[str],
+    missing: Sequence[str],
+    key: str,
+    profile: FileProfile | None,
+) -> Reason | None:
+    """Return the reason against a header of another delimiter and other names, or one of values."""
+    delimiter, quote = (profile.delimiter, profile.quote) if profile else (",", '"')
     first = lines[0] if lines else ""
     mark = _delimiter_of(first)
     if mark not in (delimiter, ":") and first.count(mark) > first.count(delimiter):
         found_here = f"a header that seems to be separated by a {DELIMITERS[mark]} (probable:"
         found_here += f" {first.count(mark)} of them), with other names than the contract's"
         return _other_dialect(missing, found_here, key, {"delimiter": mark}, profile)
-    values = [value for value in _values(first, delimiter) if value.strip()]
+    values = [value for value in _values(first, delimiter, quote) if value.strip()]
     data = sum(DATA_VALUE.fullmatch(value.strip()) is not None for value in values)
     if len(values) > 1 and data * 2 >= len(values):
         skipped = ""
@@ -210,6 +231,15 @@ def explain_header(
             f" numbers or dates{skipped}. Send the file with its header line.",
         )
     return None
+
+
+def _quoted_lines(missing: Sequence[str]) -> Reason:
+    return Reason(
+        "dialect",
+        f"missing columns: {', '.join(missing)}. Expected: quotes around single values, if any."
+        " Found: a header line that is one quoted value with all the columns in it. Export the file"
+        " without quotes around whole lines, and send that.",
+    )
 
 
 def _other_dialect(
@@ -246,9 +276,12 @@ def _change(profile: FileProfile, options: Mapping[str, object]) -> str:
     )
 
 
-def _values(line: str, delimiter: str) -> list[str]:
+def _values(line: str, delimiter: str, quote: str) -> list[str]:
+    """Return the values of one line; without a ``quote`` (empty), every quote is text."""
+    if not quote:
+        return line.split(delimiter)
     try:
-        return next(csv.reader([line], delimiter=delimiter), [])
+        return next(csv.reader([line], delimiter=delimiter, quotechar=quote), [])
     except csv.Error:
         return []
 

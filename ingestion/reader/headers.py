@@ -160,7 +160,7 @@ def _missing(
     suggestions = []
     nearest_headers = {name: _nearest(name, unmatched) for name in missing}
     for name, nearest in nearest_headers.items():
-        if nearest is None or '"' in nearest:
+        if nearest is None or '"' in nearest or nearest[0] == nearest[-1] == "'":
             continue
         if list(nearest_headers.values()).count(nearest) == 1:
             column = next(column for column in contract.columns if column.name == name)

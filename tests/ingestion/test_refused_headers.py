@@ -17,6 +17,11 @@ MISSING_ALL = (
 )
 
 
+def quoted(quote: str, *lines: str) -> str:
+    """These lines, each value in quotes of this kind."""
+    return text(*(f"{quote}{line.replace(',', f'{quote},{quote}')}{quote}" for line in lines))
+
+
 def test_a_missing_column_sets_the_file_aside(bench: Bench) -> None:
     """A file without its totals must not count as sales of nothing."""
     code, message = bench.reason(text(HEADER.replace(",total_cost", ",amount"), BESAN))
@@ -66,6 +71,17 @@ def test_two_headers_for_one_column_set_the_file_aside(bench: Bench) -> None:
             " names than the contract's",
             'delimiter = ";"',
         ),
+        (
+            quoted("'", HEADER, BESAN),
+            "names in single quotes (certain: all the columns are there)",
+            'quote = "\'"',
+        ),
+        (
+            text("Report") + quoted("'", HEADER, BESAN).replace(",", ";"),
+            "the header in line 2, below 'Report' and columns parted by a semicolon and names in"
+            " single quotes (certain: all the columns are there)",
+            'skip_lines = 1\ndelimiter = ";"\nquote = "\'"',
+        ),
     ],
 )
 def test_a_header_of_another_dialect_is_named_with_its_profile(
@@ -73,6 +89,39 @@ def test_a_header_of_another_dialect_is_named_with_its_profile(
 ) -> None:
     """The reason must say what the sender or the analyst has to do, not only that it failed."""
     assert bench.reason(content) == ("dialect", MISSING_ALL.format(found, option))
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_lines_in_quotes_are_told_as_such(bench: Bench, mark: str) -> None:
+    """Risk: a spreadsheet has saved its own CSV again, and the reason names as missing what it
+    then finds."""
+    named = '2,122,""gift, box"",2024-03-05,4,52,2,104'
+    content = text(*(f'"{line}"' for line in (HEADER, BESAN, named))).replace(",", mark)
+    found = (
+        "dialect",
+        f"missing columns: {', '.join(COLUMNS)}. Expected: quotes around single values, if any."
+        " Found: a header line that is one quoted value with all the columns in it. Export the file"
+        " without quotes around whole lines, and send that.",
+    )
+    assert bench.reason(content) == found
+    assert bench.reason(content, FileProfile(name="n", pattern="*", delimiter="|")) == found
+    profile = FileProfile(name="n", pattern="*", quote="'")
+    assert bench.reason(content.replace('"', "'"), profile) == found
+
+
+def test_quotes_unlike_those_of_the_profile_are_told(bench: Bench) -> None:
+    """Risk: names with their quotes are proposed as aliases for the contract of all senders."""
+    content = quoted('"', HEADER, BESAN).replace(",", ";")
+    profile = FileProfile(name="n", pattern="*", delimiter=";", quote="'")
+    code, message = bench.reason(content, profile)
+    assert code == "dialect"
+    assert "Found: names in double quotes (certain: all the columns are there)." in message
+    assert message.endswith('a pattern for such files:\nquote = "\\""')
+    changed = profile.model_copy(update={"quote": '"'})
+    assert bench.check(content, changed).rows_read == 1
+    bench.destination.unlink()
+    _, message = bench.reason(quoted("'", HEADER.replace("price", "cost")))
+    assert message.endswith("Send the file with these columns, or give the sender a file profile.")
 
 
 def test_a_proposed_profile_reads_the_file(bench: Bench) -> None:

@@ -16,7 +16,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestion.reader.csv_lines import SPACE, count_plain_records
+from ingestion.reader.csv_lines import count_plain_records
 from ingestion.reader.csv_quotes import (
     CR,
     LF,
@@ -40,9 +40,9 @@ class RecordBlock:
 
     ``lines`` has, for each record, the line an editor shows for its start. ``faults`` maps an index
     into them to the reason why that record is no row. ``blanked`` are the starts and ends of lines
-    of spaces only, which are no records. ``ends_unfinished``: the last record has no line break
-    after it. ``known_spans`` are the starts and ends of the records, left out where each line is
-    one.
+    of white space only, which are no records. ``ends_unfinished``: the last record has no line
+    break after it. ``known_spans`` are the starts and ends of the records, left out where each line
+    is one.
     """
 
     data: bytes | memoryview
@@ -178,7 +178,7 @@ def _split(
     ends = lines.break_starts[last_lines]
     used = int(lines.break_ends[last_lines[-1]])
     next_line = first_line + int(last_lines[-1]) + 1
-    is_record, blanked = _find_blank(array, starts, ends)
+    is_record, blanked = _find_blank(array, starts, ends, dialect)
     if not is_record.any():
         return None, used, next_line
     if not is_record.all():
@@ -225,14 +225,16 @@ def _find_lines(buffer: bytes, array: NDArray[np.uint8], *, final: bool) -> Line
 
 
 def _find_blank(
-    array: NDArray[np.uint8], starts: Positions, ends: Positions
+    array: NDArray[np.uint8], starts: Positions, ends: Positions, dialect: Dialect
 ) -> tuple[NDArray[np.bool_], tuple[Positions, Positions]]:
-    """Tell records from blank lines, and return the spans of the lines of spaces among those."""
+    """Tell records from blank lines, and return the spans of those that hold white space."""
     is_record = ends > starts
-    is_indented = is_record & (array[np.minimum(starts, len(array) - 1)] == SPACE)
+    is_white = np.zeros(256, dtype=bool)
+    is_white[list(dialect.blanks)] = True
+    is_indented = is_record & is_white[array[np.minimum(starts, len(array) - 1)]]
     indented = np.flatnonzero(is_indented)
     if len(indented):
-        spaces = np.flatnonzero(array == SPACE)
+        spaces = np.flatnonzero(is_white[array])
         widths = ends[indented] - starts[indented]
         count = np.diff(np.searchsorted(spaces, (starts[indented], ends[indented])), axis=0)[0]
         indented = indented[count == widths]

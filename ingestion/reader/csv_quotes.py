@@ -28,6 +28,11 @@ class Dialect:
     delimiter: bytes = b","
     quote: bytes = b'"'
 
+    @property
+    def blanks(self) -> bytes:
+        """The white space of which a blank line may be made."""
+        return b" \t\v\f".replace(self.delimiter, b"")
+
 
 @dataclass
 class Lines:

@@ -80,7 +80,7 @@ def _find_header(text: bytes, dialect: Dialect, skip_lines: int, *, final: bool)
         if found is None and not final:
             return None
         line_end = found.start() if found else len(text)
-        if line > skip_lines and text[start:line_end].strip(b" "):
+        if line > skip_lines and text[start:line_end].strip(dialect.blanks):
             break
         if found is None:
             return None

@@ -80,6 +80,23 @@ def test_a_line_of_spaces_is_no_row_and_one_that_begins_with_a_space_is(bench: B
     assert [row["line_number"] for row in bench.rows()] == [2, 4]
 
 
+@pytest.mark.parametrize("blank", ["\t", " \t ", "\t\t", "\f", "\v"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_line_of_any_white_space_is_blank(bench: Bench, blank: str, line_end: str) -> None:
+    """Risk: what nobody sees below the last row is told as a bad one, each day anew."""
+    lines = [blank, HEADER, BESAN, blank, f"\t{MAIDA}", blank]
+    report = bench.check(line_end.join(lines))
+    assert (report.rows_read, report.rows_faulty) == (2, 0)
+    assert [row["line_number"] for row in bench.rows()] == [3, 5]
+
+
+def test_a_line_of_the_delimiter_is_not_blank(bench: Bench) -> None:
+    """Risk: a damaged row of a file parted by tabs vanishes without a word."""
+    profile = FileProfile(name="p", pattern="*", delimiter="\t")
+    report = bench.check(text(HEADER, BESAN, ",", " ").replace(",", "\t"), profile)
+    assert (report.rows_read, report.rows_faulty) == (2, 1)
+
+
 def test_an_empty_record_below_a_faulty_row_leaves_that_row(bench: Bench) -> None:
     """Risk: the fault is dropped in the place of the blank line, and nobody hears of the sale."""
     report = bench.check(text(HEADER, "3,122,besan", ",,,,,,,", MAIDA))

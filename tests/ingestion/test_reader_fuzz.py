@@ -50,7 +50,7 @@ def plain_read(content: bytes, delimiter: int, quote: int) -> list[Record]:
         record = Record(line)
         end = read_record(content, place, record, delimiter, quote)
         record.text = content[place:end]
-        if record.text.strip(b" "):
+        if record.text.strip(b" \t\v\f".replace(bytes([delimiter]), b"")):
             records.append(record)
         place = end + break_width(content, end)
         line += len(record.line_texts)
@@ -160,7 +160,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, str]:
                 st.lists(raw_values, min_size=1, max_size=6),
                 st.just(header),
                 st.just([""]),
-                st.just(["  "]),
+                st.sampled_from([["  "], [" \t"]]),
             ),
             max_size=7,
         )

@@ -110,6 +110,31 @@ def test_names_that_promise_a_sales_file(key: str, expected: bool) -> None:
     assert is_csv_name(key, "sales_data/", profiles) is expected
 
 
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        *((f"day.{kind}", "Export the sales as CSV and send that") for kind in ("XLSX", "pdf")),
+        *(
+            (f"day.{kind}", "Unpack it and send the CSV files in it, plain or each as .csv.gz")
+            for kind in ("zip", "csv.bz2", "tar.gz")
+        ),
+        *(
+            (
+                name,
+                "Rename it and send it again, or add a file profile whose pattern matches its key",
+            )
+            for name in ("csv", "day.dat", "day.csv.old", "day.gz")
+        ),
+    ],
+)
+def test_what_is_said_of_another_name_helps(name: str, action: str) -> None:
+    """Risk: a workbook is renamed as it was asked for, and refused again."""
+    assert intake.not_csv_reason(f"sales_data/till/{name}") == (
+        "name: not the name of a CSV file. Expected: a name ending in .csv, .csv.gz, .tsv, "
+        f".tsv.gz, .txt, .txt.gz. Found: '{name}'. {action}"
+    )
+
+
 def test_local_leftovers_go_unless_their_batch_is_unfinished(tmp_path: Path) -> None:
     """Risk: a file left in a local folder becomes rows."""
     for key, etag in (("in/a.csv", "e1"), ("in/a.csv", "e2"), ("b.csv", "e1")):

@@ -78,7 +78,7 @@ def test_two_headers_for_one_column_set_the_file_aside(bench: Bench) -> None:
         ),
         (
             text("Report") + quoted("'", HEADER, BESAN).replace(",", ";"),
-            "the header in line 2, below 'Report' and columns parted by a semicolon and names in"
+            "the header in line 2, below 'Report' and columns separated by a semicolon and names in"
             " single quotes (certain: all the columns are there)",
             'skip_lines = 1\ndelimiter = ";"\nquote = "\'"',
         ),

@@ -147,6 +147,9 @@ def begins_well(values: list[bytes], header: list[str]) -> bool:
     """Whether these are the beginning of a row, or of the header once more."""
     names = [simple_name(value) for value in values[:-1]]
     whole = {simple_name(name.encode()) for name in COLUMNS if name.endswith("_id")} | {"quantity"}
+    before = [value for name, value in zip(header, values[:-1], strict=False) if name in whole]
+    if before and not any(before):
+        return False  # a line of totals
     return (names != [] and names == header[: len(names)]) or all(
         re.fullmatch(rb"[+-]?[0-9., ']*", value.strip(b'" '))
         for name, value in zip(header, values, strict=False)

@@ -174,6 +174,11 @@ class FileProfile(BaseModel):
         default=False,
         description='true where values may be written as formulas, such as ="00123"; else false',
     )
+    compose_letters: bool = Field(
+        default=False,
+        description="true to join letters that the file has apart from their accents, as other"
+        " systems write them (Unicode NFC); else false",
+    )
     date_format: Annotated[str, AfterValidator(_check_date_format)] = Field(
         default="%Y-%m-%d",
         description="year, month and day as strptime directives, such as %d/%m/%Y for 31/12/2024"

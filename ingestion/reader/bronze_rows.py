@@ -31,7 +31,7 @@ class RowLayout:
     """What every row of one file has in common: its dialect, header, columns and value rules.
 
     ``match_again`` matches another line as a header; ``formula_texts`` says that values may be
-    written as a spreadsheet's formulas.
+    written as a spreadsheet's formulas, ``compose_letters`` that they are brought to Unicode NFC.
     """
 
     file_id: int
@@ -43,6 +43,7 @@ class RowLayout:
     match_again: Callable[[Sequence[str]], HeaderMatch]
     rules: ValueRules | None
     formula_texts: bool
+    compose_letters: bool
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
     values, readable, lacking = _parse(block, layout, faults)
     if layout.formula_texts:
         values = [without_formulas(column) for column in values]
+    if layout.compose_letters:
+        values = [pc.utf8_normalize(column, "NFC") for column in values]
     lines = block.lines[readable]
     for index in repeated_headers(
         values, layout.headers, layout.match, layout.match_again, lines, layout.dialect

@@ -103,10 +103,10 @@ def hint_texts(hints: Sequence[Hint], key: str, profile: FileProfile | None) -> 
 
 
 def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None) -> list[Hint]:
-    """Return what the first rows show about the file's formulas, dates, amounts and whole numbers.
+    """Return what the first rows show about the file's formulas, letters, dates and numbers.
 
     ``rows`` are rows of raw.sales; those with a fault are left out. What ``profile`` itself says of
-    formulas, dates or amounts is meant, and brings no hint; nor do columns that it fills in.
+    these is meant, and brings no hint; nor do columns that it fills in.
     """
     told = profile.model_fields_set if profile else set()
     filled = {*profile.constants, *profile.derived} if profile else set()
@@ -117,6 +117,8 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None)
         if column.name not in filled
     }
     hints = [] if "formula_texts" in told else _formula_hints(texts_of)
+    if "compose_letters" not in told:
+        hints += _letter_hints(texts_of)
     for kinds, describe, settings in (
         (("date",), _date_hint, {"date_format"}),
         (("decimal",), _number_hint, {"decimal_mark", "thousands_mark", "currency_signs"}),
@@ -162,6 +164,22 @@ def _formula_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:
                     " exports for spreadsheets write numbers that begin with zeros. Certain: such a"
                     " formula is just its text. Paste this file profile:",
                     {"formula_texts": True},
+                )
+            ]
+    return []
+
+
+def _letter_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:
+    for name, texts in texts_of.items():
+        # composed, a text may be another but no shorter, as some of Devanagari: none stands apart
+        count = sum(len(unicodedata.normalize("NFC", text)) < len(text) for text in texts)
+        if count:
+            return [
+                Hint(
+                    f"{name}: {count} of the first {len(texts)} values have letters apart from"
+                    " their accents (Unicode NFD), and so are other texts than they look like. If"
+                    " the same names are in one piece elsewhere, paste this file profile:",
+                    {"compose_letters": True},
                 )
             ]
     return []

@@ -352,6 +352,28 @@ def test_formulas_of_texts_are_read_as_the_texts_and_others_stay(bench: Bench) -
     assert extras == ['{"till":"0042"}', '{"till":""}', '{"till":"1"}']
 
 
+def test_letters_are_composed_where_a_profile_says_so(bench: Bench) -> None:
+    """Risk: a till that writes a letter and its accent apart sells an unknown product; or a name
+    is changed of which nobody has said so."""
+    apart, whole, nukta = "cafe\u0301", "caf\u00e9", "\u0958lam"
+    sales = [BESAN.replace("besan", name) for name in (apart, whole, nukta)]
+    content = text(f"{HEADER},note", *(f"{sale},{apart}" for sale in sales))
+    plain = bench.check(content)
+    assert [row["product_name"] for row in bench.rows()] == [apart, whole, nukta]
+    [hint] = plain.hints
+    assert hint.split("\n")[0] == (
+        "product_name: 1 of the first 3 values have letters apart from their accents (Unicode NFD),"
+        " and so are other texts than they look like. If the same names are in one piece elsewhere,"
+        " paste this file profile:"
+    )
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    report = bench.check(content, FileProfile(**proposed))
+    assert [row["product_name"] for row in bench.rows()] == [whole, whole, "\u0915\u093clam"]
+    assert {row["additional_column"] for row in bench.rows()} == {f'{{"note":"{whole}"}}'}
+    assert report.hints == ()
+    assert report.content_sha256 == plain.content_sha256, "it is the same day, sent again"
+
+
 def test_without_its_profile_a_formula_is_no_value(bench: Bench) -> None:
     """Values are never guessed: they stay, for the row rules to set aside."""
     bench.check(text(HEADER, '="2",122,besan,2024-03-05,4,52,2,="104"'))

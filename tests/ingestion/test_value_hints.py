@@ -337,8 +337,9 @@ def test_a_hint_is_the_reason_of_a_file_that_counts(services: Services, s3_bucke
     [found] = in_transaction(services.engine, staging_table.all_rows)
     assert found.status == "I"
     assert found.reason == (
-        "price is not in the contract's form: 3 of the first 3 values are like '$1,963.10'. Sure:"
-        " 90% or more of them fit this file profile, and no other meaning of the marks does:\n"
+        "price is not in the contract's format: 3 of the first 3 values are like '$1,963.10'. "
+        "Certain: 90% or more of them fit this file profile, and no other reading of the marks "
+        "does:\n"
         '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\ndecimal_mark = "."\n'
         'thousands_mark = ","\ncurrency_signs = ["$"]'
     )

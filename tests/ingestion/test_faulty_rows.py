@@ -168,7 +168,7 @@ def test_a_delimiter_too_many_in_the_header_alone_costs_no_row(
     assert [row["line_number"] for row in rows] == [2, 3, 4, 5, 6, 8, 9, 10]
     assert [row["row_fault_detail"] for row in rows] == [
         *[None] * 5,
-        "header: the file's header line stands here again",
+        "header: the file's header line is repeated here",
         "column count: expected 10 values, found 11",
         "column count: expected 10 values, found 3",
     ]

@@ -102,7 +102,7 @@ select /*+ broadcast(customers) */
 from (
     select
         customer_id, min(first_sales_date) as first_sales_date,
-        max(last_sales_date) as last_sales_date, sum(days_with_sales) as visits,
+        max(last_sales_date) as last_sales_date, sum(days_with_sales) as days_with_sales,
         sum(sales_count) as sales_count, sum(total_sales) as total_sales,
         max(struct(sales_month, total_sales)).total_sales as last_month_sales
     from customer_months group by customer_id

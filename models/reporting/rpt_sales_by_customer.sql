@@ -21,7 +21,7 @@ customers as (
         customer_id,
         min(first_sales_date) as first_sales_date,
         max(last_sales_date) as last_sales_date,
-        sum(days_with_sales) as visits,
+        sum(days_with_sales) as days_with_sales,
         sum(sales_count) as sales_count,
         sum(total_sales) as total_sales,
         -- the month is the first field, so it decides which struct is greatest
@@ -53,7 +53,7 @@ rpt_sales_by_customer as (
         customers.last_month.is_known_customer,
         customers.first_sales_date,
         customers.last_sales_date,
-        customers.visits,
+        customers.days_with_sales,
         customers.sales_count,
         cast(customers.total_sales as decimal(28, 2)) as total_sales,
         customers.last_month.sales_date_month as last_sales_month,

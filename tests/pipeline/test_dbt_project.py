@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ SALES = (
     f"{HEADER}2,122,besan,2024-03-05,4,52,2,104\n16,122,maida,2024-04-12,6,20,7,140\n"
     "2,122,besan,2024-04-06,4,52,1,52\n"
 )
+EARLIER_SALES = "".join(
+    f"16,122,maida,2023-{month}-12,6,20,7,140\n" for month in ("09", "10", "11", "12")
+)
+NO_SALE = "2,122,besan,2024-02-30,4,52,2,104\n"
+Case = tuple[int, dict[str, str]]
 MAY_READ = {
     "staging": {"source"},
     "intermediate": {"staging", "intermediate", "core", "seed"},
@@ -39,6 +45,25 @@ MAY_READ = {
     "sales": {"core", "intermediate", "sales", "seed"},
     "reporting": {"customer", "sales", "intermediate", "reporting"},
 }
+# Marts that a model reads by name, as the last build left them: a ref() would make a circle.
+READ_AS_BUILT_BEFORE = {
+    "int_months_changed": {
+        "customers_data_mart",
+        "rpt_sales_by_product_and_month",
+        "sales_team_data_mart",
+        "sales_team_sales",
+    },
+    "int_months_touched": {
+        "customer_sales",
+        "customers_data_mart",
+        "fct_sales",
+        "rpt_sales_by_product_and_month",
+        "sales_team_data_mart",
+        "sales_team_sales",
+    },
+}
+# What an example has to show of a model: a branch, a window, rounding, or how tables come together.
+LOGIC = re.compile(r"\b(case\s+when|if\(|coalesce\(|over\s*\(|round\(|join|union)")
 
 
 def layer(node: dict[str, Any]) -> str:
@@ -53,7 +78,7 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
 ) -> None:
     """Risk: dbt alone works on other tables, a rule's example no longer holds, or code that Spark
     generates, as it does for much data, comes to another result."""
-    pipeline.put("a.csv", SALES)
+    pipeline.put("a.csv", SALES + EARLIER_SALES + NO_SALE)
     pipeline.run()
     queries = (
         "select * from retail.sales_team_data_mart order by sales_month, sales_person_id",
@@ -74,11 +99,13 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
         pipeline.sql("set spark.sql.codegen.factoryMode = NO_CODEGEN")  # as other tests expect it
     manifest = read_manifest(dbt)
     check_data_tests(pipeline, manifest)
-    assert len(manifest["unit_tests"]) >= 10
+    check_unit_tests(manifest)
     check_layers(manifest)
-    check_descriptions(manifest)
+    check_names(dbt)
     page = write_docs(pipeline.settings)
     assert "sales_team_data_mart" in page.read_text(encoding="utf-8")
+    catalog = json.loads((dbt.target / "catalog.json").read_text(encoding="utf-8"))
+    check_descriptions(manifest, {**catalog["nodes"], **catalog["sources"]})
     told = Console(file=io.StringIO(), width=200)
     assert examine(pipeline.settings, told), told.file.getvalue()
 
@@ -103,108 +130,165 @@ def none(column: str, data_type: str = "int") -> str:
     return other(column, f"cast(null as {data_type})")
 
 
+def each(table: str, *changes: str) -> tuple[Case, ...]:
+    """A case for each of these rows of one table."""
+    return tuple((1, {table: rows}) for rows in changes)
+
+
+def in_a_month_each(tables: Iterable[str], rows: str) -> Case:
+    """One case for tables of which each is wrong in a month of its own, so that each is found."""
+    changes = {
+        table: rows.replace("MONTH", MONTH_COLUMNS.get(table, "sales_month")).replace(
+            "WRONG", month
+        )
+        for table, month in zip(tables, MONTHS, strict=False)
+    }
+    return len(changes), changes
+
+
 KEYS_OF_FACT = "fct_sales_has_each_line_of_a_file_once_whole_and_within_its_ranges"
+MONTHS = ("2024-04", "2024-03", "2023-12", "2023-11", "2023-10", "2023-09")
+MONTH_COLUMNS = {"customers_data_mart": "sales_date_month"}
 TWICE = "select * from {table} union all select * from {table}"
+UNKNOWN_TWICE = "select * from {table} union all select * from {table} where not is_known"
+LINES = ("fct_sales", "customer_sales", "sales_team_sales")
+SUMS = ("customers_data_mart", "sales_team_data_mart", "rpt_sales_by_product_and_month")
 FEWER = other("sales_count", "sales_count - 1")
 MORE_MONEY = other("total_sales", "total_sales + 0.01bd")
-OF_LINES = (
-    "select * from {table} where sales_month <> '2024-04'",
-    other("total_cost", "explode(array(total_cost, 0))"),  # as much money, in more rows
-    other("total_cost", "total_cost + 0.01bd"),
-)
 OF_FILES = (
     other("rows_valid", "rows_valid - 1"),
     other("amount_valid", "amount_valid - 0.01bd"),
 )
-# By the data test that has to find it, a table and its rows; a run publishes none of them but those
-# of the unknown, of which it warns.
-WRONG_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
-    KEYS_OF_FACT: {
-        "fct_sales": (
-            other("line_number", "explode(array(line_number, 2L))"),
-            other("line_number", "explode(array(line_number, cast(null as bigint)))"),
-            *(none(f"{name}_id") for name in ("file", "customer", "store", "sales_person")),
-            none("product_name", "string"),
-            none("sales_date", "date"),
-            *(none(name) for name in ("price", "quantity", "total_cost")),
-            other("sales_month", "'2023-04'"),
-            other("price", "-0.0001bd"),
-            other("quantity", "0"),
-            other("total_cost", "-0.01bd"),
-        )
-    },
-    "fct_delivered_files_has_each_file_once_and_all_of_it": {
-        "fct_delivered_files": (TWICE, none("file_id"), *OF_FILES)
-    },
-    "customers_data_mart_has_each_customer_and_month_once_within_its_ranges": {
-        "customers_data_mart": (
-            TWICE,
-            none("customer_id"),
-            none("full_name", "string"),
-            none("total_sales"),
-            other("sales_count", "0"),
-            other("days_with_sales", "0"),
-            other("last_sales_date", "first_sales_date - 1"),
-            other("last_sales_date", "if(customer_id = 16, null, last_sales_date)"),
-        )
-    },
-    "sales_team_data_mart_has_each_store_seller_and_month_once_within_its_ranges": {
-        "sales_team_data_mart": (
-            TWICE,
-            none("store_id"),
-            none("sales_person_id"),
-            none("full_name", "string"),
-            none("total_sales"),
-            other("sales_count", "0"),
-            other("rank_in_store", "0"),
-            none("incentive"),
-            other("incentive", "total_sales + 0.01bd"),
-        )
-    },
-    "incentive_rates_has_each_rank_once_with_a_rate": {
-        "incentive_rates": (
-            TWICE,
-            other("rank_in_store", "0"),
-            none("rate"),
-            other("rate", "-0.01bd"),
-            other("rate", "1bd"),
-        )
-    },
-    "sales_are_of_known_customers_sellers_stores_and_products": {
-        "customers_data_mart": (other("is_known_customer", "false"),),
-        "sales_team_data_mart": (
-            other("is_known_sales_person", "false"),
-            other("is_known_store", "false"),
-        ),
-        "rpt_sales_by_product_and_month": (other("product_key", "-1"),),
-    },
-    "every_row_that_the_reader_read_is_there": dict.fromkeys(
-        ("stg_pos__files", "fct_delivered_files"), (other("rows_read", "rows_read + 1"),)
+# By data test: tables with other rows than their own, and how many rows it has to find then; a run
+# publishes none of them but those of the unknown, of which it warns.
+WRONG_ROWS: dict[str, tuple[Case, ...]] = {
+    KEYS_OF_FACT: each(
+        "fct_sales",
+        other("line_number", "explode(array(line_number, 2L))"),
+        other("line_number", "explode(array(line_number, cast(null as bigint)))"),
+        *(none(f"{name}_id") for name in ("file", "customer", "store", "sales_person")),
+        none("product_name", "string"),
+        none("sales_date", "date"),
+        *(none(name) for name in ("price", "quantity", "total_cost")),
+        other("sales_month", "'2023-04'"),
+        other("price", "-0.0001bd"),
+        other("quantity", "0"),
+        other("total_cost", "-0.01bd"),
     ),
-    "dimensions_have_each_key_once": {
-        **dict.fromkeys(("dim_customers", "dim_stores", "dim_sales_people"), (TWICE,)),
-        "dim_products": (TWICE, other("is_sold_under_name", "true")),
-    },
-    "marts_hold_the_rows_and_money_of_the_sales": {
-        **dict.fromkeys(("fct_sales", "customer_sales", "sales_team_sales"), OF_LINES),
-        **dict.fromkeys(
-            ("customers_data_mart", "sales_team_data_mart", "rpt_sales_by_product_and_month"),
-            (FEWER, MORE_MONEY),
+    "fct_quarantined_sales_has_each_line_of_a_file_once_with_its_reasons": each(
+        "fct_quarantined_sales",
+        TWICE,
+        none("file_id"),
+        none("line_number", "bigint"),
+        none("file_name", "string"),
+        other("reasons", "''"),
+        other("reason_codes", "''"),
+    ),
+    "fct_delivered_files_has_each_file_once_and_all_of_it": each(
+        "fct_delivered_files", TWICE, none("file_id"), *OF_FILES
+    ),
+    "customers_data_mart_has_each_customer_and_month_once_within_its_ranges": each(
+        "customers_data_mart",
+        TWICE,
+        none("customer_id"),
+        none("full_name", "string"),
+        none("total_sales"),
+        other("sales_count", "0"),
+        other("days_with_sales", "0"),
+        other("last_sales_date", "first_sales_date - 1"),
+        other("last_sales_date", "if(customer_id = 16, null, last_sales_date)"),
+    ),
+    "sales_team_data_mart_has_each_store_seller_and_month_once_within_its_ranges": each(
+        "sales_team_data_mart",
+        TWICE,
+        none("store_id"),
+        none("sales_person_id"),
+        none("full_name", "string"),
+        none("total_sales"),
+        other("sales_count", "0"),
+        other("rank_in_store", "0"),
+        none("incentive"),
+        other("incentive", "total_sales + 0.01bd"),
+    ),
+    "rpt_sales_by_store_and_month_has_each_store_and_month_once": each(
+        "rpt_sales_by_store_and_month", TWICE, none("store_id"), none("sales_month", "string")
+    ),
+    "rpt_sales_by_product_and_month_has_each_store_product_and_month_once": each(
+        "rpt_sales_by_product_and_month", TWICE, none("store_id"), none("product_name", "string")
+    ),
+    "rpt_sales_by_customer_has_each_customer_once": each(
+        "rpt_sales_by_customer", TWICE, none("customer_id")
+    ),
+    "rpt_sales_by_seller_and_month_has_each_store_seller_and_month_once": each(
+        "rpt_sales_by_seller_and_month",
+        TWICE,
+        none("store_id"),
+        none("sales_person_id"),
+        none("sales_month", "string"),
+    ),
+    "incentive_rates_has_each_rank_once_with_a_rate": each(
+        "incentive_rates",
+        TWICE,
+        other("rank_in_store", "0"),
+        none("rate"),
+        other("rate", "-0.01bd"),
+        other("rate", "1bd"),
+    ),
+    "sales_are_of_known_customers_sellers_stores_and_products": (
+        (
+            7,  # two customers, two sellers, one store, two products
+            {
+                "customers_data_mart": other("is_known_customer", "false"),
+                "sales_team_data_mart": "select * except (is_known_sales_person, is_known_store),"
+                " false as is_known_sales_person, false as is_known_store from {table}",
+                "rpt_sales_by_product_and_month": other("product_key", "-1"),
+            },
         ),
-    },
-    "reports_hold_the_money_of_the_marts": {
-        "fct_delivered_files": OF_FILES,
-        **dict.fromkeys(
-            (
-                "customers_data_mart",
-                "sales_team_data_mart",
-                "rpt_sales_by_customer",
-                "rpt_sales_by_store_and_month",
-                "rpt_sales_by_seller_and_month",
+    ),
+    "every_row_that_the_reader_read_is_there": (
+        *each("stg_pos__files", other("rows_read", "rows_read + 1")),
+        *each("fct_delivered_files", other("rows_read", "rows_read + 1")),
+    ),
+    "dimensions_have_each_key_once_and_those_of_the_marts": (
+        (
+            8,  # the unknown member of each dimension, and a member of each that nobody knows
+            {
+                **dict.fromkeys(
+                    ("dim_customers", "dim_products", "dim_stores", "dim_sales_people"),
+                    UNKNOWN_TWICE,
+                ),
+                "customers_data_mart": other("customer_id", "99"),
+                "sales_team_data_mart": "select * except (store_id, sales_person_id),"
+                " 99 as store_id, 99 as sales_person_id from {table}",
+                "rpt_sales_by_product_and_month": other("product_key", "99"),
+            },
+        ),
+        *each("dim_products", other("is_sold_under_name", "true")),
+    ),
+    "marts_hold_the_rows_and_money_of_the_sales": (
+        in_a_month_each((*LINES, *SUMS), "select * from {table} where MONTH <> 'WRONG'"),
+        # one line lost and another there twice, with as much money
+        in_a_month_each(LINES, other("line_number", "if(MONTH = 'WRONG', 3L, line_number)")),
+        # as much money, in more rows
+        in_a_month_each(
+            LINES,
+            other(
+                "total_cost",
+                "explode(if(MONTH = 'WRONG', array(total_cost, 0), array(total_cost)))",
             ),
-            (FEWER, MORE_MONEY),
         ),
-    },
+        in_a_month_each(SUMS, other("sales_count", "sales_count - if(MONTH = 'WRONG', 1, 0)")),
+        in_a_month_each(LINES, other("total_cost", "total_cost + if(MONTH = 'WRONG', 0.01bd, 0)")),
+        in_a_month_each(SUMS, other("total_sales", "total_sales + if(MONTH = 'WRONG', 0.01bd, 0)")),
+    ),
+    "reports_hold_the_money_of_the_marts": (
+        *each("fct_delivered_files", *OF_FILES),
+        *each("customers_data_mart", FEWER, MORE_MONEY),
+        *each("sales_team_data_mart", FEWER, MORE_MONEY),
+        *each("rpt_sales_by_customer", FEWER, MORE_MONEY),
+        *each("rpt_sales_by_store_and_month", FEWER, MORE_MONEY),
+        *each("rpt_sales_by_seller_and_month", FEWER, MORE_MONEY),
+    ),
 }
 
 
@@ -215,51 +299,108 @@ def check_data_tests(pipeline: Pipeline, manifest: dict[str, Any]) -> None:
         for node in manifest["nodes"].values()
         if node["resource_type"] == "test"
     }
-    far_behind = other("line_number", "explode(array(line_number, line_number + 64))")
-    assert found_by(pipeline, tests[KEYS_OF_FACT], "fct_sales", far_behind) == []
-    for name, tables in WRONG_ROWS.items():
+    assert set(tests) == set(WRONG_ROWS)
+    far_behind = {
+        "fct_sales": other("line_number", "explode(array(line_number, line_number + 64))")
+    }
+    assert pipeline.sql(with_rows(tests[KEYS_OF_FACT], far_behind)) == []
+    for name, cases in WRONG_ROWS.items():
         assert pipeline.sql(tests[name]) == [], name
-        for table, changes in tables.items():
-            for rows in changes:
-                found = found_by(pipeline, tests[name], table, rows)
-                assert found != [], f"{name} finds nothing wrong in {table}: {rows}"
+        for expected, changes in cases:
+            found = pipeline.sql(with_rows(tests[name], changes))
+            assert len(found) >= expected, f"{name} finds {found} where these are wrong: {changes}"
 
 
-def found_by(pipeline: Pipeline, test: str, table: str, rows: str) -> list[dict[str, Any]]:
-    """What a data test finds where the table has these rows instead of its own."""
-    relation = f"retail.{table}"
-    parts = re.split(rf"{re.escape(relation)}\b", test)
-    assert len(parts) > 1, f"it does not read {relation}"
-    return pipeline.sql(f"({rows.format(table=relation)})".join(parts))
+def with_rows(test: str, changes: Mapping[str, str]) -> str:
+    """The query of a data test where these tables have these rows instead of their own."""
+    for table, rows in changes.items():
+        relation = f"retail.{table}"
+        parts = re.split(rf"{re.escape(relation)}\b", test)
+        assert len(parts) > 1, f"it does not read {relation}"
+        test = f"({rows.format(table=relation)})".join(parts)
+    return test
+
+
+def check_unit_tests(manifest: dict[str, Any]) -> None:
+    """Every model that has more to it than names and types has an example."""
+    with_logic = {
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and LOGIC.search(node["compiled_code"])
+    }
+    assert {"dim_products", "fct_sales", "int_sales_checked", "sales_team_sales"} <= with_logic
+    assert with_logic - {test["model"] for test in manifest["unit_tests"].values()} == set()
 
 
 def check_layers(manifest: dict[str, Any]) -> None:
-    """Layers point one way."""
+    """Layers point one way, but where a model reads what the last build has left."""
     nodes = {**manifest["nodes"], **manifest["sources"]}
-    wrong = [
-        f"{node['name']} ({layer(node)}) reads {nodes[parent]['name']} ({layer(nodes[parent])})"
+    models = {
+        node["name"]: node
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model"
+    }
+    wrong = [
+        f"{name} ({layer(node)}) reads {nodes[parent]['name']} ({layer(nodes[parent])})"
+        for name, node in models.items()
         for parent in node["depends_on"]["nodes"]
         if layer(nodes[parent]) not in MAY_READ[layer(node)]
     ]
     assert wrong == []
+    named = {
+        name: set(re.findall(r"\w+", node["raw_code"]))
+        & set(models) - {name, *(nodes[parent]["name"] for parent in node["depends_on"]["nodes"])}
+        for name, node in models.items()
+    }
+    assert {name: found for name, found in named.items() if found} == READ_AS_BUILT_BEFORE
 
 
-def check_descriptions(manifest: dict[str, Any]) -> None:
-    """Every model, seed, source and column is described; published marts have exposures."""
+def check_names(dbt: DbtProject) -> None:
+    """A wrong name is an error: no month would be touched, or nothing dropped, in silence."""
+    for call, told in {
+        "mart_to_compare('customers_mart', 'customer')": (
+            "'customers_mart' is no model; expected the name of a file in models/"
+        ),
+        "mart_to_compare('customers_data_mart', 'customers')": (
+            "is_unchanged: 'customers' is no table of the source retail; expected customer,"
+            " product, sales_team, store"
+        ),
+        "months_out_of_step('fct_sales', {'customers_data_mart': 'sales_month'})": (
+            "customers_data_mart is not partitioned by 'sales_month'; expected sales_date_month"
+        ),
+        "partitions_of(api.Relation.create(identifier='fct_sales'), 'month')": (
+            "fct_sales is not partitioned by 'month'; expected sales_month or batch_id"
+        ),
+        "partitions_of(api.Relation.create(identifier='dim_stores'), 'batch_id')": (
+            "dim_stores is not partitioned by 'batch_id'; expected a model with partition_by"
+        ),
+    }.items():
+        with pytest.raises(PipelineError, match=rf"\n +{re.escape(told)}\n"):
+            run_command(dbt, ("compile",), "--inline", f"{{{{ {call} }}}}", "--full-refresh")
+
+
+def check_descriptions(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:
+    """Every model, seed, source and column is described, as the tables have them; what is read
+    outside of dbt has an enforced contract, published marts have exposures."""
     missing = []
-    for node in [*manifest["nodes"].values(), *manifest["sources"].values()]:
+    for key, node in {**manifest["nodes"], **manifest["sources"]}.items():
         if node["resource_type"] not in ("model", "seed", "source"):
             continue
+        described = {name for name, column in node["columns"].items() if column["description"]}
+        # an ephemeral model has no table
+        columns = catalog[key]["columns"] if key in catalog else node["columns"]
         if not node["description"].strip():
             missing.append(node["name"])
-        missing += [
-            f"{node['name']}.{name}"
-            for name, column in node["columns"].items()
-            if not column["description"].strip()
-        ]
+        missing += [f"{node['name']}.{name}" for name in described ^ set(columns)]
+        assert (key in catalog) == (node["config"].get("materialized") != "ephemeral"), key
     assert missing == []
+    unbound = [
+        node["name"]
+        for node in manifest["nodes"].values()
+        if {"publish", "pipeline_role"} & set(node["config"].get("meta", {}))
+        and not node["config"]["contract"]["enforced"]
+    ]
+    assert unbound == []
     exposed = {
         parent
         for exposure in manifest["exposures"].values()

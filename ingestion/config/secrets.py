@@ -129,7 +129,7 @@ def _read_key_file(key_file: Path, project: Path) -> str:
     path = from_project(key_file, project)
     if path.is_relative_to(project.resolve()):
         raise UsageError(
-            "The key file lies inside the project folder",
+            "The key file is inside the project folder",
             expected="a file elsewhere, so that key and encrypted values never travel together",
             found=str(path),
             action="Move it, for instance to ~/.config/retail-mart/key",

@@ -48,7 +48,7 @@ def check_prefix(prefix: str, info: ValidationInfo) -> str:
             inner, outer = sorted((whole, other), key=len, reverse=True)
             raise UsageError(
                 f"The same as {variable_name(name)}, or one is inside the other",
-                expected="a prefix of its own",
+                expected="a separate prefix",
                 found=f"{inner!r} in {outer!r}",
             )
     return whole

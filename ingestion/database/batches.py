@@ -141,7 +141,7 @@ def merge_batches(connection: Connection, merges: Mapping[int, Sequence[int]], r
         raise PipelineError(
             "The batches cannot be merged",
             expected=f"{len(olds)} archived batches, and none newer than {min(merges) - 1}",
-            found=f"{removed} of them, and batch {newest}: another run was at work",
+            found=f"{removed} of them, and batch {newest}: another run was active",
             action="Run the command again",
         )
     now = utc_now()

@@ -118,7 +118,7 @@ class _MySqlLock:
             self._close()
             if not self.take(_SECONDS_TO_FREE):
                 raise BusyError(
-                    "This run has lost its lock on the database, and another run is at work",
+                    "This run has lost its lock on the database, and another run is active",
                     action="Run again when that has ended; the run continues where it stopped",
                 )
 

@@ -94,7 +94,7 @@ def _check_publish(node: Mapping[str, Any], publish: Any) -> None:
                 "s3, database and optionally key under meta.publish, and a type for each column"
             ),
             found="; ".join(mistakes),
-            action=f"Mend {node['patch_path'] or node['original_file_path']}",
+            action=f"Correct {node['patch_path'] or node['original_file_path']}",
         )
 
 

@@ -283,7 +283,7 @@ def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> No
                 current.version,
             )
         elif current.pointer_written:
-            _LOG.warning("the pointer on S3 named another version than %d", current.version)
+            _LOG.warning("the pointer on S3 named a version other than %d", current.version)
     if not current.pointer_written:
         repeated(engine, lambda: mart_tables.drop_loaded(engine, _tag(current.run_id)))
         in_transaction(engine, lambda found: publications.record_pointer(found, current.version))

@@ -85,7 +85,7 @@ def _damaged_gzip(found: str) -> FileSetAside:
     return FileSetAside(
         Reason(
             "not_csv",
-            "the file is damaged gzip, not a CSV file. Expected: a whole gzip file."
+            "the file is damaged gzip, not a CSV file. Expected: a complete gzip file."
             f" Found: {found}. Send it again.",
         )
     )

@@ -173,7 +173,7 @@ def remove_old(services: Services, keep: int) -> int:
     threads = services.settings.download_threads
     store.delete_all(objects - needed, threads)
     store.delete_all(gone, threads)
-    _LOG.info("%d older versions are gone, with %d objects", len(gone), len(objects - needed))
+    _LOG.info("removed %d older versions with %d objects", len(gone), len(objects - needed))
     return len(objects - needed)
 
 

@@ -123,7 +123,7 @@ def _answer(error: ClientError, doing: str, bucket: str, endpoint: str) -> Pipel
         )
     if code in _REGION:
         return PipelineError(
-            f"{failed}: the bucket {bucket} lies in another region",
+            f"{failed}: the bucket {bucket} is in another region",
             found=code,
             action="Set RETAIL_S3_REGION to the region of the bucket",
         )

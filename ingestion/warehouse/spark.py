@@ -244,7 +244,10 @@ def check_user(user_id: int) -> None:
             "Spark cannot start",
             expected="a user that has a name on this machine",
             found=f"the user id {user_id}, which is not in /etc/passwd",
-            action="Run as another user, or give this one an entry (in a container's image, say)",
+            action=(
+                "Run as another user, or give this one an entry (for example, in the container "
+                "image)"
+            ),
         ) from error
 
 

@@ -191,7 +191,7 @@ def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(
         assert [item.batch_id for item in staging_table.all_rows(connection)] == [4, 4, 3]
     for merges in ({5: [1, 3]}, {4: [3]}):
         with (
-            pytest.raises(PipelineError, match="another run was at work"),
+            pytest.raises(PipelineError, match="another run was active"),
             each_engine.begin() as connection,
         ):
             merge_batches(connection, merges, "run-3")

@@ -217,7 +217,7 @@ def test_damaged_gzip_sets_the_file_aside(bench: Bench) -> None:
 
     assert bench.reason(packed[:-30]) == (
         "not_csv",
-        "the file is damaged gzip, not a CSV file. Expected: a whole gzip file. Found: the"
+        "the file is damaged gzip, not a CSV file. Expected: a complete gzip file. Found: the"
         " compressed data ends too early. Send it again.",
     )
     broken = packed[:40] + bytes([packed[40] ^ 255]) + packed[41:]

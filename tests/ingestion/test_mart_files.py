@@ -147,4 +147,4 @@ def test_a_publication_that_cannot_be_is_told_with_its_model(publish: Any, mista
         published_models({"nodes": {"model.mart": node}}, with_reports=True)
     assert str(refused.value).startswith("The model mart cannot be published. Expected: ")
     assert mistake in str(refused.value)
-    assert str(refused.value).endswith("Mend retail_mart://models/_models.yml.")
+    assert str(refused.value).endswith("Correct retail_mart://models/_models.yml.")

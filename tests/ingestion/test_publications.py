@@ -212,7 +212,7 @@ def test_a_pointer_that_somebody_wrote_is_written_again(
     services.store.put_bytes(POINTER, content)
     run(services)
     check_pointer(services)
-    assert caplog.messages == ["the pointer on S3 named another version than 1"]
+    assert caplog.messages == ["the pointer on S3 named a version other than 1"]
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["another", "none"])

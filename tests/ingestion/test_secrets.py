@@ -131,7 +131,7 @@ def test_a_key_inside_the_project_is_refused(project: Path) -> None:
     link = project.parent / "link"
     link.symlink_to(path)
     expected = (
-        "The key file lies inside the project folder. "
+        "The key file is inside the project folder. "
         "Expected: a file elsewhere, so that key and encrypted values never travel together. "
         f"Found: {path}. Move it, for instance to ~/.config/retail-mart/key."
     )

@@ -304,7 +304,7 @@ def test_no_prefix_lies_in_another(project: Path, inner: str, outer: str) -> Non
     outer, inner = sorted((outer, inner), key=len)
     assert mistakes(project, environ) == [
         "- RETAIL_ERROR_PREFIX: The same as RETAIL_INBOX_PREFIX, or one is inside the other. "
-        f"Expected: a prefix of its own. Found: '{inner}' in '{outer}'."
+        f"Expected: a separate prefix. Found: '{inner}' in '{outer}'."
     ]
 
 
@@ -603,7 +603,7 @@ def test_all_mistakes_come_in_one_list(project: Path) -> None:
         "- RETAIL_BUKET: There is no such setting. Perhaps you meant RETAIL_BUCKET.",
         "- retail_log_level: There is no such setting. Perhaps you meant RETAIL_LOG_LEVEL.",
         "- RETAIL_WHATEVER: There is no such setting. Remove it.",
-        "- RETAIL_SECRET_KEY_FILE: The key file lies inside the project folder. Expected: a file "
+        "- RETAIL_SECRET_KEY_FILE: The key file is inside the project folder. Expected: a file "
         "elsewhere, so that key and encrypted values never travel together. Found: "
         f"{project / 'key'}. Move it, for instance to ~/.config/retail-mart/key.",
         "- bucket (pipeline.toml): Not a bucket name that S3 allows. Expected: 3 to 63 lowercase "

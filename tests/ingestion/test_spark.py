@@ -107,8 +107,8 @@ def test_a_user_without_a_name_is_told() -> None:
         check_user(54321)
     assert str(refused.value) == (
         "Spark cannot start. Expected: a user that has a name on this machine. Found: the user id"
-        " 54321, which is not in /etc/passwd. Run as another user, or give this one an entry (in a"
-        " container's image, say)."
+        " 54321, which is not in /etc/passwd. Run as another user, or give this one an entry (for "
+        "example, in the container image)."
     )
 
 

@@ -118,9 +118,7 @@ def test_compact_says_what_hinders_it(environ: dict[str, str]) -> None:
         open_batch(connection, "another run")
     engine.dispose()
     refused = pipeline("compact", environ=environ)
-    assert_refused(
-        refused, 1, "Batch 1 is not finished; nothing was compacted", "compact afterwards"
-    )
+    assert_refused(refused, 1, "Batch 1 is not finished; nothing was compacted", "then compact")
 
 
 def test_a_wrong_key_of_s3_is_one_sentence(environ: dict[str, str], s3_bucket: Bucket) -> None:

@@ -109,7 +109,7 @@ def test_no_older_version_comes_in_the_place_of_one_whose_object_is_gone(
     assert str(raised.value) == (
         f"The object of sales_data/a.csv (id {withdrawn.id}) is not the one that was taken. "
         f"Expected: {withdrawn.size_bytes} bytes with the SHA-256 {withdrawn.sha256} at "
-        f"{withdrawn.file_location}. Found: no object there. Bring it back, or send the file again."
+        f"{withdrawn.file_location}. Found: no object there. Restore it, or send the file again."
     )
     assert s3_bucket.keys("sales_data/") == []
     s3_bucket.put(archived, content)

@@ -34,7 +34,7 @@ def test_no_other_right_is_asked_for(mariadb_url: str, tmp_path: Path) -> None:
     """Risk: an account without rights that nothing uses (to alter tables, say) is called ill."""
     told = examine_database(settings_of(mariadb_url, tmp_path))
     assert told.endswith(
-        " answers and can be written; rows: no dimension table yet; load them with load-dimensions"
+        " answers and can be written; rows: no dimension tables yet; load them with load-dimensions"
     )
 
 

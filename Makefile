@@ -26,7 +26,8 @@ lint: $(VENV)/.installed ## ruff, mypy and sqlfluff
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --check --quiet .
 	@$(PYTHON) -m mypy
-	@$(PYTHON) -m sqlfluff lint --disable-progress-bar --processes 2 models
+	@$(PYTHON) -m sqlfluff lint --disable-progress-bar --processes 2 models tests/data/*.sql
+	@! grep -rnE '.{89}' --include='*.sql' macros models tests/data || { echo "wider than 88"; exit 1; }
 
 format: $(VENV)/.installed ## put the Python code into shape
 	@$(PYTHON) -m ruff check --fix --quiet .

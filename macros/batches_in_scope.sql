@@ -4,7 +4,8 @@
         {%- for text in env_var('RETAIL_BATCH_IDS', '').split(',') if text | trim -%}
             {%- if not (text | trim).isdecimal() -%}
                 {{ exceptions.raise_compiler_error(
-                    "RETAIL_BATCH_IDS: '" ~ text ~ "' is no batch; expected numbers, such as 3,5"
+                    "RETAIL_BATCH_IDS: '" ~ text
+                    ~ "' is no batch; expected numbers, such as 3,5"
                 ) }}
             {%- endif -%}
             {%- do batches.append(text | int) -%}

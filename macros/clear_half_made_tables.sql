@@ -7,14 +7,16 @@
         {%- set dropped = [] -%}
         {%- for name in missing -%}
             {%- do dropped.append('partition (name = ' ~ text_literal(name) ~ ')') -%}
-            {%- do added.append(dropped[-1] ~ ' location ' ~ text_literal(folder ~ '/' ~ name)) -%}
+            {%- set location = text_literal(folder ~ '/' ~ name) -%}
+            {%- do added.append(dropped[-1] ~ ' location ' ~ location) -%}
         {%- endfor -%}
         {%- do run_query(
             'create table if not exists ' ~ helper
             ~ ' (nothing int) using parquet partitioned by (name string)'
         ) -%}
-        {%- do run_query('alter table ' ~ helper ~ ' add if not exists ' ~ added | join(' ')) -%}
-        {%- do run_query('alter table ' ~ helper ~ ' drop ' ~ dropped | join(', ')) -%}
+        {%- set altered = 'alter table ' ~ helper -%}
+        {%- do run_query(altered ~ ' add if not exists ' ~ added | join(' ')) -%}
+        {%- do run_query(altered ~ ' drop ' ~ dropped | join(', ')) -%}
         drop table {{ helper }}
     {%- endif -%}
 {%- endmacro %}

@@ -9,9 +9,12 @@
     {%- for column in contract_columns() if column.name in there -%}
         {%- for bound, sign in [('minimum', '>='), ('maximum', '<=')]
             if column[bound] is not none -%}
-            {%- set limit = "cast('" ~ column[bound] ~ "' as " ~ column.data_type ~ ')' -%}
+            {%- set limit -%}
+                cast('{{ column[bound] }}' as {{ column.data_type }})
+            {%- endset -%}
             {%- do bounds.append(
-                '(' ~ column.name ~ ' is null or ' ~ column.name ~ ' ' ~ sign ~ ' ' ~ limit ~ ')'
+                '(' ~ column.name ~ ' is null or '
+                ~ column.name ~ ' ' ~ sign ~ ' ' ~ limit ~ ')'
             ) -%}
         {%- endfor -%}
     {%- endfor -%}

@@ -2,11 +2,19 @@
     {%- set value = 'trim(' ~ text ~ ')' -%}
     {%- set base = data_type.split('(')[0] -%}
     {%- if base == 'string' -%}
-        if({{ is_empty_text(trimmed(text), is_trimmed=true) }}, null, {{ trimmed(text) }})
+        if(
+            {{ is_empty_text(trimmed(text), is_trimmed=true) }},
+            null,
+            {{ trimmed(text) }}
+        )
     {%- elif base in ('int', 'bigint') -%}
         if(startswith({{ value }}, '+'), null, try_cast({{ value }} as {{ data_type }}))
     {%- elif base == 'decimal' -%}
-        if({{ is_plain_decimal(value, data_type) }}, try_cast({{ value }} as {{ data_type }}), null)
+        if(
+            {{ is_plain_decimal(value, data_type) }},
+            try_cast({{ value }} as {{ data_type }}),
+            null
+        )
     {%- elif base == 'date' -%}
         if(
             cast(try_cast({{ value }} as date) as string) = {{ value }}
@@ -18,8 +26,8 @@
         try_cast({{ value }} as boolean)
     {%- else -%}
         {{ exceptions.raise_compiler_error(
-            "contract_cast: data_type '" ~ data_type ~ "' is none of int, bigint, decimal(p,s),"
-            ~ " date, boolean, string"
+            "contract_cast: data_type '" ~ data_type
+            ~ "' is none of int, bigint, decimal(p,s), date, boolean, string"
         ) }}
     {%- endif -%}
 {%- endmacro %}

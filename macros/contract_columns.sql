@@ -3,7 +3,8 @@
     {%- if execute -%}
         {%- for source in graph.sources.values()
             if source.source_name == 'pos' and source.name == 'sales' -%}
-            {%- for column in source.columns.values() if 'written_by' not in column.meta -%}
+            {%- for column in source.columns.values()
+                if 'written_by' not in column.meta -%}
                 {%- do columns.append({
                     'name': column.name,
                     'data_type': column.data_type | lower | replace(' ', ''),

@@ -3,14 +3,17 @@
     {%- for column in contract_columns() -%}
         {%- set value = 'sales.' ~ column.name -%}
         {%- set raw = 'sales.raw_' ~ column.name -%}
+        {%- set words = type_in_words(column.data_type) -%}
         {%- set found = "'***'" if column.is_personal
             else 'concat("\'", left(' ~ raw ~ ", 60), \"'\")" -%}
         {%- if column.is_required -%}
             {%- do rules.append({
                 'code': 'empty_' ~ column.name,
                 'severity': 'reject',
-                'when': value ~ ' is null' ~ ('' if column.data_type == 'string' else ' and ' ~ is_empty_text(raw)),
-                'words': "'" ~ column.name ~ " is empty; expected " ~ type_in_words(column.data_type) ~ "'",
+                'when': value ~ ' is null'
+                    ~ (' and ' ~ is_empty_text(raw) if column.data_type != 'string'
+                        else ''),
+                'words': "'" ~ column.name ~ " is empty; expected " ~ words ~ "'",
             }) -%}
         {%- endif -%}
         {%- if column.data_type != 'string' -%}
@@ -18,18 +21,20 @@
                 'code': 'invalid_' ~ column.name,
                 'severity': 'reject',
                 'when': value ~ ' is null and not ' ~ is_empty_text(raw),
-                'words': "concat('" ~ column.name ~ ': expected ' ~ type_in_words(column.data_type)
+                'words': "concat('" ~ column.name ~ ': expected ' ~ words
                     ~ ", found ', " ~ found ~ ')',
             }) -%}
         {%- endif -%}
-        {%- for bound, sign, limit in [('minimum', '<', 'least'), ('maximum', '>', 'most')]
-            if column[bound] is not none -%}
+        {%- for bound, sign, limit in [
+            ('minimum', '<', 'least'), ('maximum', '>', 'most')
+        ] if column[bound] is not none -%}
             {%- do rules.append({
                 'code': 'out_of_range_' ~ column.name,
                 'severity': 'reject',
-                'when': value ~ ' ' ~ sign ~ " cast('" ~ column[bound] ~ "' as " ~ column.data_type ~ ')',
-                'words': "concat('" ~ column.name ~ ': expected at ' ~ limit ~ ' ' ~ column[bound]
-                    ~ ", found ', " ~ found ~ ')',
+                'when': value ~ ' ' ~ sign ~ " cast('" ~ column[bound] ~ "' as "
+                    ~ column.data_type ~ ')',
+                'words': "concat('" ~ column.name ~ ': expected at ' ~ limit ~ ' '
+                    ~ column[bound] ~ ", found ', " ~ found ~ ')',
             }) -%}
         {%- endfor -%}
     {%- endfor -%}

@@ -2,7 +2,8 @@
     {%- if values and not should_full_refresh() and load_relation(this) is not none -%}
         {%- set specs = [] -%}
         {%- for value in values -%}
-            {%- do specs.append('partition (' ~ column ~ ' = ' ~ text_literal(value) ~ ')') -%}
+            {%- set spec = column ~ ' = ' ~ text_literal(value) -%}
+            {%- do specs.append('partition (' ~ spec ~ ')') -%}
         {%- endfor -%}
         alter table {{ this }} drop if exists {{ specs | join(', ') }}
     {%- endif -%}

@@ -7,8 +7,8 @@
     {%- endif -%}
     {%- for rule in rules if rule.severity not in severities -%}
         {{ exceptions.raise_compiler_error(
-            "The rule " ~ rule.code ~ " has no severity that is known. Expected: reject or warn."
-            ~ " Found: " ~ (rule.severity or 'none')
+            "The rule " ~ rule.code ~ " has no severity that is known."
+            ~ " Expected: reject or warn. Found: " ~ (rule.severity or 'none')
         ) }}
     {%- endfor -%}
     {{ return(rules | selectattr('severity', 'equalto', severity) | list) }}

@@ -1,7 +1,8 @@
 {% macro tables_not_in_catalog() %}
     {%- set missing = [] -%}
     {%- if execute -%}
-        {%- set present = run_query('show tables in ' ~ target.schema).columns['tableName'].values() -%}
+        {%- set tables = run_query('show tables in ' ~ target.schema) -%}
+        {%- set present = tables.columns['tableName'].values() -%}
         {%- for node in graph.nodes.values()
             if node.config.materialized in ('table', 'incremental', 'seed')
             and node.schema == target.schema and node.alias not in present -%}

@@ -6,7 +6,8 @@
         a whole number of 64 bits
     {%- elif base == 'decimal' -%}
         {%- set precision, scale = data_type[8:-1].split(',') -%}
-        a plain decimal with at most {{ precision | int - scale | int }} digits before the point and {{ scale }} after it
+        {{- 'a plain decimal with at most ' ~ (precision | int - scale | int)
+            ~ ' digits before the point and ' ~ scale ~ ' after it' -}}
     {%- elif base == 'date' -%}
         a valid date written yyyy-MM-dd
     {%- elif base == 'boolean' -%}

@@ -1,7 +1,7 @@
 {#- The rules that a row must pass, in the order in which its reasons are listed.
-    contract_rules() are those of models/staging/_pos__sources.yml: empty, invalid and out of
-    range. `when` is the fault, `words` an SQL text; a `reject` sets the row aside, a `warn`
-    only marks it. -#}
+    contract_rules() are those of models/staging/_pos__sources.yml: empty, invalid and
+    out of range. `when` is the fault, `words` an SQL text; a `reject` sets the row
+    aside, a `warn` only marks it. -#}
 {%- set days_allowed = var('future_days_allowed') -%}
 {%- set last_day = 'date_add(files.delivered_on, ' ~ days_allowed ~ ')' -%}
 {%- set rules = contract_rules() + [
@@ -24,8 +24,8 @@
         'severity': 'warn',
         'when': 'abs(sales.price * sales.quantity - sales.total_cost) > '
             ~ var('total_cost_tolerance'),
-        'words': "concat('total_cost: expected price * quantity = ', sales.price * sales.quantity, "
-            ~ "', found ', sales.total_cost)",
+        'words': "concat('total_cost: expected price * quantity = ', "
+            ~ "sales.price * sales.quantity, ', found ', sales.total_cost)",
     },
 ] -%}
 

@@ -12,7 +12,8 @@ stg_pos__sales as (
         file_id,
         line_number,
         {%- for column in contract_columns() %}
-        {{ contract_cast('source.' ~ column.name, column.data_type) }} as {{ column.name }},
+        {{ contract_cast('source.' ~ column.name, column.data_type) }}
+            as {{ column.name }},
         {%- endfor %}
         {%- for column in contract_columns() %}
         source.{{ column.name }} as raw_{{ column.name }},

@@ -2,20 +2,23 @@
 -- does not know yet.
 {{ config(severity='warn') }}
 
-{%- set members = [
-    ('customer', 'customers_data_mart', 'customer_id', 'sales_date_month', 'not is_known_customer'),
-    ('seller', 'sales_team_data_mart', 'sales_person_id', 'sales_month', 'not is_known_sales_person'),
+{%- set keys = [
+    ('customer', 'customers_data_mart', 'customer_id', 'sales_date_month',
+        'not is_known_customer'),
+    ('seller', 'sales_team_data_mart', 'sales_person_id', 'sales_month',
+        'not is_known_sales_person'),
     ('store', 'sales_team_data_mart', 'store_id', 'sales_month', 'not is_known_store'),
-    ('product', 'rpt_sales_by_product_and_month', 'product_name', 'sales_month', 'product_key = -1'),
+    ('product', 'rpt_sales_by_product_and_month', 'product_name', 'sales_month',
+        'product_key = -1'),
 ] %}
 
 with
 
 months as (
-    {% for dimension, relation, member, month, is_unknown in members %}
+    {% for dimension, relation, key, month, is_unknown in keys %}
     select
         '{{ dimension }}' as dimension,
-        cast({{ member }} as string) as member,
+        cast({{ key }} as string) as key_value,
         sales_count,
         total_sales
     from {{ ref(relation) }}
@@ -27,7 +30,7 @@ months as (
 
 select
     dimension,
-    member,
+    key_value,
     sum(sales_count) as sales_count,
     sum(total_sales) as total_sales
 
@@ -35,4 +38,4 @@ from months
 
 group by
     dimension,
-    member
+    key_value

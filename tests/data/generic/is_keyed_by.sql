@@ -1,15 +1,18 @@
 {% test is_keyed_by(
-    model, columns, numbered_by=none, promises=[], is_within_contract=false, batch_column=none,
-    month_column=none
+    model, columns, numbered_by=none, promises=[], is_within_contract=false,
+    batch_column=none, month_column=none
 ) %}
 
 {%- set keys = columns | reject('equalto', numbered_by) | list -%}
-{%- set groups = keys + (['shiftright(' ~ numbered_by ~ ', 6)'] if numbered_by else []) -%}
+{%- set groups = keys + (
+    ['shiftright(' ~ numbered_by ~ ', 6)'] if numbered_by else []
+) -%}
 {%- set checks = ["'; '"] -%}
 {%- set bounds = contract_bounds(model) if is_within_contract else [] -%}
 {%- for promise in promises + bounds -%}
     {%- do checks.append(
-        'if(bool_and(coalesce(' ~ promise ~ ', false)), null, ' ~ text_literal(promise) ~ ')'
+        'if(bool_and(coalesce(' ~ promise ~ ', false)), null, '
+        ~ text_literal(promise) ~ ')'
     ) -%}
 {%- endfor %}
 
@@ -21,10 +24,11 @@ keys as (
         {{ keys | join(', ') }},
         {%- if numbered_by %}
         min({{ numbered_by }}) as first_{{ numbered_by }},
-        -- 64 numbers that follow each other are the bits of one: a row each, or two have
-        -- one number
-        bit_count(coalesce(bit_or(shiftleft(1L, cast({{ numbered_by }} & 63 as int))), 0))
-            as keys_found,
+        -- 64 numbers that follow each other are the bits of one: a row each, or two
+        -- have one number
+        bit_count(
+            coalesce(bit_or(shiftleft(1L, cast({{ numbered_by }} & 63 as int))), 0)
+        ) as keys_found,
         {%- else %}
         1 as keys_found,
         {%- endif %}

@@ -66,6 +66,8 @@ LINES = PublishedModel(
     database=False,
 )
 
+MODELS = (TOTALS, LINES)
+
 
 def sale(customer: int, day: str, cost: int) -> str:
     """One line of a sales file."""
@@ -115,7 +117,7 @@ def without_spark() -> Iterator[None]:
         "last_builder": last_builder,
         "register_raw_tables": lambda *_: None,
         "build": build,
-        "published_models": lambda *_: [TOTALS, LINES],
+        "published_models": lambda *_: list(MODELS),
         "scan_table": lambda *arguments: scan(*arguments),  # as a test has patched it
         "read_top_sellers": lambda *_: [],
     }

@@ -72,8 +72,7 @@ def roll_back(
     publish.show_version(sinks, current.version, last, manifest, {}, record)
     if emptied:
         _LOG.warning(
-            "emptied, for version %s does not have them: %s; the next publication with them fills "
-            "them",
+            "version %s does not have %s: emptied until a version with it is published",
             shown.rolled_back_to,
             ", ".join(emptied),
         )

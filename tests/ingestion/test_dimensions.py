@@ -320,7 +320,7 @@ def test_a_spreadsheets_file_is_read(sqlite: Engine, contract: Path, tmp_path: P
         ("id,name\n".encode("utf-16"), "the file begins with the mark of UTF-16; expected UTF-8"),
         (
             "1;a;5;2024-01-01\n",
-            "no column's name stands there; expected a header with id, name, current_price, "
+            "there are no column names; expected a header with id, name, current_price, "
             "created_date",
         ),
     ],
@@ -328,7 +328,7 @@ def test_a_spreadsheets_file_is_read(sqlite: Engine, contract: Path, tmp_path: P
 def test_another_form_than_commas_and_utf8_is_named(
     sqlite: Engine, contract: Path, tmp_path: Path, content: str | bytes, told: str
 ) -> None:
-    """Risk: no column's name stands there, it says, and all of them visibly do."""
+    """Risk: it says that there are no column names, and all of them are there."""
     folder = _folder(tmp_path, product=content)
     assert _refusal(sqlite, folder, contract) == f"product.csv line 1: {told}"
 

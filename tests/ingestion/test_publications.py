@@ -6,10 +6,11 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,12 @@ from ingestion.config.settings import load_settings
 from ingestion.database.engine import in_transaction
 from ingestion.errors import BusyError, PipelineError, UsageError
 from ingestion.publication import publications, publish
-from ingestion.publication.manifest import MartTable
-from ingestion.publication.mart_files import ScannedTable, scan_files
+from ingestion.publication.mart_files import PublishedModel, ScannedTable
 from ingestion.run import history
 from ingestion.run.services import Services, open_services
 from ingestion.s3.object_store import ObjectChanged, ObjectStore
 from tests import run_without_spark
-from tests.run_without_spark import HEADER, TOTALS, run, s3_rows, sale
+from tests.run_without_spark import HEADER, TOTALS, Tables, run, s3_rows, sale
 from tests.services import Bucket, MariaDb
 from tests.statements import sent_to
 
@@ -551,20 +551,16 @@ REPORT = dataclasses.replace(TOTALS, name="rpt_totals", s3="reports")
 
 def with_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on a report is built too, which has the rows of the totals."""
-    real = run_without_spark.build
+    real = run_without_spark.scan
 
-    def build(
-        services: Services, lines: Any, version: str, before: Mapping[str, MartTable]
-    ) -> dict[str, ScannedTable]:
-        scanned = real(services, lines, version, before)
-        folder = services.workspace.warehouse / TOTALS.name
-        months = [path.name for path in folder.iterdir()]
-        prefix = f"{services.prefixes.marts[REPORT.s3]}{REPORT.name}/{version}/"
-        last = before.get(REPORT.name)
-        scanned[REPORT.name] = scan_files(REPORT, folder, ("sales_month",), months, prefix, last)
-        return scanned
+    def scan(tables: Tables, model: PublishedModel, *others: Any) -> ScannedTable:
+        if model == REPORT:
+            shutil.rmtree(tables.warehouse / REPORT.name, ignore_errors=True)
+            shutil.copytree(tables.warehouse / TOTALS.name, tables.warehouse / REPORT.name)
+        return real(tables, model, *others)
 
-    monkeypatch.setattr(run_without_spark, "build", build)
+    monkeypatch.setattr(run_without_spark, "scan", scan)
+    monkeypatch.setattr(run_without_spark, "MODELS", (*run_without_spark.MODELS, REPORT))
 
 
 def report_rows(services: Services) -> list[int]:
@@ -589,8 +585,7 @@ def test_a_rollback_leaves_no_table_of_a_newer_version(
         assert report_rows(one) == [1, 2]
         history.roll_back(one, 1, "a-run", lambda: None)
         assert caplog.messages == [
-            "emptied, for version 1 does not have them: rpt_totals; the next publication with them "
-            "fills them"
+            "version 1 does not have rpt_totals: emptied until a version with it is published"
         ]
         assert (database_rows(one), report_rows(one)) == ([(1, 1)], [])
         check_pointer(one)

@@ -44,7 +44,7 @@ def test_a_retracted_file_is_gone_from_every_month_and_comes_back(
         retract_file(services, "b.csv", "run")
     assert str(refused.value) == (
         "sales_data/b.csv cannot be retracted. Expected: a file that counts. Found: status I, "
-        "retracted by hand. python run_pipeline.py status lists the files."
+        "retracted by hand. python run_pipeline.py status sales_data/b.csv shows its versions."
     )
 
     run(services, lambda there, _: restore_file(there, "b.csv"))

@@ -12,7 +12,7 @@ known_sales_people as (
 
     select
         sales_person_id,
-        trim(concat_ws(' ', first_name, last_name)) as full_name,
+        {{ full_name() }} as full_name,
         first_name,
         last_name,
         manager_id,

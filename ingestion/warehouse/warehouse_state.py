@@ -76,7 +76,7 @@ def read_state(workspace: Path) -> WarehouseState | None:
         verdicts = {int(file): verdict for file, verdict in content.pop("verdicts", {}).items()}
         return WarehouseState(**content, merging=merging, verdicts=verdicts)
     except (ValueError, TypeError, AttributeError):
-        _LOG.warning("%s is damaged; everything is rebuilt", path)
+        _LOG.warning("%s is of another version of the pipeline, or damaged: all is rebuilt", path)
         return None
 
 

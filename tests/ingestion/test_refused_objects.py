@@ -163,6 +163,21 @@ def test_a_file_that_cannot_be_removed_counts_once_and_the_next_are_taken(
     ]
 
 
+def test_where_no_file_can_be_archived_the_run_fails(
+    shop: tuple[Services, Proxy], s3_bucket: Bucket
+) -> None:
+    """Risk: an account that may not write to the archive is told by a warning alone, each day."""
+    services, proxy = shop
+    put(s3_bucket, a=1)
+    refuse(proxy, s3_bucket, "AccessDenied", "PUT", "sales_data_processed/a.csv")
+    with pytest.raises(PipelineError, match=r"failed while copying .*a\.csv: access denied"):
+        run(services)
+    proxy.plan(None)
+    assert run(services).exit_code == 0
+    assert s3_bucket.keys("sales_data/") == []
+    assert totals(services) == [1]
+
+
 def test_a_file_of_another_kind_that_cannot_be_read_stays(
     shop: tuple[Services, Proxy], s3_bucket: Bucket
 ) -> None:

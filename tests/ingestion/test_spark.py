@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import PipelineError
+from ingestion.run.mart_steps import start_spark
+from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.spark import (
     check_user,
     check_warehouse,
@@ -20,6 +22,7 @@ from ingestion.warehouse.spark import (
     read_target,
 )
 from tests.conftest import PROJECT
+from tests.services import machine_environ
 
 PROFILE = """
 retail_mart:
@@ -208,7 +211,9 @@ def test_the_drivers_memory_follows_the_containers(
     assert 1024 <= int(driver_memory([]).removesuffix("m")) <= 8192
 
 
-def test_a_trial_leaves_the_tables_of_the_pipeline_alone(tmp_path: Path) -> None:
+def test_a_trial_leaves_the_tables_of_the_pipeline_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Risk: a run adds to what an analyst tries, for DBT_TARGET was left set, and publishes it."""
     shutil.copyfile(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
     environ = {"RETAIL_WORKSPACE": str(tmp_path)}
@@ -225,3 +230,7 @@ def test_a_trial_leaves_the_tables_of_the_pipeline_alone(tmp_path: Path) -> None
         f"{tmp_path}/warehouse. Found: spark.sql.warehouse.dir: {tmp_path}/trial. Unset "
         "DBT_TARGET, or compare profiles.yml with profiles.example.yml."
     )
+    monkeypatch.setattr(os, "environ", {**machine_environ(), **environ, "DBT_TARGET": "trial"})
+    dbt = DbtProject(PROJECT, tmp_path, tmp_path / "dbt", tmp_path / "logs")
+    with pytest.raises(PipelineError, match="not for runs of the pipeline"):
+        start_spark(dbt, tmp_path)

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
@@ -75,10 +77,12 @@ def test_what_a_killed_command_left_is_gone_after_the_next_run(
         of_dbt = tmp_path / "scratch" / "dbt" / "blockmgr-1"
         of_dbt.mkdir(parents=True)
         subprocess.run(run, env=environ, check=True)
-        assert embedded_s3.status(rehearsal) is not None
+        server = embedded_s3.status(rehearsal)
+        assert server is not None
         killed.kill()
     subprocess.run(run, env=environ, check=True)
-    assert embedded_s3.status(rehearsal) is None
+    with pytest.raises(URLError, match="refused"):
+        urlopen(server.endpoint, timeout=10)
     assert list((tmp_path / "scratch").iterdir()) == [of_dbt.parent], "it may be at work"
 
 

@@ -60,9 +60,10 @@ class Workspace:
 
     def make_scratch(self) -> Path:
         """The folder ``scratch``, made; no other process clears it while this one lives."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # a file system without locks, where nobody clears
             fcntl.flock(_scratch_lock(self.root), fcntl.LOCK_SH)
+        self.scratch.mkdir(parents=True, exist_ok=True)
         return self.scratch
 
     @property
@@ -83,7 +84,9 @@ class Workspace:
         lock = _scratch_lock(self.root)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError:  # what was shared before is given up by the try
+            if self.scratch.is_dir():
+                self.make_scratch()
             return
         for folder in self.scratch.parent.glob("*"):
             if folder not in (self.scratch, self.scratch_of_dbt):

@@ -115,7 +115,7 @@ def move_batch(connection: Connection, batch_id: int, to: BatchState, run_id: st
         found = connection.execute(query).first()
         raise PipelineError(
             f"Batch {batch_id} cannot become {to.value}",
-            expected=f"one of the states {', '.join(allowed)}, and no other run at work on it",
+            expected=f"one of the states {', '.join(allowed)}, and no other run active on it",
             found=f"{found.state}, moved by run {found.run_id}" if found else "no such batch",
             action=(
                 "Run the command again; if that does not help, look at the table pipeline_batches"

@@ -297,8 +297,11 @@ def _check_last_line(
         return
     values = raw_values(block.text(last), layout.dialect)
     found = len(values)
-    if found <= MOST_TRAILER_VALUES and _is_number(values[-1], tally.rows_read - 1, layout.dialect):
-        return  # a trailer that counts the rows, and so proves that they are all there
+    # a trailer that counts the rows proves that they are all there, but where a column of the
+    # sender's own may count them too
+    may_be_trailer = found <= MOST_TRAILER_VALUES and found - 1 in layout.match.positions.values()
+    if may_be_trailer and _is_number(values[-1], tally.rows_read - 1, layout.dialect):
+        return
     needed = [
         layout.match.positions[column.name]
         for column in contract.columns

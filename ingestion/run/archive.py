@@ -76,30 +76,17 @@ def move_all(
     local: Callable[[FileRow], Path],
     threads: int,
     progress: Callable[[int], None],
-    warn: Callable[[str], None],
 ) -> dict[int, str]:
     """Moves each row's object out of the inbox and returns the rows' new locations.
 
     An object that an interrupted run has moved already is found at its target. One that a sender
     replaced meanwhile stays: its new version is taken by the next run, and of the old one the
-    ``local`` copy is archived, if it is there. ``warn`` is told of one that may not be removed:
-    its copy is its location; and of one that was set aside for its name and may not be read.
-    ``progress`` is called with 1 after each object; both from several threads.
+    ``local`` copy is archived, if it is there. ``progress`` is called with 1 after each object,
+    from several threads.
     """
-    from ingestion.s3.errors import ObjectRefused
-    from ingestion.s3.object_store import NotRemoved
 
     def move(row: FileRow) -> str | None:
-        try:
-            location = _move(store, row, target(row), local(row))
-        except NotRemoved as error:
-            warn(str(error))
-            location = store.location(error.key)
-        except ObjectRefused as error:
-            if row.sha256 is not None:
-                raise
-            warn(f"{row.file_name} stays in the inbox: {error}")
-            location = None
+        location = _move(store, row, target(row), local(row))
         progress(1)
         return location
 

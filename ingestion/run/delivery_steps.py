@@ -149,7 +149,7 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
     to where the loaded one lies, which is noted on its row; one that is replaced or removed
     meanwhile is left to the next run.
     """
-    from ingestion.s3.object_store import NotRemoved, ObjectChanged, ObjectGone, ObjectInfo
+    from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
 
     if not repeats:
         return
@@ -164,9 +164,6 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
             return store.location(store.move(info, _target_key(state, row), delivery.sha256))
         except (ObjectChanged, ObjectGone):
             return None
-        except NotRemoved as error:
-            state.warn(str(error))
-            return store.location(error.key)
 
     with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
         moved = list(zip(loaded, pool.map(move, loaded), strict=True))
@@ -278,7 +275,6 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         lambda row: local_path(state.services.workspace.downloads, row.file_name, row.etag),
         settings.download_threads,
         state.steps.progress(len(waiting), "objects"),
-        state.warn,
     )
     state.warnings += [
         f"{row.file_name} counts, but its sender has replaced or removed the object, and there is "

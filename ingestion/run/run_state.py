@@ -62,11 +62,6 @@ class RunState:
     sets_published_rows_aside: bool = False
     warnings: list[str] = dataclasses.field(default_factory=list)
 
-    def warn(self, text: str) -> None:
-        """Has the summary tell this, once."""
-        if text not in self.warnings:
-            self.warnings.append(text)
-
     def in_transaction(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` returns; repeated where it failed in passing, so twice must be as once."""
         return in_transaction(self.services.engine, work)

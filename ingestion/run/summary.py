@@ -109,7 +109,7 @@ def summarise(
         "duplicate": verdicts.count(FileStatus.DUPLICATE),
         "already loaded": state.repeated,
         "changed while read": len(state.changed_while_read),
-        "unreadable": state.unreadable,
+        "not given out": state.unreadable,
     }
     if published is not None:
         outcome = f"Published version {published.version}"

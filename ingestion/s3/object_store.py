@@ -19,7 +19,6 @@ from ingestion.s3.errors import (
     GONE,
     PRECONDITION,
     UNSUPPORTED,
-    ObjectRefused,
     error_code,
     s3_errors,
 )
@@ -42,17 +41,6 @@ class ObjectChanged(PipelineError):
 
 class ObjectGone(PipelineError):
     """There is no object at this key."""
-
-
-class NotRemoved(PipelineError):
-    """An object has been copied to where it was to be moved, but cannot be removed.
-
-    ``key`` is that of the copy.
-    """
-
-    def __init__(self, location: str, key: str, error: ObjectRefused) -> None:
-        self.key = key
-        super().__init__(f"{location} stays there, though it is done with: {error}")
 
 
 class _BodyCut(Exception):
@@ -232,7 +220,7 @@ class ObjectStore:
         content's SHA-256. The same call after a crash at any point ends at the same key. A newer
         version that arrives at the old key meanwhile stays there. ``sha256`` is the content's, if
         known; without it, it is computed where it is needed. Raises ObjectChanged or ObjectGone
-        when this version is at neither key, NotRemoved when it is at both for good.
+        when this version is at neither key.
         """
         target_key = key = fitting_key(target_key)
         for _ in range(ATTEMPTS):
@@ -240,10 +228,7 @@ class ObjectStore:
             if there is None:
                 self._copy(info, key)
             elif self._is_copy(there, info, sha256):
-                try:
-                    self._delete_version(info)
-                except ObjectRefused as error:
-                    raise NotRemoved(self.location(info.key), key, error) from error
+                self._delete_version(info)
                 return key
             else:
                 key = unique_key(target_key, sha256 or self.sha256(info))

@@ -50,7 +50,7 @@ def services(
     s3_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Services]:
     """A bucket and a database in a file."""
-    yield from _opened(s3_bucket.environment, tmp_path, monkeypatch)
+    yield from opened_services(s3_bucket.environment, tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -59,12 +59,13 @@ def mariadb_services(
 ) -> Iterator[Services]:
     """A bucket and a database in MariaDB."""
     environ = s3_bucket.environment | {"RETAIL_DATABASE_URL": mariadb_url}
-    yield from _opened(environ, tmp_path, monkeypatch)
+    yield from opened_services(environ, tmp_path, monkeypatch)
 
 
-def _opened(
+def opened_services(
     environ: Mapping[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Services]:
+    """The services of these variables, which the process has too; a workspace in ``folder``."""
     environ = {**environ, "RETAIL_WORKSPACE": str(folder / "workspace")}
     for name, value in environ.items():
         monkeypatch.setenv(name, value)

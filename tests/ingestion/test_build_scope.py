@@ -8,6 +8,7 @@ import io
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -30,6 +31,7 @@ from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.warehouse_state import logic_hash
 from ingestion.workspace import Workspace
+from tests import run_without_spark
 from tests.conftest import PROJECT
 from tests.run_without_spark import CONTRACT, HEADER, build_and_publish, run, sale
 from tests.services import Bucket
@@ -252,6 +254,40 @@ def test_tables_that_were_tried_out_after_a_run_was_cut_short_are_built_anew(
     assert scope(started(services), builder="the run before") == [2], "dbt had not begun"
     assert scope(started(services), builder=state.run_id) == [2]
     assert scope(started(services), builder="dbt 1") is None
+
+
+@pytest.mark.parametrize(("builder", "expected"), [(None, [2]), ("dbt 1", None)])
+def test_a_run_asks_who_has_built_since_one_was_killed(
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    builder: str | None,
+    expected: list[int] | None,
+) -> None:
+    """Risk: the note of who builds is written, and no run looks at it."""
+    put(services, "a.csv", "2024-03-05")
+    run(services)
+    project(services)
+    put(services, "b.csv", "2024-03-06")
+    real = run_without_spark.build
+    built: list[list[int] | None] = []
+
+    def killed(state: RunState, _dbt: Any, _manifest: Any, tables: Any, *_: object) -> None:
+        tables.built_by.write_text(state.run_id)
+        raise KeyboardInterrupt
+
+    def noted(*arguments: Any) -> None:
+        built.append(arguments[4])
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_without_spark, "build", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(services)
+    if builder is not None:
+        (services.workspace.root / "built_by").write_text(builder)
+    monkeypatch.setattr(run_without_spark, "build", noted)
+    run(services)
+    assert built == [expected]
 
 
 def test_a_run_adds_to_no_half_rebuild_and_to_no_tables_of_other_models(services: Services) -> None:

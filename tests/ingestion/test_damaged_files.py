@@ -272,6 +272,12 @@ def test_a_trailer_that_counts_the_rows_does_not_cut_the_file(
         assert (report.rows_read, report.rows_faulty) == (4, 2)
 
 
+def test_a_cut_in_a_column_that_counts_the_rows_is_no_trailer(bench: Bench) -> None:
+    """Risk: an export with a running number in front loses its end, and the rest counts."""
+    rows = [f"{number},{line}" for number, line in enumerate((BESAN, MAIDA, BESAN))]
+    assert bench.reason(text(f",{HEADER}", *rows) + "3")[0] == "truncated"
+
+
 @pytest.mark.parametrize("end", ["2,122,besan,2024-03-05,,5", ",122,besan,2024-03-05,4,5"])
 def test_a_cut_row_may_lack_a_number(bench: Bench, end: str) -> None:
     """Risk: the rest of the day is lost behind a sale without its seller."""

@@ -253,8 +253,8 @@ def test_a_batch_moves_only_as_the_table_of_moves_says(engine: Engine) -> None:
     with pytest.raises(PipelineError) as refused, engine.begin() as connection:
         move_batch(connection, batch_id, BatchState.PUBLISHED, "run-1")
     assert str(refused.value) == (
-        "Batch 1 cannot become published. Expected: one of the states audited, and no other run at "
-        "work on it. Found: planned, moved by run run-1. Run the command again; if that does not "
+        "Batch 1 cannot become published. Expected: one of the states audited, and no other run "
+        "active on it. Found: planned, moved by run run-1. Run the command again; if that does not "
         "help, look at the table pipeline_batches."
     )
 
@@ -269,9 +269,9 @@ def test_a_run_that_lost_its_lock_moves_nothing_any_more(engine: Engine) -> None
     with pytest.raises(PipelineError) as refused, engine.begin() as connection:
         move_batch(connection, batch_id, BatchState.BUILT, "run-1")
     assert str(refused.value) == (
-        "Batch 1 cannot become built. Expected: one of the states bronze, and no other run at work "
-        "on it. Found: bronze, moved by run run-2. Run the command again; if that does not help, "
-        "look at the table pipeline_batches."
+        "Batch 1 cannot become built. Expected: one of the states bronze, and no other run "
+        "active on it. Found: bronze, moved by run run-2. Run the command again; if that does not "
+        "help, look at the table pipeline_batches."
     )
     with (  # what the other run has done already is no more its own
         pytest.raises(PipelineError, match="cannot become bronze"),

@@ -267,8 +267,8 @@ STORY = (
 
 
 def test_clean_runs(pipeline: Pipeline, s3_bucket: Bucket) -> None:
-    """Risk: what killed runs are held against is not what clean runs leave; or a run goes on from
-    what an analyst has built since another was killed."""
+    """Risk: what killed runs are held against is not what clean runs leave; or who builds is not
+    noted, by which a run knows that an analyst has built since another was killed."""
     for change, _, expected in STORY:
         change(s3_bucket)
         summary = pipeline.run()
@@ -279,6 +279,12 @@ def test_clean_runs(pipeline: Pipeline, s3_bucket: Bucket) -> None:
     assert last_builder(dbt, session) == summary.run_id
     run_command(dbt, ("compile",), "--select", "stg_retail__stores")
     assert last_builder(dbt, session) == summary.run_id
+    trial = ("--target", "trial", "--full-refresh", "--select", "+customers_data_mart")
+    run_command(dbt, ("run",), *trial)
+    assert last_builder(dbt, session) == summary.run_id
+    assert picture(pipeline.engine, s3_bucket) == CORRECTED
+    [tables] = pipeline.sql("select count(*) as found from trial.customers_data_mart")
+    assert tables["found"] == len(pipeline.totals())
     run_command(dbt, ("run",), "--select", "stg_retail__stores")
     assert re.fullmatch(r"dbt [0-9a-f-]{36}", last_builder(dbt, session))
 

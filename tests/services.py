@@ -160,32 +160,26 @@ class MariaDb:
 
 @contextlib.contextmanager
 def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
-    """A MariaDB with its data in ``folder``; ``options`` are more of mariadbd's."""
-    install, server = (_program(name) for name in ("mariadb-install-db", "mariadbd"))
-    user = f"--user={getpass.getuser()}"
-    data = f"--datadir={folder / 'data'}"
-    # A server that starts removes the temporary tables it finds, another server's too.
-    temporary = f"--tmpdir={folder / 'tmp'}"
-    (folder / "tmp").mkdir()
+    """A MariaDB with its data in ``folder``; ``options`` are more of the server's.
+
+    Where the variable ``TEST_MYSQLD`` names a ``mysqld``, it is that MySQL server instead.
+    """
+    data, temporary = (folder / name for name in ("data", "tmp"))
+    temporary.mkdir()
+    everywhere = [
+        f"--datadir={data}",
+        # A server that starts removes the temporary tables it finds, another server's too.
+        f"--tmpdir={temporary}",
+        f"--user={getpass.getuser()}",
+    ]
+    mysqld = os.environ.get("TEST_MYSQLD")
+    install, server = _mariadb() if mysqld is None else _mysql(mysqld)
     subprocess.run(
-        [
-            install,
-            "--no-defaults",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            data,
-            temporary,
-            user,
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
+        [*install, *everywhere], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     command = [
-        server,
-        "--no-defaults",
-        data,
-        temporary,
-        user,
+        *server,
+        *everywhere,
         f"--socket={folder / 'mariadb.sock'}",
         f"--pid-file={folder / 'mariadb.pid'}",
         "--bind-address=127.0.0.1",
@@ -193,7 +187,6 @@ def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
         "--character-set-server=utf8mb4",
         "--performance-schema=OFF",
         "--innodb-buffer-pool-size=64M",
-        "--innodb-log-file-size=32M",
         "--innodb-flush-log-at-trx-commit=0",
         *options,
     ]
@@ -207,6 +200,38 @@ def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+# Newer servers offer TLS by themselves, and drivers take it; a proxy could not read what it passes.
+
+
+def _mariadb() -> tuple[list[str], list[str]]:
+    """The commands that prepare a MariaDB's data and that start it."""
+    install = [
+        _program("mariadb-install-db"),
+        "--no-defaults",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+    ]
+    return install, [
+        _program("mariadbd"),
+        "--no-defaults",
+        "--skip-ssl",
+        "--innodb-log-file-size=32M",
+    ]
+
+
+def _mysql(mysqld: str) -> tuple[list[str], list[str]]:
+    """The same for MySQL."""
+    both = [mysqld, "--no-defaults", "--secure-file-priv=NULL"]
+    return [*both, "--initialize-insecure"], [
+        *both,
+        "--tls-version=",
+        "--innodb-redo-log-capacity=64M",
+        "--local-infile=ON",
+        "--skip-log-bin",
+        "--mysqlx=OFF",
+    ]
 
 
 def _started(command: list[str], folder: Path) -> tuple[MariaDb, subprocess.Popen[bytes]]:

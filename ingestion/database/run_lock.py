@@ -78,8 +78,8 @@ class _MySqlLock:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._name = sa.func.concat(
-            "retail_mart:", sa.func.left(sa.func.sha1(sa.func.database()), 32)
+        self._name = sa.func.concat(  # at most 64 characters; MySQL 9.6 has no sha1 any more
+            "retail_mart:", sa.func.left(sa.func.sha2(sa.func.database(), 256), 32)
         )
         self._holder: Connection | None = None
         self._one_at_a_time = threading.Lock()

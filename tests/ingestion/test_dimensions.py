@@ -538,11 +538,8 @@ def test_a_zero_date_becomes_null(mariadb: Engine, contract: Path, tmp_path: Pat
     """Risk: MySQL's '0000-00-00' stops the run, or becomes a day."""
     load_dimensions(mariadb, _folder(tmp_path), contract)
     with mariadb.begin() as connection:
-        connection.execute(
-            sa.text(
-                "set statement sql_mode = '' for update product set created_date = '0000-00-00'"
-            )
-        )
+        connection.execute(sa.text("set session sql_mode = ''"))
+        connection.execute(sa.text("update product set created_date = '0000-00-00'"))
 
     paths = export_dimensions(mariadb, contract, tmp_path / "bronze")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import decimal
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -267,13 +268,10 @@ def test_a_table_of_another_grain_is_named(each_engine: Engine) -> None:
         ("modify total_sales decimal(20,2)", "total_sales: decimal(20,2) where the model has {1}"),
         ("modify total_sales decimal(28,4)", "total_sales: decimal(28,4) where the model has {1}"),
         ("modify total_sales double", "total_sales: double where the model has {1}"),
-        ("modify customer_id smallint", "customer_id: smallint(6) where the model has {0}"),
-        (
-            "modify customer_id int unsigned",
-            "customer_id: int(10) unsigned where the model has {0}",
-        ),
+        ("modify customer_id smallint", "customer_id: smallint where the model has {0}"),
+        ("modify customer_id int unsigned", "customer_id: int unsigned where the model has {0}"),
         ("modify sales_month date", "sales_month: date where the model has {2}"),
-        ("modify full_name bigint", "full_name: bigint(20) where the model has {3}"),
+        ("modify full_name bigint", "full_name: bigint where the model has {3}"),
         ("modify first_day datetime", "first_day: datetime where the model has {4}"),
         (
             "convert to character set latin1",
@@ -304,7 +302,8 @@ def test_a_column_that_would_change_values_is_named_with_its_remedy(
         f"LONGTEXT (alter table totals modify full_name LONGTEXT {text})",
         "DATE (alter table totals modify first_day DATE)",
     )
-    assert str(misfit.value) == NO_FIT.format(address)
+    without_widths = re.sub(r"(int)\(\d+\)", r"\1", str(misfit.value))  # which MySQL has no more
+    assert without_widths == NO_FIT.format(address)
     as_owner(engine, address[address.index("(alter") + 1 : -1])
     show(engine, (None, version(tmp_path, MONTHS)))
     assert found(engine) == MONTHS

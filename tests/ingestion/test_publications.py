@@ -60,7 +60,7 @@ def check_pointer(services: Services) -> None:
 
 def break_lock(services: Services, server: MariaDb) -> None:
     """Ends the connection that holds the run lock; the server has noticed when this returns."""
-    lock = f"concat('retail_mart:', left(sha1('{services.engine.url.database}'), 32))"
+    lock = f"concat('retail_mart:', left(sha2('{services.engine.url.database}', 256), 32))"
     ((holder,),) = server.execute(f"select is_used_lock({lock})")
     server.execute(f"kill {holder}")
     for _ in range(200):

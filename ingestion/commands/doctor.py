@@ -100,7 +100,8 @@ def write_a_table(engine: Engine) -> None:
     from ingestion.database.engine import define_table, translated_errors
 
     name, metadata = "retail_mart_doctor", sa.MetaData()
-    table = define_table(metadata, name, sa.Column("id", sa.Integer, index=True))
+    columns = sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer, index=True)
+    table = define_table(metadata, name, *columns)  # a server may want a primary key
     with translated_errors(engine):
         metadata.drop_all(engine)
         metadata.create_all(engine)
@@ -118,11 +119,19 @@ def _object_store(settings: Settings) -> str:
 
     store = open_store(settings, os.environ)
     waiting = len(list_inbox(store, settings.inbox_prefix))
-    write_an_object(store, f"{settings.publication_prefix}doctor")
-    return (
+    key = f"{settings.publication_prefix}doctor"
+    write_an_object(store, key)
+    found = (
         f"bucket {settings.bucket} can be listed, read, written (also conditionally) and deleted "
         f"from; {waiting} objects are waiting in {settings.inbox_prefix}"
     )
+    if not keeps_a_newer_object(store, key):
+        found += (
+            ". The server ignores If-Match on deletes: a correction that arrives under its file's "
+            "key at the moment in which that file is archived is lost; have senders give each "
+            "version a name of its own"
+        )
+    return found
 
 
 def write_an_object(store: ObjectStore, key: str) -> None:
@@ -149,6 +158,24 @@ def write_an_object(store: ObjectStore, key: str) -> None:
                     found="a write that was carried out anyway",
                     action="Upgrade the server, or name another in RETAIL_S3_ENDPOINT_URL",
                 )
+    finally:
+        store.delete(key)
+
+
+def keeps_a_newer_object(store: ObjectStore, key: str) -> bool:
+    """Whether a delete of a version that is no longer there leaves the object; none is left at
+    ``key``."""
+    from botocore.exceptions import ClientError
+
+    from ingestion.s3.errors import PRECONDITION, error_code
+
+    store.put_bytes(key, b"a newer version")
+    try:
+        store.client.delete_object(Bucket=store.bucket, Key=key, IfMatch='"0"')
+    except ClientError as error:
+        return error_code(error) in PRECONDITION
+    else:
+        return False
     finally:
         store.delete(key)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.commands.doctor import write_an_object
+from ingestion.commands.doctor import keeps_a_newer_object, write_an_object
 from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS
 from ingestion.config.settings import Settings
 from ingestion.errors import PipelineError
@@ -84,4 +84,24 @@ def test_the_doctor_finds_a_server_that_passes_conditions_over(
         "writers cannot overwrite each other's object. Found: a write that was carried out anyway. "
         f"{ACTION}."
     )
+    assert s3_bucket.keys() == []
+
+
+def test_the_doctor_tells_a_server_that_deletes_without_conditions(
+    proxied: tuple[ObjectStore, Proxy], s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: nobody knows that a correction may be deleted with the file that it corrects."""
+    store, proxy = proxied
+    assert keeps_a_newer_object(store, "doctor")
+    delete = store.client.delete_object
+
+    def passing_over(**options: Any) -> Any:
+        options.pop("IfMatch", None)
+        return delete(**options)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(store.client, "delete_object", passing_over)
+        assert not keeps_a_newer_object(store, "doctor")
+    proxy.plan(Fault("NotImplemented", lambda number, *_: number == 2))
+    assert not keeps_a_newer_object(store, "doctor")
     assert s3_bucket.keys() == []

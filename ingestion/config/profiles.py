@@ -43,8 +43,10 @@ def _check_sign(sign: str) -> str:
 
 def _check_encoding(encoding: str) -> str:
     try:
-        "".encode(encoding)
         bytes(range(256)).decode(encoding, "replace")  # some read whole names or words only
+        pieces = ("a".encode(encoding) * 2).decode(encoding)  # as a file is read
+        if pieces.replace("\ufeff", "") != "aa":
+            raise LookupError(encoding)
     except (LookupError, ValueError) as error:
         raise ValueError("Unknown text encoding") from error
     return encoding.lower()

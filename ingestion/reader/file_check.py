@@ -89,7 +89,6 @@ def check_file(
     except FileSetAside as verdict:
         reasons = verdict.reasons
         _read_to_end(chunks)
-    bytes_sha256 = content_hash.hexdigest()
     if tally.meaning:
         content_hash.update(f"\0{sorted(tally.meaning.items())}".encode())
     return FileReport(
@@ -98,7 +97,6 @@ def check_file(
         rows_read=tally.rows_read,
         rows_faulty=tally.rows_faulty,
         content_sha256=content_hash.hexdigest(),
-        bytes_sha256=bytes_sha256,
         first_bad_rows=tuple(tally.bad_rows),
         hints=hint_texts(tally.hints, key, profile),
     )

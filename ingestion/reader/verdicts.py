@@ -29,9 +29,9 @@ class FileReport:
     """The verdict on one file.
 
     ``rows_read`` counts records after the header (a blank line is none), ``rows_faulty`` those
-    among them that could not be read as a row. ``bytes_sha256`` is over the decompressed bytes,
-    ``content_sha256`` over these and what the file's profile has made of them; where it has made
-    nothing else, the two are one. ``hints`` are remarks that set nothing aside.
+    among them that could not be read as a row. ``content_sha256`` is over the decompressed bytes
+    and what the file's profile has made of them; where it has made nothing else, over the bytes
+    alone. ``hints`` are remarks that set nothing aside.
     """
 
     accepted: bool
@@ -39,7 +39,6 @@ class FileReport:
     rows_read: int
     rows_faulty: int
     content_sha256: str
-    bytes_sha256: str
     first_bad_rows: tuple[BadRow, ...]
     hints: tuple[str, ...]
 

@@ -117,7 +117,7 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
     """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
 
     Of the given batches; None means of all. Raises ``PipelineError`` where the archived object is
-    gone, has other content, or would be read as other sales by now.
+    gone, has other content, or counts and would be read as other sales by now.
     """
     claim(state)
     bronze = state.services.workspace.bronze
@@ -155,17 +155,19 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     info = store.head(store.key_at(row.file_location))
     sha256 = None if info is None else store.download(info, path)
     report = checking.report_on(trial, row) if sha256 == row.sha256 else None
+    counts = staging_table.is_accepted(row)
     action = "Restore the object, or retract the file"
     found = ""
     if report is None:
         found = "no object there" if info is None else "different content"
     elif not report.accepted:
         found = f"a file that is refused today: {report.reasons[0].message}"
-    # an older version of the reader noted the hash of the bytes alone
-    elif row.content_sha256 not in (None, report.content_sha256, report.bytes_sha256):
-        found = "a file profile other than the one it was loaded with: its constants, formulas,"
-        found += " date format or decimal mark differ"
-        action = "Restore the old profile, and limit the pattern of the other one to the new files"
+    # of a file that was set aside, no sale counts, whatever a profile makes of it by now
+    elif counts and row.content_sha256 not in (None, report.content_sha256):
+        found = "a file profile other than the one it was loaded with, or one where there was none:"
+        found += " its constants, formulas, date format or decimal mark differ"
+        action = "Restore the old profile, if there was one, and limit the pattern of the other one"
+        action += " to the new files"
     if report is None or found:
         shutil.rmtree(folder)
         raise PipelineError(

@@ -105,7 +105,6 @@ def _refused(reason: Reason) -> FileReport:
         rows_read=0,
         rows_faulty=0,
         content_sha256="",
-        bytes_sha256="",
         first_bad_rows=(),
         hints=(),
     )

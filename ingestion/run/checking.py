@@ -75,27 +75,17 @@ class Checker:
             destination=destination,
         )
 
-    def report_again(self, row: FileRow) -> FileReport:
-        """The report on a file that the check set aside, after an interrupted run.
 
-        Where the local copy is gone, the row's reason serves.
-        """
-        path = local_path(self.downloads, row.file_name, row.etag)
-        if path.exists() or row.sha256 is None:
-            report = report_on(self, row)
-            if not report.accepted:
-                return report
-        return self.report_of_models(row, ())
-
-    def report_of_models(self, row: FileRow, bad_rows: Sequence[BadRow]) -> FileReport:
-        """The report on a file whose rows the models found too bad to trust."""
-        code, _, _ = (row.reason or "").partition(":")
-        return dataclasses.replace(
-            _refused(Reason(code, row.reason or "")),
-            rows_read=row.rows_read or 0,
-            rows_faulty=row.rows_quarantined or 0,
-            first_bad_rows=tuple(bad_rows),
-        )
+def recorded_report(row: FileRow, bad_rows: Sequence[BadRow] = ()) -> FileReport:
+    """What the row of a file that was set aside tells of it: its reason, and its counts where the
+    models found its rows too bad to trust, with the first of them."""
+    code, _, _ = (row.reason or "").partition(":")
+    return dataclasses.replace(
+        _refused(Reason(code, row.reason or "")),
+        rows_read=row.rows_read or 0,
+        rows_faulty=row.rows_quarantined or 0,
+        first_bad_rows=tuple(bad_rows),
+    )
 
 
 def _refused(reason: Reason) -> FileReport:

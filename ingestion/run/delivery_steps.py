@@ -302,19 +302,22 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
 
 
 def _report_again(state: RunState, row: FileRow) -> FileReport:
+    """The report on a file that an earlier run, or the models, have set aside."""
+    from ingestion.run.checking import recorded_report
     from ingestion.run.quarantined_rows import first_bad_rows
 
-    checker = bronze.checker(state)
+    report = _report_of_reader(state, row)
     if row.rows_quarantined is None:  # the check set it aside, the models have not seen it
-        return checker.report_again(row)
-    lines = {bad.line_number: bad.text for bad in _report_of_reader(state, row).first_bad_rows}
-    bad_rows = first_bad_rows(state.services, state.contract, row.id, lines)
-    return checker.report_of_models(row, bad_rows)
+        # a profile added since may take the file, and there may be no copy left
+        is_refused_again = not report.accepted and report.reasons[0].code != "gone"
+        return report if is_refused_again else recorded_report(row)
+    lines = {bad.line_number: bad.text for bad in report.first_bad_rows}
+    return recorded_report(row, first_bad_rows(state.services, state.contract, row.id, lines))
 
 
 def _report_of_reader(state: RunState, row: FileRow) -> FileReport:
-    """What the reader found in a file that it accepted; where an earlier run has checked it, the
-    local copy is read once more, if it is there."""
+    """What the reader finds in a file; where an earlier run has checked it, the local copy is read
+    once more, if it is there. Its rows are not kept: none of a file set aside may be in bronze."""
     from ingestion.run.checking import report_on
 
     known = next((item.report for item in state.checked if item.row.id == row.id), None)

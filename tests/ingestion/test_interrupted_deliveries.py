@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ingestion.config.profiles import FileProfile
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.reader.verdicts import FileReport
@@ -93,6 +95,35 @@ def test_what_no_reader_foresaw_is_told_again_after_a_kill(
     reasons = services.store.get_bytes("sales_data_error/odd.csv.reasons.json").decode()
     assert "IndexError" in reasons
     assert "a value of a person" not in reasons
+
+
+def test_a_new_profile_does_not_take_what_a_killed_run_set_aside(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: the rows of a file that was set aside are published as those of one too bad to trust;
+    or one that was refused for its name is told to have been removed from the inbox."""
+    content = (HEADER + sale(1, "2024-04-03", 5)).encode()
+    for name, sent in (
+        ("a.csv", content.replace(b",", b";")),
+        ("b.dat", content),
+        ("good.csv", content),
+    ):
+        services.store.put_bytes(f"sales_data/{name}", sent)
+    kill_in(services, "set_files_aside", monkeypatch)
+    profiles = (
+        FileProfile(name="a", pattern="a.csv", delimiter=";"),
+        FileProfile(name="b", pattern="b.dat"),
+    )
+    settings = services.settings.model_copy(update={"profiles": profiles})
+    run(dataclasses.replace(services, settings=settings))
+    files = {row.file_name: row for row in in_transaction(services.engine, staging_table.all_rows)}
+    for name in ("a.csv", "b.dat"):
+        row = files[f"sales_data/{name}"]
+        told = json.loads(services.store.get_bytes(f"sales_data_error/{name}.reasons.json"))
+        assert (row.status, [item["message"] for item in told["reasons"]]) == ("E", [row.reason])
+    good = files["sales_data/good.csv"]
+    written = services.workspace.bronze.rglob("*.parquet")
+    assert [path.name for path in written] == [f"{good.id}.parquet"]
 
 
 def test_an_object_named_like_the_reasons_of_another_is_not_written_over(

@@ -8,7 +8,7 @@ import re
 _LONGEST_KEY = 990
 _LONGEST_ENDINGS = 14
 _UNIQUE = 13
-_ENDINGS = re.compile(r"(?<=[^/])(\.\w{1,10})(\.gz)?$")
+_ENDINGS = re.compile(r"(?<=[^/])(\.\w{1,10})(\.gz)?$", re.ASCII)
 
 
 def unique_key(key: str, sha256: str) -> str:

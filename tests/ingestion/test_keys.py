@@ -22,3 +22,13 @@ def test_a_unique_key_keeps_its_endings(key: str, expected: str) -> None:
     """Risk: the archive's copy loses the ending by which tools know a CSV."""
     assert unique_key(key, "0123456789012345") == expected
     assert fitting_key(key) == key
+
+
+@pytest.mark.parametrize(
+    "ending", [".csv", ".csv.gz", ".\u6708\u6b21\u5831\u544a\u66f8\u58f2\u4e0a\u65e5\u5831.gz"]
+)
+def test_a_long_key_has_room_for_additions_whatever_its_letters(ending: str) -> None:
+    """Risk: an ending of letters with three bytes each makes a key that S3 refuses."""
+    fitting = fitting_key("f" * 1000 + ending)
+    assert len(unique_key(fitting, "0" * 64).encode()) + len(".reasons.json") <= 1024
+    assert fitting.endswith(ending) or not ending.isascii()

@@ -100,6 +100,7 @@ def _move(store: ObjectStore, row: FileRow, target: str, local: Path) -> str | N
     from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
 
     info = ObjectInfo(row.file_name, row.etag, row.size_bytes)
+    target = fitting_key(target)
     try:
         return store.location(store.move(info, target, row.sha256))
     except (ObjectChanged, ObjectGone):
@@ -108,7 +109,7 @@ def _move(store: ObjectStore, row: FileRow, target: str, local: Path) -> str | N
             return store.location(target)
         if row.sha256 is None or not local.exists():
             return None
-        key = unique_key(fitting_key(target), row.sha256)
+        key = unique_key(target, row.sha256)
         store.put_file(key, local)
         return store.location(key)
 

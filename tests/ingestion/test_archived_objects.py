@@ -117,6 +117,26 @@ def test_no_older_version_comes_in_the_place_of_one_whose_object_is_gone(
     assert s3_bucket.get("sales_data/a.csv").endswith(f",{3 if is_cut else 2}\n".encode())
 
 
+def test_no_key_is_longer_than_s3_takes_where_a_sender_has_removed_the_object(
+    services: Services, s3_bucket: Bucket
+) -> None:
+    """Risk: S3 refuses to look for a key of more than 1024 bytes, and that ends every run."""
+    key = "sales_data/" + "f" * 60 + "/f" * 470 + ".csv"
+    s3_bucket.put(key, CONTENT)
+    assert deliveries.take_files(
+        RunState("cut short", services, CONTRACT, Steps(None), lambda: None)
+    )
+    services.store.delete(key)
+    asked: list[str] = []
+    services.store.client.meta.events.register(
+        "provide-client-params.s3", lambda params, **_: asked.append(params.get("Key", ""))
+    )
+    run(services)
+    [row] = in_transaction(services.engine, all_rows)
+    assert s3_bucket.get(services.store.key_at(row.file_location)) == CONTENT
+    assert max(len(asked_key.encode()) for asked_key in asked) <= 1024
+
+
 def test_a_file_that_was_never_read_is_known_by_its_size(
     services: Services, s3_bucket: Bucket
 ) -> None:

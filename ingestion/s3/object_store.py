@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from ingestion.errors import PipelineError
 from ingestion.s3.errors import (
@@ -335,7 +336,7 @@ class ObjectStore:
             with body:
                 try:
                     return consume(body.iter_chunks(_CHUNK))
-                except BotoCoreError as error:
+                except (BotoCoreError, HTTPError) as error:  # an error of TLS comes as urllib3's
                     raise _BodyCut from error
 
         tries = Retrying(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3.response import HTTPResponse
 
 from ingestion.errors import PipelineError
 from ingestion.s3.keys import unique_key
@@ -87,6 +90,35 @@ def test_all_pages_are_listed(store: ObjectStore) -> None:
     listed = [info.key for info in store.list_objects("in/")]
     assert len(listed) == 1005
     assert set(listed) == keys
+
+
+def test_a_download_starts_anew_where_tls_breaks_in_the_middle(
+    put: Put, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: one damaged record of TLS ends a run in a stack trace."""
+    content = bytes(range(256)) * 20_000
+    info = put("in/a.csv", content)
+    read: Any = HTTPResponse._fp_read  # type: ignore[attr-defined]
+    pieces = itertools.count(1)
+    damaged: Any = {3, 6}  # of the pieces that are read
+
+    def receive(response: HTTPResponse, *arguments: Any, **options: Any) -> Any:
+        if next(pieces) in damaged:
+            raise ssl.SSLError("DECRYPTION_FAILED_OR_BAD_RECORD_MAC")
+        return read(response, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HTTPResponse, "_fp_read", receive)
+        assert store.download(info, tmp_path / "a") == sha256(content)
+        assert (tmp_path / "a").read_bytes() == content
+        assert next(pieces) > max(damaged)
+        damaged = range(1000)
+        with pytest.raises(PipelineError) as raised:
+            store.get_bytes("in/a.csv")
+    assert str(raised.value) == (
+        f"{store.location('in/a.csv')} could not be read completely in several attempts."
+        " Run again; the run continues where it stopped."
+    )
 
 
 def test_a_download_is_whole_or_not_there(put: Put, store: ObjectStore, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ number of rows: a correction then costs what a month costs, never what the years
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -129,11 +130,15 @@ def _write_part(destination: Path, sources: _Sources, part: Sequence[FileRow]) -
     from ingestion.reader.bronze_file import BronzeFile
 
     runs = [(path, list(rows)) for path, rows in itertools.groupby(part, key=sources.path_of)]
-    schema = pa.unify_schemas([pq.read_schema(path) for path, _ in runs])
+    schemas = []
+    for path, rows in runs:
+        with _damage_told(path, rows):
+            schemas.append(pq.read_schema(path))
+    schema = pa.unify_schemas(schemas)
     with BronzeFile(destination, schema) as file:
         for path, rows in runs:
             written = dict.fromkeys((row.id for row in rows), 0)
-            with pq.ParquetFile(path) as source:
+            with _damage_told(path, rows), pq.ParquetFile(path) as source:
                 for group in range(source.num_row_groups):
                     table = source.read_row_group(group)
                     table = table.filter(pc.is_in(table["file_id"], pa.array(list(written))))
@@ -160,12 +165,29 @@ def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _check_counts(path: Path, rows: Iterable[FileRow], written: Mapping[int, int]) -> None:
     for row in rows:
         if written[row.id] != row.rows_read:
-            raise PipelineError(
-                f"The rows of {row.file_name} cannot be merged; nothing was changed",
-                expected=f"{row.rows_read} rows, as read from the file",
-                found=f"{written[row.id]} rows in {path}",
-                action="Remove that file: its archived object is then read again",
-            )
+            raise _not_mergeable(row, f"{written[row.id]} rows in {path}")
+
+
+@contextlib.contextmanager
+def _damage_told(path: Path, rows: Sequence[FileRow]) -> Iterator[None]:
+    """``PipelineError`` where the block finds that the Parquet file is damaged."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise
+        raise _not_mergeable(rows[0], f"a damaged file, {path}") from error
+
+
+def _not_mergeable(row: FileRow, found: str) -> PipelineError:
+    return PipelineError(
+        f"The rows of {row.file_name} cannot be merged; nothing was changed",
+        expected=f"{row.rows_read} rows, as read from the file",
+        found=found,
+        action="Remove that file: its archived object is then read again",
+    )
 
 
 def remove_unknown_bronze(bronze: Path, known_ids: Collection[int]) -> None:

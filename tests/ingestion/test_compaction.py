@@ -160,6 +160,24 @@ def test_bronze_of_other_rows_than_were_read_is_not_merged(tmp_path: Path, found
     )
 
 
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_damaged_bronze_is_told_with_what_to_do(tmp_path: Path, is_cut: bool) -> None:
+    """Risk: a file that a power cut left empty, or a disk changed, ends each compaction in a stack
+    trace, and nobody knows which file it is."""
+    damaged = bronze_path(tmp_path, 1, 2)
+    write(bronze_path(tmp_path, 1, 1), {1: 2})
+    write(damaged, {2: 2})
+    content = damaged.read_bytes()
+    damaged.write_bytes(b"" if is_cut else content[:20] + bytes(20) + content[40:])
+    with pytest.raises(PipelineError) as refused:
+        write_bronze(tmp_path, Merge(2, (1,), ((row(1, 1), row(2, 1)),)), lambda _: None)
+    assert str(refused.value) == (
+        "The rows of in/2.csv cannot be merged; nothing was changed. Expected: 2 rows, as read "
+        f"from the file. Found: a damaged file, {damaged}. Remove that file: its archived object "
+        "is then read again."
+    )
+
+
 def test_bronze_of_the_batches_that_are_there_stays(tmp_path: Path) -> None:
     """Risk: after a compaction every file that counts is to be read from the archive again."""
     for batch_id in (1, 2):

@@ -6,8 +6,10 @@ import dataclasses
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -15,6 +17,10 @@ from ingestion.errors import PipelineError, of_this_machine
 
 FAILED = 1
 _LOG = logging.getLogger("retail_mart")
+_OUT_OF_MEMORY = PipelineError(
+    "There is not enough memory for the command",
+    action="Free some and run the command again; it continues where it stopped",
+)
 
 
 @dataclasses.dataclass
@@ -24,11 +30,12 @@ class Failures:
     secrets: Sequence[str] = ()
     are_logged: bool = False
 
-    def tell(self, sentence: str) -> None:
-        """Writes the sentence to stderr."""
+    def tell(self, sentence: str, cause_level: int = logging.DEBUG) -> None:
+        """Writes the sentence to stderr; the cause, with its stack, to the log at this level."""
         from ingestion.logs import masker
 
-        _LOG.debug("the cause of the failure", exc_info=True)
+        if _LOG.hasHandlers():  # before the settings are read, no secret is known, and none masked
+            _LOG.log(cause_level, "the cause of the failure", exc_info=True)
         if self.are_logged:
             _LOG.error("%s", sentence)
         else:
@@ -54,3 +61,22 @@ def told_failures() -> Iterator[Failures]:
     except KeyboardInterrupt:
         failures.tell("stopped; the next run continues from here")
         raise typer.Exit(FAILED) from None
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except MemoryError:
+        failures.tell(str(_OUT_OF_MEMORY), logging.ERROR)
+        raise typer.Exit(FAILED) from None
+    except Exception as error:
+        failures.tell(str(_fault(error)), logging.ERROR)
+        raise typer.Exit(FAILED) from None
+
+
+def _fault(error: Exception) -> PipelineError:
+    """What nobody foresaw. Its own words may hold values of persons, so only the log has them."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return PipelineError(
+        "A fault of the program stopped the command",
+        found=f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}",
+        action="Run the command again; it continues where it stopped. If it stops here again, "
+        "report it with its log (stderr), which shows the cause",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -86,15 +87,23 @@ class Manifest:
 
 
 class UnknownFormat(PipelineError):
-    """A manifest that this version of the pipeline cannot read: its objects are not known."""
+    """A manifest that this version of the pipeline cannot read, or that is not the one that was
+    published: its objects are not known."""
 
 
-def from_json(content: bytes, key: str) -> Manifest:
-    """The manifest that ``to_json`` wrote, from the object ``key``.
+def from_json(content: bytes, key: str, sha256: str) -> Manifest:
+    """The manifest that ``to_json`` wrote, from the object ``key``, whose hash was recorded.
 
     Raises ``UnknownFormat`` where another version of the pipeline has written it, or somebody else.
     """
     loaded = _of_known_format(content, key)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UnknownFormat(
+            f"The manifest {key} cannot be read",
+            expected=f"the bytes that were published, with the SHA-256 {sha256}",
+            found="other content",
+            action="Bring the object back as it was, or delete it",
+        )
     tables = {
         table["name"]: MartTable(
             name=table["name"],

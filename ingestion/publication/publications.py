@@ -116,10 +116,11 @@ def record_pointer(connection: Connection, version: int) -> None:
     )
 
 
-def given_up_manifests(connection: Connection) -> set[str]:
-    """The keys of the manifests of versions that are not kept."""
-    query = sa.select(publications.c.manifest_key).where(~publications.c.is_kept)
-    return set(connection.execute(query).scalars())
+def given_up_manifests(connection: Connection) -> dict[str, str]:
+    """The manifests of versions that are not kept: the SHA-256 of each, by key."""
+    columns = publications.c.manifest_key, publications.c.manifest_sha256
+    found = connection.execute(sa.select(*columns).where(~publications.c.is_kept))
+    return {row.manifest_key: row.manifest_sha256 for row in found}
 
 
 def new_version(connection: Connection) -> int:

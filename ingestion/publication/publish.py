@@ -110,11 +110,13 @@ def read_current(store: ObjectStore, current: Publication | None) -> Manifest | 
     """The manifest of the version that the database shows; None, too, where it is gone, as that of
     a database from an old backup is: then nothing on S3 is known, and all is sent anew.
 
-    Raises ``UnknownFormat`` where another version of the pipeline has published it."""
+    Raises ``UnknownFormat`` where another version of the pipeline has published it, or it is no
+    longer what was published."""
     if current is None:
         return None
     try:
-        return from_json(store.get_bytes(current.manifest_key), current.manifest_key)
+        content = store.get_bytes(current.manifest_key)
+        return from_json(content, current.manifest_key, current.manifest_sha256)
     except ObjectGone as error:
         _LOG.warning("%s; every table is uploaded and loaded in full", error.what)
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ingestion.database.engine import in_transaction, repeated, table_names
@@ -110,7 +110,8 @@ def _check_complete(services: Services, item: Publication, manifest: Manifest) -
 def manifest_of(services: Services, item: Publication) -> Manifest:
     """The manifest of a kept version; ``PipelineError`` where it is gone or cannot be read."""
     try:
-        return from_json(services.store.get_bytes(item.manifest_key), item.manifest_key)
+        content = services.store.get_bytes(item.manifest_key)
+        return from_json(content, item.manifest_key, item.manifest_sha256)
     except ObjectGone as error:
         raise PipelineError(
             f"Version {item.version} cannot be shown again",
@@ -151,8 +152,8 @@ def remove_old(services: Services, keep: int) -> int:
 
     Returns how many objects went. The current version always stays. A version is given up first,
     and the manifests go last: as long as that is there, a call that was cut short is finished by
-    the next one. Where a manifest is of another format, a warning says so: nothing goes if one that
-    stays may need it, and what a given up one names stays with it.
+    the next one. Where a manifest is damaged, or of another format, a warning says so: nothing goes
+    if one that stays may need it, and what a given up one names stays with it.
     """
     kept = list_publications(services)
     old, staying = [item.version for item in kept[:-keep]], kept[-keep:]
@@ -161,10 +162,12 @@ def remove_old(services: Services, keep: int) -> int:
     store = services.store
     not_kept = in_transaction(services.engine, publications.given_up_manifests)
     there = [info.key for info in store.list_objects(services.prefixes.manifests)]
-    given_up = [key for key in there if key in not_kept]
+    given_up = {key: not_kept[key] for key in there if key in not_kept}
     if not given_up:
         return 0
-    needed, unknown = _objects(services, [item.manifest_key for item in staying])
+    needed, unknown = _objects(
+        services, {item.manifest_key: item.manifest_sha256 for item in staying}
+    )
     if unknown:
         return 0
     objects, unknown = _objects(services, given_up)
@@ -176,16 +179,17 @@ def remove_old(services: Services, keep: int) -> int:
     return len(objects - needed)
 
 
-def _objects(services: Services, manifest_keys: Iterable[str]) -> tuple[set[str], set[str]]:
-    """The objects of these versions, and the manifests that cannot be read, with a warning.
+def _objects(services: Services, manifests: Mapping[str, str]) -> tuple[set[str], set[str]]:
+    """The objects of these versions, and the manifests that cannot be read, with a warning; of each
+    manifest, by key, the SHA-256 is given.
 
     A version whose manifest is gone has none: it cannot be shown again.
     """
     objects: set[str] = set()
     unknown: set[str] = set()
-    for key in manifest_keys:
+    for key, sha256 in manifests.items():
         try:
-            manifest = from_json(services.store.get_bytes(key), key)
+            manifest = from_json(services.store.get_bytes(key), key, sha256)
         except ObjectGone:
             continue
         except UnknownFormat as error:

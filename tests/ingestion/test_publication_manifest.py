@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -36,8 +37,10 @@ def test_a_manifest_comes_back_as_it_was() -> None:
     manifest = Manifest(
         7, "run", "2026-01-01T00:00:00Z", {"mart": table("sales_month=ä/1.parquet")}
     )
-    assert from_json(manifest.to_json(), KEY) == manifest
-    assert from_json(manifest.to_json(), KEY).to_json() == manifest.to_json()
+    content = manifest.to_json()
+    read = from_json(content, KEY, hashlib.sha256(content).hexdigest())
+    assert read == manifest
+    assert read.to_json() == content
 
 
 @pytest.mark.parametrize("number", [0, 2, None, "1"])
@@ -45,7 +48,7 @@ def test_a_manifest_of_another_format_is_not_read(number: object) -> None:
     """Risk: what a newer version of the pipeline has published is taken for something else, and its
     objects are removed."""
     with pytest.raises(UnknownFormat) as refused:
-        from_json(json.dumps({"format": number, "version": 7, "tables": []}).encode(), KEY)
+        from_json(json.dumps({"format": number, "version": 7, "tables": []}).encode(), KEY, "")
     assert str(refused.value) == (
         f"The manifest {KEY} cannot be read. Expected: the format 1, which this version of the "
         f"pipeline writes. Found: the format {number}. Use the version of the pipeline that has "
@@ -57,11 +60,26 @@ def test_a_manifest_of_another_format_is_not_read(number: object) -> None:
 def test_what_is_no_manifest_is_one_sentence(content: bytes) -> None:
     """Risk: an object that somebody has edited ends each run in a stack trace."""
     with pytest.raises(UnknownFormat) as refused:
-        from_json(content, KEY)
+        from_json(content, KEY, "")
     assert str(refused.value) == (
         f"The manifest {KEY} cannot be read. Expected: JSON with the format 1, as it was "
         "published. Found: other content. Bring the object back as it was, or delete it."
     )
+
+
+def test_a_manifest_of_which_something_is_lost_is_not_read() -> None:
+    """Risk: a table that somebody has edited out is loaded as new, and its objects are removed; a
+    missing field ends each run in a stack trace."""
+    content = Manifest(7, "run", "2026-01-01T00:00:00Z", {"mart": table("a")}).to_json()
+    sha256 = hashlib.sha256(content).hexdigest()
+    for other in (content + b"\n", content.replace(b'"key"', b'"keys"')):
+        with pytest.raises(UnknownFormat) as refused:
+            from_json(other, KEY, sha256)
+        assert str(refused.value) == (
+            f"The manifest {KEY} cannot be read. Expected: the bytes that were published, with "
+            f"the SHA-256 {sha256}. Found: other content. Bring the object back as it was, or "
+            "delete it."
+        )
 
 
 def test_changed_partitions_include_those_that_came_and_went() -> None:

@@ -22,6 +22,7 @@ from ingestion.database.engine import in_transaction
 from ingestion.errors import BusyError, PipelineError, UsageError
 from ingestion.publication import publications, publish
 from ingestion.publication.mart_files import PublishedModel, ScannedTable
+from ingestion.publication.publications import Publication
 from ingestion.run import history
 from ingestion.run.services import Services, open_services
 from ingestion.s3.object_store import ObjectChanged, ObjectStore
@@ -412,6 +413,46 @@ def test_what_another_version_of_the_pipeline_has_published_is_left_alone(
     services.store.put_bytes(newest, before)
     assert history.remove_old(services, keep=1) == 2
     check_pointer(services)
+
+
+def test_a_damaged_manifest_stops_what_would_trust_it(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Risk: objects that a version needs are removed, for its manifest names them no longer; or an
+    edited number is shown again by a rollback."""
+    for number in (1, 2, 3):
+        put(services, "a.csv", 1, number)
+        run(services)
+    there = mart_objects(services)
+    second, third = history.list_publications(services)
+    before = {item: services.store.get_bytes(item.manifest_key) for item in (second, third)}
+
+    def refusal(item: Publication) -> str:
+        services.store.put_bytes(
+            item.manifest_key, before[item].replace(b'"rows": 1', b'"rows": 7')
+        )
+        return (
+            f"The manifest {item.manifest_key} cannot be read. Expected: the bytes that were "
+            f"published, with the SHA-256 {item.manifest_sha256}. Found: other content. Bring the "
+            "object back as it was, or delete it."
+        )
+
+    told = refusal(second)
+    with pytest.raises(PipelineError) as refused:
+        history.roll_back(services, second.version, "a-run", lambda: None)
+    assert str(refused.value) == told
+    assert history.remove_old(services, keep=1) == 0  # what it names, nobody knows
+    told_third = refusal(third)
+    put(services, "b.csv", 2, 2)
+    with pytest.raises(PipelineError) as refused:
+        run(services)
+    assert str(refused.value) == told_third
+    assert mart_objects(services) == there
+    assert f"no object is removed that this version may need: {told}" in caplog.messages
+    services.store.put_bytes(third.manifest_key, before[third])
+    run(services)
+    check_pointer(services)
+    assert database_rows(services) == [(1, 3), (2, 2)]
 
 
 def test_a_missing_bucket_is_told_as_such_and_not_as_a_missing_manifest(

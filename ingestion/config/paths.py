@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ingestion.errors import UsageError
@@ -13,6 +14,9 @@ def from_project(path: Path, project: Path) -> Path:
     Raises UsageError where it begins with a home folder that is not there.
     """
     try:
-        return (project / path.expanduser()).resolve()
+        expanded = path.expanduser()
     except RuntimeError:
         raise UsageError("There is no such home folder", found=path.parts[0]) from None
+    # not Path.resolve(), to which a loop of links is an error in some versions of Python: whoever
+    # opens the path tells that better
+    return Path(os.path.realpath(project / expanded))

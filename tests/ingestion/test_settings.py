@@ -252,6 +252,20 @@ def test_a_home_folder_that_is_not_there_is_one_mistake(project: Path, name: str
     ]
 
 
+def test_links_in_a_loop_are_no_missing_home_folder(project: Path, tmp_path: Path) -> None:
+    """Risk: somebody looks for a user's home folder that no setting names."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    found = f"{loop / 'x'} (Too many levels of symbolic links)."
+    assert mistakes(project, {"RETAIL_CONFIG": str(loop / "x")}) == [
+        f"- RETAIL_CONFIG: The file cannot be read. Found: {found}"
+    ]
+    assert mistakes(project, {"RETAIL_SECRET_KEY_FILE": str(loop / "x")}) == [
+        f"- RETAIL_SECRET_KEY_FILE: The key file cannot be read. Found: {found} Correct the path. "
+        "Create one with `python run_pipeline.py secrets generate-key`."
+    ]
+
+
 @pytest.mark.parametrize("name", ["ab", "Acme", "a_b", "-ab", "a..b", "10.0.0.1", "a" * 64])
 def test_a_bucket_name_follows_s3(project: Path, name: str) -> None:
     """Risk: a name that S3 refuses shows as a puzzling failure of the first request."""

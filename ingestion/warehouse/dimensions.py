@@ -91,9 +91,9 @@ def export_dimensions(engine: Engine, contract_file: Path, destination: Path) ->
     """Copies each table to ``destination/<table>/<sha256 of the file>.parquet``; gives the paths.
 
     Rows stand in the order of the key and are streamed, so memory does not grow with the table;
-    the same content gives the same path, which is not written again. It is the folder's only
-    Parquet file, so that the folder can be read as the table. A table that is missing is
-    made, empty. MySQL's zero date is no day and becomes null; any other value that does not fit
+    the same content gives the same path, whose file is not written again if it is whole. It is the
+    folder's only Parquet file, so that the folder can be read as the table. A table that is missing
+    is made, empty. MySQL's zero date is no day and becomes null; any other value that does not fit
     the contract's type raises ``PipelineError`` naming table, key and column.
     """
     contracts = _read_contracts(contract_file)
@@ -265,7 +265,8 @@ def _export(connection: Connection, name: str, contract: Contract, folder: Path)
             writer.write_table(pa.table(columns, schema=schema))
     with partial.open("rb") as file:
         path = folder / f"{hashlib.file_digest(file, 'sha256').hexdigest()}.parquet"
-    if path.exists():
+    # a power cut may have left an empty file under the name
+    if path.exists() and path.stat().st_size == partial.stat().st_size:
         partial.unlink()
     else:
         partial.replace(path)

@@ -161,6 +161,20 @@ def test_parquet_has_the_types_of_the_contract(
     assert pq.read_schema(paths["store"]).types == [pa.int64(), pa.bool_()]
 
 
+def test_an_export_that_a_power_cut_left_empty_is_written_again(
+    engine: Engine, contract: Path, tmp_path: Path
+) -> None:
+    """Risk: its name says what should be in it, and each later build ends at the empty file."""
+    load_dimensions(engine, _folder(tmp_path), contract)
+    path = export_dimensions(engine, contract, tmp_path / "bronze")["store"]
+    path.write_bytes(b"")
+    assert export_dimensions(engine, contract, tmp_path / "bronze")["store"] == path
+    assert pq.read_table(path).num_rows == 2
+    written = path.stat().st_mtime_ns
+    export_dimensions(engine, contract, tmp_path / "bronze")
+    assert (path.stat().st_mtime_ns, list(path.parent.iterdir())) == (written, [path])
+
+
 def test_an_upsert_changes_what_differs_and_leaves_the_rest_alone(
     engine: Engine, contract: Path, tmp_path: Path, as_owner: Callable[[Engine, str], None]
 ) -> None:

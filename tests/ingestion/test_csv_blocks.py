@@ -131,12 +131,32 @@ def test_a_record_without_an_end_stops_the_reader_before_memory_does() -> None:
     """A file of any size is read in blocks; one endless line must not be gathered whole."""
     endless = [b"x" * (MAX_RECORD_BYTES // 2 + 1)] * 4
     with pytest.raises(FileSetAside) as caught:
-        list(record_blocks(endless, COMMA, 3, first_line=2))
+        list(record_blocks(endless, COMMA, 3, first_line=2, block_bytes=MAX_RECORD_BYTES))
 
     assert str(caught.value) == (
-        "the line starting in line 2 is too long. Expected: at most 16,777,216 bytes. Found: no"
-        " end of it after 16,777,218 bytes. Check that the file is CSV with line breaks, and send"
-        " it again."
+        "the line starting in line 2 is too long. Expected: at most 1,048,576 bytes. Found: no"
+        " end of it after 1,048,578 bytes. Check that the file is CSV with line breaks, and send it"
+        " again."
+    )
+
+
+@pytest.mark.parametrize("before", [0, 1, 300_000, 524_288, 700_001])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_record_is_too_long_wherever_it_stands_in_a_block(before: int, quote: str) -> None:
+    """Risk: a line that the database takes in no packet keeps every file from being published."""
+    short = b"1,a,2\n" * (before // 6) + b"1," + b"b" * (before % 6) + b",2\n"
+    line = short.count(b"\n") + 1
+
+    def content(length: int) -> bytes:
+        return short + f"3,{quote}{'x' * (length - 4 - 2 * len(quote))}{quote},4\n".encode() + short
+
+    blocks = record_blocks([content(MAX_RECORD_BYTES)], COMMA, 3, first_line=1)
+    assert sum(block.count for block in blocks) == 2 * line - 1
+    with pytest.raises(FileSetAside) as caught:
+        list(record_blocks([content(MAX_RECORD_BYTES + 1)], COMMA, 3, first_line=1))
+    assert str(caught.value) == (
+        f"the line starting in line {line} is too long. Expected: at most 1,048,576 bytes. Found:"
+        " 1,048,577 bytes. Check that the file is CSV with line breaks, and send it again."
     )
 
 

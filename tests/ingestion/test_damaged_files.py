@@ -295,7 +295,7 @@ def test_a_long_word_in_a_faulty_row_costs_no_time(
         return without_personal(content[:1000])
 
     monkeypatch.setattr(masking, "without_personal", counted)
-    row = f"2,122,{'a' * 2_000_000},someone@example.com"
+    row = f"2,122,{'a' * 1_000_000},someone@example.com"
     report = bench.check(text(HEADER, BESAN, row, f"3,a@b.{'c' * 250},{'d' * 400}"))
     assert max(searched) < 1000
     assert [len(row.text) for row in report.first_bad_rows] == [300, 300]

@@ -100,7 +100,11 @@ def column_type(data_type: str, key: bool = False) -> sa.types.TypeEngine[Any]:
 
 
 def define_table(metadata: sa.MetaData, name: str, *items: sa.schema.SchemaItem) -> sa.Table[Any]:
-    """A table whose text is compared byte for byte (utf8mb4_bin) on MySQL and MariaDB."""
+    """A table whose text is compared letter by letter (utf8mb4_bin) on MySQL and MariaDB.
+
+    But for blanks at the end: ``=`` and keys take ``'a'`` and ``'a '`` for the same there, not on
+    SQLite. Whoever looks for text that others wrote compares what is found once more.
+    """
     return sa.Table(name, metadata, *items, **_MYSQL_TABLE)
 
 

@@ -449,7 +449,9 @@ def _lookup(
     wanted = list(dict.fromkeys(values))
     for start in range(0, len(wanted), _LOOKUP):
         part = wanted[start : start + _LOOKUP]
-        yield from _rows(connection, sa.select(files).where(column.in_(part)))
+        found = _rows(connection, sa.select(files).where(column.in_(part)))
+        named = set(part)  # MySQL finds other keys too, see define_table
+        yield from (row for row in found if getattr(row, column.name) in named)
 
 
 def _rows(connection: Connection, query: sa.Select[Any]) -> list[FileRow]:

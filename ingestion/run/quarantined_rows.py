@@ -69,6 +69,7 @@ def read_rows(services: Services, key: str | None = None) -> list[QuarantinedRow
                 tuple(row.reason_codes.split(", ")),
             )
             for row in connection.execute(query)
+            if key is None or row.file_name == key  # MySQL finds others too, see define_table
         ]
         return found, staging_table.rows_by_key(connection, (row.file_name for row in found))
 

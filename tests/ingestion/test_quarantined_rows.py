@@ -100,6 +100,28 @@ def test_the_rows_of_a_file_are_its_own_and_its_report_has_those_with_a_fault(
     assert [row.line_number for row in first_bad_rows(published, CONTRACT, 1, {})] == [3]
 
 
+def test_the_rows_of_a_file_are_not_those_of_one_with_a_blank_behind_its_name(
+    mariadb_services: Services, s3_bucket: Bucket
+) -> None:
+    """Risk: MySQL takes both names for the same, and one sender is shown the rows of another."""
+    services = mariadb_services
+    s3_bucket.put("sales_data/b.csv", (HEADER + sale(1, "2024-03-05", 5)).encode())
+    run(services)
+    with services.engine.begin() as connection:
+        columns = ", ".join(f"{name} {sql_type(value)}" for name, value in ROW.items())
+        connection.execute(sa.text(f"create table rows_to_mend ({columns}) collate utf8mb4_bin"))
+    name_model(services, "rows_to_mend")
+    add_row(services, "rows_to_mend", ROW)
+    add_row(services, "rows_to_mend", {**ROW, "file_id": 2, "file_name": "sales_data/a.csv "})
+    for key, number in (("sales_data/a.csv", 1), ("sales_data/a.csv ", 2)):
+        assert [row.file_id for row in read_rows(services, key)] == [number]
+
+
+def sql_type(value: object) -> str:
+    """A column's type for values like this one."""
+    return "int" if isinstance(value, int) else "text"
+
+
 @pytest.mark.parametrize("is_at_hand", [True, False], ids=["read", "no longer at hand"])
 def test_a_line_that_is_no_row_is_shown_as_the_reader_shows_it(
     published: Services, is_at_hand: bool

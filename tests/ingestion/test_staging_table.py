@@ -227,6 +227,20 @@ def test_names_are_data(engine: Engine) -> None:
     }
 
 
+def test_keys_that_differ_in_a_blank_at_the_end_are_two_files(each_engine: Engine) -> None:
+    """Risk: MySQL takes them for the same, and one file is corrected or withdrawn for the other."""
+    staging_table.metadata.create_all(each_engine)
+    keys = ["a.csv", "a.csv ", "a.csv  "]
+    deliver(each_engine, 1, *keys)
+    many = ["a.csv", *(f"{number}.csv" for number in range(600)), "a.csv "]
+    with each_engine.begin() as connection:
+        for wanted in (["a.csv"], ["a.csv "], keys, many):
+            found = staging_table.rows_by_key(connection, wanted)
+            assert {key: [row.file_name for row in rows] for key, rows in found.items()} == {
+                key: [key] for key in keys if key in wanted
+            }
+
+
 def test_lookups_of_many_keys_find_each_one(engine: Engine) -> None:
     """Risk: more keys than one statement may name, and the rest is taken for new."""
     keys = [f"{number}.csv" for number in range(1203)]

@@ -50,12 +50,17 @@ def shown_reason(reason: str) -> str:
 
 
 def show_status(status: Status, console: Console, text: str | None = None) -> None:
-    """Prints the rows whose keys hold ``text`` (case counts), or without it the newest, and the
-    publication."""
+    """Prints the rows whose keys hold ``text``, or without it the newest, and the publication.
+
+    Case counts; how accents are written does not.
+    """
     from rich.markup import escape
     from rich.table import Table
 
-    of_text = [row for row in status.files if text is None or text in row.file_name]
+    from ingestion.config.profiles import composed
+
+    part = composed(text or "")
+    of_text = [row for row in status.files if part in composed(row.file_name)]
     shown = of_text[-_SHOWN:] if text is None else of_text
     total = f"{len(status.files)} file versions"
     if not status.files:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from ingestion.config.profiles import composed
 from ingestion.database import batches, staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import RETRACTION, Delivery, FileRow, FileStatus, Verdict
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ingestion.s3.object_store import ObjectInfo
 
 
+_SHOWN = 5
+_KEYS_AT_ONCE = 1_000
 _NEVER_PUBLISHED = "retracted before it was published"
 
 
@@ -127,24 +130,40 @@ def check_inbox(services: Services, keys: Iterable[str]) -> None:
 
 
 def file_versions(services: Services, key: str) -> tuple[str, list[FileRow]]:
-    """The key as the staging table has it, and its rows; ``UsageError`` for an unknown one."""
+    """The key as the staging table has it, and its rows; ``UsageError`` for an unknown one.
+
+    Where it has no such key, it is the one that only differs in how accents are written.
+    """
     inbox = services.settings.inbox_prefix
     names = (key, inbox + key)
     found = in_transaction(services.engine, lambda there: staging_table.rows_by_key(there, names))
     for name in names:
         if found.get(name):
             return name, found[name]
-    like = sa.select(staging_table.files.c.file_name).where(
-        staging_table.files.c.file_name.contains(key, autoescape=True)
-    )
-    near: list[str] = in_transaction(
-        services.engine, lambda there: sorted(set(there.execute(like.limit(5)).scalars()))
-    )
+    near = _keys_like(services, key)
+    wanted = {composed(name) for name in names}
+    same = [name for name in near if composed(name) in wanted]
+    if len(same) == 1:
+        return file_versions(services, same[0])
+    shown = ", ".join((same or near)[:_SHOWN])
     raise UsageError(
         f"There is no file {key}",
-        found="files whose names contain it: " + ", ".join(near) if near else None,
+        found=f"files whose names contain it: {shown}" if shown else None,
         action="python run_pipeline.py status TEXT lists the files whose key contains TEXT",
     )
+
+
+def _keys_like(services: Services, text: str) -> list[str]:
+    """The keys that contain the text, however its accents are written, sorted."""
+    query = sa.select(staging_table.files.c.file_name)
+    part = composed(text)
+
+    def read(connection: Connection) -> list[str]:
+        found = connection.execute(query.execution_options(yield_per=_KEYS_AT_ONCE))
+        keys: Iterable[str] = found.scalars()
+        return sorted({key for key in keys if part in composed(key)})
+
+    return in_transaction(services.engine, read)
 
 
 def _versions_of(key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -203,7 +204,10 @@ class FileProfile(BaseModel):
 
 
 def profile_for(key: str, profiles: Sequence[FileProfile]) -> FileProfile | None:
-    """Return the first profile whose pattern fits ``key`` (relative to the inbox), or None."""
+    """Return the first profile whose pattern fits ``key`` (relative to the inbox), or None.
+
+    A letter and its accent are the same joined or apart, as a Mac writes them in names of files.
+    """
     return next((profile for profile in profiles if _fits(profile.pattern, key)), None)
 
 
@@ -212,7 +216,7 @@ def constants_for(key: str, profile: FileProfile) -> dict[str, str]:
 
     A group that took no part in the match stands for empty text.
     """
-    match = _regex(profile.pattern).fullmatch(key)
+    match = _match(profile.pattern, key)
     groups = match.groupdict(default="") if match else {}
     return {
         column: re.sub(r"\{(\w+)\}", lambda name: groups.get(name[1], name[0]), text)
@@ -222,8 +226,18 @@ def constants_for(key: str, profile: FileProfile) -> dict[str, str]:
 
 def _fits(pattern: str, key: str) -> bool:
     if pattern.startswith(REGEX_PREFIX):
-        return _regex(pattern).fullmatch(key) is not None
-    return fnmatchcase(key, pattern)
+        return _match(pattern, key) is not None
+    return fnmatchcase(key, pattern) or fnmatchcase(composed(key), composed(pattern))
+
+
+def _match(pattern: str, key: str) -> re.Match[str] | None:
+    found = _regex(pattern).fullmatch(key)
+    return found or _regex(composed(pattern)).fullmatch(composed(key))
+
+
+def composed(text: str) -> str:
+    """The text with each letter and its accents joined (Unicode NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _regex(pattern: str) -> re.Pattern[str]:

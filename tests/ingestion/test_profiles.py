@@ -65,6 +65,11 @@ def test_values_are_brought_to_one_form() -> None:
         (r"re:store_\d+\.csv", "store_12.csv", True),
         (r"re:store_\d+\.csv", "store_12.csv.bak", False),
         (r"re:store_\d+\.csv", "x/store_12.csv", False),
+        ("caf\u00e9/*.csv", "cafe\u0301/a.csv", True),
+        ("cafe\u0301/*.csv", "caf\u00e9/a.csv", True),
+        ("re:caf\u00e9/.*", "cafe\u0301/a.csv", True),
+        ("re:cafe\u0301?/.*", "cafe\u0301/a.csv", True),
+        ("cafe/*.csv", "cafe\u0301/a.csv", False),
     ],
 )
 def test_a_pattern_fits_the_whole_key(pattern: str, key: str, fits: bool) -> None:
@@ -93,6 +98,8 @@ def test_constants_come_from_the_key() -> None:
         "note": "{} plain",
     }
     assert constants_for("store_0121.csv", made)["till"] == "T-"
+    of_cafe = profile(pattern="re:caf\u00e9_(?P<store>.*)", constants={"store_id": "{store}"})
+    assert constants_for("cafe\u0301_7", of_cafe) == {"store_id": "7"}
     assert constants_for("a.csv", profile(constants={"store_id": "7"})) == {"store_id": "7"}
 
 

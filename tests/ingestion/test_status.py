@@ -79,6 +79,9 @@ def test_all_versions_are_shown_whose_keys_hold_the_text() -> None:
         "None of 45 file versions has '[2]' in its key.",
         "Nothing is published yet.",
     ]
+    assert (
+        shown("CAFE\u0301", (row(1, "CAF\u00c9.csv"),))[0] == "Staging table: 1 of 1 file versions"
+    )
     assert shown("a", rows=())[0] == "The staging table is empty: no file has been taken yet."
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from ingestion.commands.withdrawal import restore_file, retract_file
+from ingestion.commands.withdrawal import file_versions, restore_file, retract_file
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.errors import UsageError
@@ -52,3 +52,35 @@ def test_a_retracted_file_is_gone_from_every_month_and_comes_back(
     rows = in_transaction(services.engine, staging_table.all_rows)
     assert [row.status for row in rows] == ["I", "S", "S", "I"]
     assert s3_bucket.keys("sales_data/") == []
+
+
+def test_a_key_is_found_however_its_accents_are_written(
+    mariadb_services: Services, s3_bucket: Bucket
+) -> None:
+    """Risk: a file that a Mac sent cannot be withdrawn by its name; or another one is for it."""
+    services = mariadb_services
+    apart, joined, mixed = "cafe\u0301\u0301.csv", "caf\u00e9\u0301.csv", "e\u0323\u0301.csv"
+    for name in (apart, "cafes.csv"):
+        s3_bucket.put(f"sales_data/{name}", (HEADER + sale(len(name), "2024-03-05", 5)).encode())
+    run(services)
+    for given in (joined, apart, f"sales_data/{joined}"):
+        key, rows = file_versions(services, given)
+        assert (key, [row.file_name for row in rows]) == (f"sales_data/{apart}", [key])
+
+    s3_bucket.put(f"sales_data/{joined}", (HEADER + sale(9, "2024-03-05", 5)).encode())
+    s3_bucket.put("sales_data/e\u0301\u0323.csv", (HEADER + sale(8, "2024-03-05", 5)).encode())
+    s3_bucket.put("sales_data/\u00e9\u0323.csv", (HEADER + sale(7, "2024-03-05", 5)).encode())
+    run(services)
+    assert file_versions(services, joined)[0] == f"sales_data/{joined}"
+    for given, found in (
+        (mixed, "sales_data/e\u0301\u0323.csv, sales_data/\u00e9\u0323.csv"),
+        ("CAFE\u0301", None),
+        ("caf", f"sales_data/cafes.csv, sales_data/{apart}, sales_data/{joined}"),
+    ):
+        with pytest.raises(UsageError) as refused:
+            file_versions(services, given)
+        near = f" Found: files whose names contain it: {found}." if found else ""
+        assert str(refused.value) == (
+            f"There is no file {given}.{near} python run_pipeline.py status TEXT lists the files "
+            "whose key contains TEXT."
+        )

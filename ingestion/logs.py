@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote, quote_plus
 
+from ingestion.printable import printable_lines
+
 MASK = "***"
 
 # Libraries that report their own progress, or print requests and connection details, at INFO.
@@ -109,7 +111,8 @@ class _PipelineHandler(logging.StreamHandler[Any]):
 
 
 class _LineFormatter(logging.Formatter):
-    """Writes a record as one line of text or JSON (a traceback follows a text line)."""
+    """Writes a record as one line of text or JSON; in text, more lines of a message and a traceback
+    follow it indented, and what would steer a terminal is escaped."""
 
     def __init__(
         self, log_format: Literal["text", "json"], run_id: str, mask: Callable[[str], str]
@@ -177,7 +180,7 @@ def _json_line(line: dict[str, str], extras: dict[str, object], traceback: str) 
 def _text_line(line: dict[str, str], extras: dict[str, object], traceback: str) -> str:
     head = f"{line['time']} {line['level']:<7} run={line['run']} {line['message']}"
     pairs = "".join(f" {name}={_text_value(value)}" for name, value in extras.items())
-    return head + pairs + (f"\n{traceback}" if traceback else "")
+    return printable_lines(head + pairs + (f"\n{traceback}" if traceback else ""))
 
 
 def _text_value(value: object) -> str:

@@ -33,13 +33,15 @@ class Failures:
     def tell(self, sentence: str, cause_level: int = logging.DEBUG) -> None:
         """Writes the sentence to stderr; the cause, with its stack, to the log at this level."""
         from ingestion.logs import masker
+        from ingestion.printable import printable_lines
 
         if _LOG.hasHandlers():  # before the settings are read, no secret is known, and none masked
             _LOG.log(cause_level, "the cause of the failure", exc_info=True)
         if self.are_logged:
             _LOG.error("%s", sentence)
         else:
-            typer.echo(f"error: {masker(self.secrets)(sentence)}", err=True)
+            told = printable_lines(masker(self.secrets)(sentence))
+            typer.echo(f"error: {told}", err=True)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, FileStatus
 from ingestion.errors import UsageError
+from ingestion.printable import printable, printable_lines
 from ingestion.reader.csv_quotes import plain_value, raw_values, record_end
 from ingestion.reader.file_content import shown_text
 from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
@@ -87,9 +88,9 @@ def show_groups(groups: Sequence[Group], console: Console) -> None:
     for group in groups:
         rows = f"{_counted(group.rows, 'row')} in " if group.rows else ""
         files = _counted(len(group.files), "file")
-        console.print(f"[bold]{escape(group.code)}[/bold]  {rows}{files}")
+        console.print(f"[bold]{escape(printable(group.code))}[/bold]  {rows}{files}")
         for example in group.examples[:_SHOWN_FILES]:
-            console.print(f"  [dim]{escape(example)}[/dim]")
+            console.print(f"  [dim]{escape(printable_lines(example))}[/dim]")
         if len(group.examples) > _SHOWN_FILES:
             console.print(f"  [dim]… and {len(group.examples) - _SHOWN_FILES} more files[/dim]")
 

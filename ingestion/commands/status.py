@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ingestion.plain_data import as_plain
+from ingestion.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,11 +80,12 @@ def show_status(status: Status, console: Console, text: str | None = None) -> No
         for row in shown:
             numbers = (row.rows_read, row.rows_valid, row.rows_quarantined, row.amount_valid)
             cells = ("" if number is None else f"{number:,}" for number in numbers)
-            table.add_row(str(row.id), row.status, *cells, escape(row.file_name))
+            table.add_row(str(row.id), row.status, *cells, escape(printable(row.file_name)))
         console.print(table)
         for row in shown:
             if row.reason:
-                console.print(f"[dim]{row.id}: {escape(shown_reason(row.reason))}[/dim]")
+                reason = printable_lines(shown_reason(row.reason))
+                console.print(f"[dim]{row.id}: {escape(reason)}[/dim]")
         if len(shown) < len(of_text):
             console.print(
                 f"[dim]The newest {_SHOWN} are shown; status TEXT shows those whose key "

@@ -11,6 +11,7 @@ from ingestion.config.aws_credentials import EMBEDDED_CREDENTIALS
 from ingestion.database.errors import describe
 from ingestion.database.staging_table import FileStatus
 from ingestion.plain_data import as_plain
+from ingestion.printable import printable, printable_lines
 from ingestion.publication.manifest import touched_months
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _show_warnings(summary: RunSummary, console: Console) -> None:
     from rich.markup import escape
 
     for warning in summary.warnings:
-        console.print(f"[yellow]warning[/yellow] {escape(warning)}")
+        console.print(f"[yellow]warning[/yellow] {escape(printable_lines(warning))}")
 
 
 def _show_set_aside(summary: RunSummary, console: Console) -> None:
@@ -230,8 +231,9 @@ def _show_set_aside(summary: RunSummary, console: Console) -> None:
         return
     console.print("\n[bold]Set aside[/bold]")
     for item in summary.set_aside[:_SHOWN]:
-        console.print(f"  [red]{escape(item.file_name)}[/red]  {escape(item.reason)}")
-        console.print(f"  [dim]{escape(item.location)}[/dim]")
+        name, reason = printable(item.file_name), printable_lines(item.reason)
+        console.print(f"  [red]{escape(name)}[/red]  {escape(reason)}")
+        console.print(f"  [dim]{escape(printable(item.location))}[/dim]")
     if len(summary.set_aside) > _SHOWN:
         console.print(f"  and {len(summary.set_aside) - _SHOWN} more; see: run_pipeline.py status")
 
@@ -252,7 +254,7 @@ def _show_sellers(summary: RunSummary, console: Console) -> None:
         if seller.month == month:
             table.add_row(
                 str(seller.store_id),
-                escape(seller.full_name),
+                escape(printable(seller.full_name)),
                 f"{seller.total_sales:,.2f}",
                 f"{seller.incentive:,.2f}",
             )

@@ -9,7 +9,10 @@ import ingestion
 
 ROOT = Path(ingestion.__file__).parent
 LAYERS = [
-    {"errors", "logs", "local_paths", "live_line", "plain_data", "steps", "workspace"},
+    {
+        *("errors", "logs", "local_paths", "live_line", "plain_data", "printable", "steps"),
+        "workspace",
+    },
     {"config", "sample"},
     {"reader", "s3", "database"},
     {"warehouse"},

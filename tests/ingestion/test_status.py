@@ -85,6 +85,16 @@ def test_all_versions_are_shown_whose_keys_hold_the_text() -> None:
     assert shown("a", rows=())[0] == "The staging table is empty: no file has been taken yet."
 
 
+def test_a_key_does_not_steer_the_terminal() -> None:
+    """Risk: a sender clears the screen of whoever looks, or adds a row of its own."""
+    steering = row(1, "a\n2 I \x1b[2J.csv", "no header 'x\x1b[2J' among:\n'\x9b'")
+    assert shown(rows=(steering,))[2:5] == [
+        r"1 I 1 sales_data/a\n2 I \x1b[2J.csv",
+        r"1: no header 'x\x1b[2J' among:",
+        r"'\x9b'",
+    ]
+
+
 def test_what_json_lists_is_always_whole() -> None:
     """Risk: a program takes the versions of one file for all that there are."""
     result = CliRunner().invoke(app, ["status", "a.csv", "--json"])

@@ -22,7 +22,9 @@ from ingestion.database.row_text import DELIMITER, ESCAPE, as_lines
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 BATCH_ROWS = 50_000
-_ROWS_AT_ONCE = 1_000  # in an insert; the driver cuts its statements to what the server takes
+# In an insert. PyMySQL cuts it at 1,024,000 bytes, between rows, whatever max_allowed_packet the
+# server has (Cursor.max_stmt_length); a row that is longer goes alone.
+_ROWS_AT_ONCE = 1_000
 # Source: the error lists of MySQL (1148, 3948), its client (2068) and MariaDB (4166).
 _LOCAL_FILES_FORBIDDEN = (1148, 2068, 3948, 4166)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 S3_PLACES = ("customer", "sales", "reports", "quarantine")
+LONGEST_NAME = 64 - len("__load_12345678")  # characters, see mart_tables.load_beside
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,12 @@ def _check_publish(node: Mapping[str, Any], publish: Any) -> None:
         mistakes.append(f"database: {options.get('database')!r}, expected true or false")
     if not isinstance(key, list) or not set(key) <= columns.keys():
         mistakes.append(f"key: {key!r}, expected a list of columns that the YAML declares")
+    name_length = len(node["alias"])
+    if options.get("database") is True and name_length > LONGEST_NAME:
+        mistakes.append(
+            f"a name of {name_length} characters, expected at most {LONGEST_NAME}, for MySQL takes "
+            "64 and the table is loaded beside the live one under a longer name"
+        )
     mistakes += [f"no data_type for {name}" for name in columns if not columns[name]["data_type"]]
     if node["config"]["materialized"] == "view":
         mistakes.append("materialized: view, expected a table")

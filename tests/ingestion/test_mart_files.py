@@ -148,3 +148,34 @@ def test_a_publication_that_cannot_be_is_told_with_its_model(publish: Any, mista
     assert str(refused.value).startswith("The model mart cannot be published. Expected: ")
     assert mistake in str(refused.value)
     assert str(refused.value).endswith("Correct retail_mart://models/_models.yml.")
+
+
+def test_a_name_that_mysql_has_no_room_for_is_told_before_the_build() -> None:
+    """Risk: every run builds for an hour, and then cannot load the table; or one that fits is
+    refused, or one that is only on S3."""
+
+    def names(alias: str, database: bool) -> list[str]:
+        node = {
+            "name": alias,
+            "alias": alias,
+            "schema": "retail",
+            "resource_type": "model",
+            "patch_path": "retail_mart://models/_models.yml",
+            "columns": {"number": {"data_type": "int"}},
+            "config": {
+                "materialized": "table",
+                "meta": {"publish": {"s3": "sales", "database": database}},
+            },
+        }
+        return [model.name for model in published_models({"nodes": {"model": node}}, True)]
+
+    assert names("m" * 49, database=True) == ["m" * 49]
+    assert names("m" * 50, database=False) == ["m" * 50]
+    with pytest.raises(PipelineError) as refused:
+        names("m" * 50, database=True)
+    assert str(refused.value) == (
+        f"The model {'m' * 50} cannot be published. Expected: s3, database and optionally key "
+        "under meta.publish, and a type for each column. Found: a name of 50 characters, expected "
+        "at most 49, for MySQL takes 64 and the table is loaded beside the live one under a longer "
+        "name. Correct retail_mart://models/_models.yml."
+    )

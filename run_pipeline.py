@@ -158,7 +158,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         marts.check_live_tables(state, dbt)
     with step("raw tables"):
         compaction.settle(state, dbt, session, logic)
-        builder = marts.last_builder(dbt, session)
+        builder = marts.last_builder(models, session)
         batch_ids = build_scope.batches_to_build(state, dbt, logic, builder)
         bronze.restore(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)

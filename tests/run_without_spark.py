@@ -136,7 +136,7 @@ def dbt_project(settings: Settings) -> DbtProject:
     return DbtProject(project, project, workspace.dbt_target, workspace.logs)
 
 
-def last_builder(_: DbtProject, tables: Tables) -> str:
+def last_builder(_: None, tables: Tables) -> str:
     """The run that built last."""
     return tables.built_by.read_text() if tables.built_by.exists() else ""
 

@@ -92,10 +92,10 @@ def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMAL
     return session
 
 
-def last_builder(dbt: DbtProject, session: SparkSession) -> str:
+def last_builder(models: Manifest, session: SparkSession) -> str:
     """Who built the warehouse's tables last: a run, by its id, or dbt by hand."""
-    target = spark.read_target(dbt.profiles, os.environ)
-    return builder.last_builder(session, str(target["schema"]))
+    schema = next(node.schema for node in models.nodes.values())  # all are in the target's
+    return builder.last_builder(session, schema)
 
 
 def parse_models(dbt: DbtProject) -> Future[Manifest]:

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from sqlalchemy.engine import Engine, make_url
 
 from ingestion.database.engine import connect
-from ingestion.run.mart_steps import dbt_project, last_builder
+from ingestion.run.mart_steps import dbt_project, last_builder, parse_models
 from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.warehouse.dbt_build import run_command
 from ingestion.warehouse.dimensions import load_dimensions
@@ -266,27 +266,37 @@ STORY = (
 )
 
 
-def test_clean_runs(pipeline: Pipeline, s3_bucket: Bucket) -> None:
+def test_clean_runs(
+    pipeline: Pipeline,
+    s3_bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Risk: what killed runs are held against is not what clean runs leave; or who builds is not
-    noted, by which a run knows that an analyst has built since another was killed."""
+    noted, by which a run knows that an analyst has built since another was killed; or a run warns
+    twice of a variable that the profile does not read."""
+    monkeypatch.setenv("RETAIL_SPARK_MASTR", "local[1]")
     for change, _, expected in STORY:
         change(s3_bucket)
+        caplog.clear()
         summary = pipeline.run()
+        assert caplog.text.count("RETAIL_SPARK_MASTR is set, and ") == 1
         assert picture(pipeline.engine, s3_bucket) == expected
     session = SparkSession.getActiveSession()
     assert session is not None
     dbt = dbt_project(pipeline.settings)
-    assert last_builder(dbt, session) == summary.run_id
+    models = parse_models(dbt).result()
+    assert last_builder(models, session) == summary.run_id
     run_command(dbt, ("compile",), "--select", "stg_retail__stores")
-    assert last_builder(dbt, session) == summary.run_id
+    assert last_builder(models, session) == summary.run_id
     trial = ("--target", "trial", "--full-refresh", "--select", "+customers_data_mart")
     run_command(dbt, ("run",), *trial)
-    assert last_builder(dbt, session) == summary.run_id
+    assert last_builder(models, session) == summary.run_id
     assert picture(pipeline.engine, s3_bucket) == CORRECTED
     [tables] = pipeline.sql("select count(*) as found from trial.customers_data_mart")
     assert tables["found"] == len(pipeline.totals())
     run_command(dbt, ("run",), "--select", "stg_retail__stores")
-    assert re.fullmatch(r"dbt [0-9a-f-]{36}", last_builder(dbt, session))
+    assert re.fullmatch(r"dbt [0-9a-f-]{36}", last_builder(models, session))
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from ingestion.errors import UsageError
 from ingestion.printable import printable, printable_lines
 from ingestion.reader.csv_quotes import plain_value, raw_values, record_end
 from ingestion.reader.file_content import shown_text
-from ingestion.run.quarantined_rows import QuarantinedRow, read_rows
+from ingestion.run.quarantined_rows import QuarantinedRow, ReasonInFile, count_rows, read_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,18 +43,17 @@ class Group:
 
 def group_by_reason(services: Services) -> list[Group]:
     """Every reason for which rows or whole files are set aside, the most frequent first."""
-    rows: dict[str, list[QuarantinedRow]] = collections.defaultdict(list)
-    for row in read_rows(services):
-        for code in row.codes:
-            rows[code].append(row)
+    counts: dict[str, list[ReasonInFile]] = collections.defaultdict(list)
+    for count in count_rows(services):
+        counts[count.code].append(count)
     groups = [
         Group(
             code,
-            len(found),
-            tuple(dict.fromkeys(row.file_name for row in found)),
-            (f"line {found[0].line_number} of {found[0].file_name}: {found[0].reasons}",),
+            sum(count.rows for count in found),
+            tuple(dict.fromkeys(count.first.file_name for count in found)),
+            (_shown_row(found[0].first),),
         )
-        for code, found in rows.items()
+        for code, found in counts.items()
     ]
     files = in_transaction(services.engine, staging_table.all_rows)
     newest = {row.file_name: row for row in files}
@@ -72,6 +71,10 @@ def group_by_reason(services: Services) -> list[Group]:
         for code, found in by_code.items()
     ]
     return sorted(groups, key=lambda group: (-group.rows, group.code))
+
+
+def _shown_row(row: QuarantinedRow) -> str:
+    return f"line {row.line_number} of {row.file_name}: {row.reasons}"
 
 
 def _headline(reason: str) -> str:
@@ -103,15 +106,15 @@ def rows_to_export(services: Services, reason: str | None, key: str | None) -> l
     """The rows set aside for one reason code or of one file; ``UsageError`` for a wrong one."""
     if key is not None:
         key, _ = file_versions(services, key)
-    rows = read_rows(services, key)
-    codes = sorted({code for row in rows for code in row.codes})
-    if reason is not None and reason not in codes:
+    rows = read_rows(services, key, reason)
+    if reason is not None and not rows:
+        codes = sorted({count.code for count in count_rows(services, key)})
         raise UsageError(
             f"No row is quarantined for {reason}" + ("" if key is None else f" in {key}"),
             found=", ".join(codes) or "no quarantined row",
             action="python run_pipeline.py quarantine list shows the reasons",
         )
-    return [row for row in rows if reason is None or reason in row.codes]
+    return rows
 
 
 def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path) -> list[Path]:

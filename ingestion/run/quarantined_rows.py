@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ingestion.run.services import Services
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+_ROWS_AT_ONCE = 1_000
 ROLE = "quarantined_rows"  # by which dbt's manifest tells the model, whatever its name
 FILE_REASON = "file_too_bad"  # the code of rows that only their file's verdict sets aside
 
@@ -46,36 +48,74 @@ class QuarantinedRow:
     codes: tuple[str, ...]
 
 
-def read_rows(services: Services, key: str | None = None) -> list[QuarantinedRow]:
-    """The rows set aside in the current publication, of all files or of one.
+@dataclasses.dataclass
+class ReasonInFile:
+    """For one reason code, the rows of one file: the first of them, and their number."""
+
+    code: str
+    first: QuarantinedRow
+    rows: int = 0
+
+
+def read_rows(
+    services: Services, key: str | None = None, reason: str | None = None
+) -> list[QuarantinedRow]:
+    """The rows set aside in the current publication, of all files or of one, for any reason or one.
 
     Without those of a file set aside whole of which a newer version counts.
     """
+    found, corrected = _gathered(
+        services,
+        key,
+        lambda rows: [row for row in rows if reason is None or reason in row.codes],
+    )
+    return [row for row in found if row.file_id not in corrected]
+
+
+def count_rows(services: Services, key: str | None = None) -> list[ReasonInFile]:
+    """The rows that :func:`read_rows` reads, counted by reason and file, none of them kept."""
+    counts, corrected = _gathered(services, key, _counted)
+    return [count for count in counts if count.first.file_id not in corrected]
+
+
+def _counted(rows: Iterable[QuarantinedRow]) -> list[ReasonInFile]:
+    counts: dict[tuple[str, int], ReasonInFile] = {}
+    for row in rows:
+        for code in row.codes:
+            counts.setdefault((code, row.file_id), ReasonInFile(code, row)).rows += 1
+    return [*counts.values()]
+
+
+def _gathered(
+    services: Services, key: str | None, gather: Callable[[Iterable[QuarantinedRow]], list[T]]
+) -> tuple[list[T], set[int]]:
+    """What ``gather`` makes of the rows, which come one by one, in the order of files and lines;
+    and the ids of files set aside whole, of the same keys, of which a newer version counts."""
     name = _published_table(services)
     if name is None:
-        return []
+        return [], set()
     table = _as_table(name, ("file_id", "file_name", "line_number", "reasons", "reason_codes"))
     query = sa.select(table).order_by(table.c.file_id, table.c.line_number)
     if key is not None:
         query = query.where(table.c.file_name == key)
 
-    def read(connection: Connection) -> tuple[list[QuarantinedRow], dict[str, list[FileRow]]]:
-        found = [
-            QuarantinedRow(
-                row.file_id,
-                row.file_name,
-                row.line_number,
-                row.reasons,
-                tuple(row.reason_codes.split(", ")),
-            )
-            for row in connection.execute(query)
-            if key is None or row.file_name == key  # MySQL finds others too, see define_table
-        ]
-        return found, staging_table.rows_by_key(connection, (row.file_name for row in found))
+    def read(connection: Connection) -> tuple[list[T], dict[str, list[FileRow]]]:
+        keys: set[str] = set()
+
+        def rows() -> Iterator[QuarantinedRow]:
+            # there may be millions, and a driver keeps them all unless it is told not to
+            for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
+                if key is None or row.file_name == key:  # MySQL finds others too, see define_table
+                    keys.add(row.file_name)
+                    codes = tuple(row.reason_codes.split(", "))
+                    yield QuarantinedRow(
+                        row.file_id, row.file_name, row.line_number, row.reasons, codes
+                    )
+
+        return gather(rows()), staging_table.rows_by_key(connection, keys)
 
     found, versions = in_transaction(services.engine, read)
-    corrected = {row.id for rows in versions.values() for row in _corrected(rows)}
-    return [row for row in found if row.file_id not in corrected]
+    return found, {row.id for rows in versions.values() for row in _corrected(rows)}
 
 
 def _corrected(versions: Sequence[FileRow]) -> list[FileRow]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import shutil
+import tracemalloc
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from ingestion.commands.quarantine import Group, group_by_reason, rows_to_export
 from ingestion.config.profiles import FileProfile
 from ingestion.database.batches import BatchState
 from ingestion.database.staging_table import FileCount, record_counts
+from ingestion.errors import UsageError
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.quarantined_rows import FILE_REASON, QuarantinedRow, first_bad_rows, read_rows
 from ingestion.run.run_state import RunState
@@ -115,6 +118,48 @@ def test_the_rows_of_a_file_are_not_those_of_one_with_a_blank_behind_its_name(
     add_row(services, "rows_to_mend", {**ROW, "file_id": 2, "file_name": "sales_data/a.csv "})
     for key, number in (("sales_data/a.csv", 1), ("sales_data/a.csv ", 2)):
         assert [row.file_id for row in read_rows(services, key)] == [number]
+
+
+def test_the_list_of_reasons_keeps_no_rows_but_one_of_each_file(
+    mariadb_services: Services, s3_bucket: Bucket
+) -> None:
+    """Risk: the list of millions of rows takes all memory; or a count, an example or a file is not
+    that of the reason."""
+    services = mariadb_services
+    for content in (b"no sales\n", (HEADER + sale(1, "2024-03-05", 5)).encode()):
+        s3_bucket.put("sales_data/b.csv", content)
+        run(services)
+    columns = ", ".join(f"{name} {sql_type(value)}" for name, value in ROW.items())
+    table = sa.table("rows_to_mend", *(sa.column(name) for name in ROW))
+    both = {**ROW, "reason_codes": "invalid_price, column_count", "reasons": "both"}
+    rows = [
+        {**ROW, "file_id": 1, "file_name": "sales_data/b.csv"},  # a newer version counts
+        *({**ROW, "file_id": 5, "line_number": line} for line in range(2, 30_002)),
+        {**both, "file_id": 6, "line_number": 9},
+        {**both, "file_id": 7, "file_name": "sales_data/c.csv"},
+    ]
+    with services.engine.begin() as connection:
+        connection.execute(sa.text(f"create table rows_to_mend ({columns})"))
+        connection.execute(table.insert(), rows)
+    name_model(services, "rows_to_mend")
+    tracemalloc.start()
+    try:
+        groups = group_by_reason(services)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000, "bytes at most at one time"
+    finally:
+        tracemalloc.stop()
+    keys = ("sales_data/a.csv", "sales_data/c.csv")
+    assert groups == [
+        Group("invalid_price", 30_002, keys, (f"line 2 of {keys[0]}: {ROW['reasons']}",)),
+        Group("column_count", 2, keys, (f"line 9 of {keys[0]}: both",)),
+    ]
+    assert [row.file_id for row in rows_to_export(services, "column_count", None)] == [6, 7]
+    with pytest.raises(UsageError) as refused:
+        rows_to_export(services, "quote", None)
+    assert str(refused.value) == (
+        "No row is quarantined for quote. Found: column_count, invalid_price. python "
+        "run_pipeline.py quarantine list shows the reasons."
+    )
 
 
 def sql_type(value: object) -> str:

@@ -310,7 +310,8 @@ def record_counts(
     """Writes what the models counted.
 
     The batch's accepted files become 'I' and the versions they replace 'S'; a file that the models
-    set aside whole becomes 'E'. Files of other batches that were counted again keep their status.
+    set aside whole becomes 'E', with their reason and what the check has said of it. Files of other
+    batches that were counted again keep their status.
     """
     rows = [] if batch_id is None else rows_of_batch(connection, batch_id)
     active = {row.id for row in rows if row.status == FileStatus.ACTIVE}
@@ -326,7 +327,12 @@ def record_counts(
         },
     )
     _set_status(connection, active, FileStatus.INACTIVE, {})
-    refused = {count.file_id: count.reason for count in counts if count.reason}
+    hints = {row.id: row.reason for row in rows if row.reason}  # the check's, on the cause
+    refused = {
+        count.file_id: _fitting(" | ".join(filter(None, (count.reason, hints.get(count.file_id)))))
+        for count in counts
+        if count.reason
+    }
     _set_status(connection, active & refused.keys(), FileStatus.ERROR, refused)
     superseding = {
         row.replaces_id: row
@@ -349,7 +355,7 @@ def _set_status(
     connection: Connection,
     ids: Collection[int],
     status: FileStatus,
-    reasons: Mapping[int, str],
+    reasons: Mapping[int, str | None],
 ) -> None:
     _update(
         connection,

@@ -227,6 +227,19 @@ def test_names_are_data(engine: Engine) -> None:
     }
 
 
+def test_a_file_that_the_models_refuse_keeps_the_hint_on_its_cause(engine: Engine) -> None:
+    """Risk: of a file whose dates are all of another format, its sender only learns how many."""
+    [row, other] = deliver(engine, 1, "a.csv", "b.csv")
+    hint = "sales_date is not in the contract's format. Paste this file profile:\n[[profiles]]"
+    verdicts = [Verdict(row.id, FileStatus.ACTIVE, hint, 2), Verdict(other.id, FileStatus.ACTIVE)]
+    with engine.begin() as connection:
+        staging_table.record_verdicts(connection, verdicts)
+        counts = [count(item, "file_too_bad: 1 of 1 rows are rejected") for item in (row, other)]
+        staging_table.record_counts(connection, counts, 1)
+        reasons = [item.reason for item in staging_table.all_rows(connection)]
+    assert reasons == [f"{counts[0].reason} | {hint}", counts[1].reason]
+
+
 def test_keys_that_differ_in_a_blank_at_the_end_are_two_files(each_engine: Engine) -> None:
     """Risk: MySQL takes them for the same, and one file is corrected or withdrawn for the other."""
     staging_table.metadata.create_all(each_engine)

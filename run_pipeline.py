@@ -163,13 +163,14 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         bronze.restore(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     unchanged = build_scope.unchanged_dimensions(state)
-    with build_scope.changing_tables(state, logic, builder, is_whole=batch_ids is not None):
-        with step("models and tests"):
-            marts.build(state, dbt, models, session, batch_ids, unchanged)
-        with step("audit"):
-            entries = marts.audit(state, dbt, session, batch_ids)
-        with step("publish"):
-            published = marts.publish_marts(state, dbt, session, logic, entries)
+    build_scope.note_begun(state, logic, builder, is_whole=batch_ids is not None)
+    with step("models and tests"):
+        marts.build(state, dbt, models, session, batch_ids, unchanged)
+    with step("audit"):
+        entries = marts.audit(state, dbt, session, batch_ids)
+    with step("publish"):
+        published = marts.publish_marts(state, dbt, session, logic, entries)
+    build_scope.note_published(state, logic)
     bronze.unmark(state, [state.batch_id])
     with step("archive"):
         deliveries.archive_batch(state)

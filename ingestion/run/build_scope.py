@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 from ingestion.config.profiles import profile_for
 from ingestion.database import batches, staging_table
@@ -146,20 +145,12 @@ def _verdicts(state: RunState) -> dict[int, str]:
     return found
 
 
-@contextlib.contextmanager
-def changing_tables(state: RunState, logic: str, builder: str, *, is_whole: bool) -> Iterator[None]:
-    """The block changes the tables up to their publication; the workspace knows whether it came to
-    its end.
+def note_begun(state: RunState, logic: str, builder: str, *, is_whole: bool) -> None:
+    """Notes in the workspace that the run is about to change the tables, up to their publication;
+    one that is ended before leaves it at that.
 
     ``is_whole`` is false where all of them are made anew; ``builder`` built them last.
     """
-    note_begun(state, logic, builder, is_whole=is_whole)
-    yield
-    note_published(state, logic)
-
-
-def note_begun(state: RunState, logic: str, builder: str, *, is_whole: bool) -> None:
-    """Notes in the workspace that the run is about to change the tables."""
     published = state.in_transaction(built_publication)
     begun = WarehouseState(
         logic,

@@ -138,8 +138,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
             deliveries.check_files(state)
             deliveries.set_files_aside(state)
 
-    from ingestion.run import build_scope
-    from ingestion.run import compact_steps as compaction
+    from ingestion.run import build_scope, compact_steps
     from ingestion.run import mart_steps as marts
 
     if not build_scope.must_build(state, logic):
@@ -157,7 +156,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         models = parsing.result()
         marts.check_live_tables(state, dbt)
     with step("raw tables"):
-        compaction.settle(state, dbt, session, logic)
+        compact_steps.settle(state, dbt, session, logic)
         builder = marts.last_builder(models, session)
         batch_ids = build_scope.batches_to_build(state, dbt, logic, builder)
         bronze.restore(state, batch_ids)
@@ -216,8 +215,7 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
     """
     from ingestion.publication.publications import current_publication
     from ingestion.publication.publish import finish_pointer
-    from ingestion.run import build_scope
-    from ingestion.run import compact_steps as compaction
+    from ingestion.run import build_scope, compact_steps
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run import mart_steps as marts
     from ingestion.run.compaction_report import Compaction
@@ -231,27 +229,27 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
         services.clear_scratch()
         finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
-        compaction.refuse_unfinished(state)
-    if compaction.is_cut_short(state):
+        compact_steps.refuse_unfinished(state)
+    if compact_steps.is_cut_short(state):
         with step("Spark"):
             session = marts.start_spark(dbt, services.workspace.root, size)
         with step("settle"):
-            compaction.settle(state, dbt, session, logic)
-    merges = compaction.plan(state, dbt, logic, before or f"{services.settings.today():%Y-%m}")
+            compact_steps.settle(state, dbt, session, logic)
+    merges = compact_steps.plan(state, dbt, logic, before or f"{services.settings.today():%Y-%m}")
     if not merges:
         return None
-    sizes = compaction.measure(state, dbt)
+    sizes = compact_steps.measure(state, dbt)
     with step("bronze"):
-        compaction.merge_bronze(state, merges)
+        compact_steps.merge_bronze(state, merges)
     with step("Spark"):
         session = marts.start_spark(dbt, services.workspace.root, size)
     with step("facts"):
-        moved = compaction.merge_facts(state, dbt, session, merges)
+        moved = compact_steps.merge_facts(state, dbt, session, merges)
     with step("settle"):
-        compaction.record(state, merges)
+        compact_steps.record(state, merges)
         marts.register_raw_tables(state, session, marts.dimension_contracts(services.settings))
-        compaction.settle(state, dbt, session, logic)
-    after = compaction.measure(state, dbt)
+        compact_steps.settle(state, dbt, session, logic)
+    after = compact_steps.measure(state, dbt)
     publication = state.in_transaction(current_publication)
     return Compaction(sizes, after, moved, publication, dict(state.steps.seconds))
 

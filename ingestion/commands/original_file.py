@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from ingestion.config.profiles import profile_for
 from ingestion.errors import PipelineError
 from ingestion.reader.csv_quotes import Dialect, record_end
-from ingestion.reader.file_content import GZIP_MAGIC, ContentHash, decode_chunks, read_chunks
+from ingestion.reader.file_content import GZIP_MAGIC, decode_chunks, read_chunks
 from ingestion.reader.header_line import LINE_BREAK, read_header_line
 from ingestion.run.archive import find_archived
 
@@ -59,7 +60,7 @@ def _read(path: Path, profile: FileProfile | None, lines: Collection[int]) -> Or
     dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
     with path.open("rb") as file:
         is_gzip = file.read(2) == GZIP_MAGIC
-    text = b"".join(decode_chunks(read_chunks(path, ContentHash()), encoding))
+    text = b"".join(decode_chunks(read_chunks(path, hashlib.sha256()), encoding))
     header = read_header_line(iter([text]), dialect, encoding, profile.skip_lines if profile else 0)
     return OriginalFile(text, header.values, dialect, encoding, is_gzip, _line_starts(text, lines))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -28,7 +29,6 @@ from ingestion.reader.dialects import (
 )
 from ingestion.reader.file_content import (
     CHUNK_BYTES,
-    ContentHash,
     decode_chunks,
     read_chunks,
     shown_text,
@@ -80,7 +80,7 @@ def check_file(
     faulty, at ``destination`` in one step, and a file set aside leaves nothing there. Raises
     OSError where the disk fails.
     """
-    content_hash = ContentHash()
+    content_hash = hashlib.sha256()
     chunks = read_chunks(path, content_hash, min(chunk_bytes, CHUNK_BYTES))
     tally = _Tally()
     reasons: tuple[Reason, ...] = ()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,25 +23,9 @@ ESCAPED_BYTES = 0xDC00
 _ESCAPED = re.compile("([\udc00-\udcff]+)")
 
 
-@dataclass
-class ContentHash:
-    """The SHA-256 of what was read so far."""
-
-    _digest: _Hash = field(default_factory=hashlib.sha256)
-
-    def update(self, content: bytes) -> None:
-        """Add ``content``."""
-        self._digest.update(content)
-
-    def hexdigest(self) -> str:
-        """Return the hash as 64 hexadecimal digits."""
-        return self._digest.hexdigest()
-
-
-def read_chunks(
-    path: Path, content_hash: ContentHash, chunk_bytes: int = CHUNK_BYTES
-) -> Iterator[bytes]:
-    """Yield the file's content in blocks of ``chunk_bytes`` (the last one shorter).
+def read_chunks(path: Path, content_hash: _Hash, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """Yield the file's content in blocks of ``chunk_bytes`` (the last one shorter), each after it
+    was added to ``content_hash``.
 
     gzip is seen by its first bytes, not by the name, and decompressed, several members in a row
     too. Raises FileSetAside where it is damaged or cut off.

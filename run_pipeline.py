@@ -440,16 +440,14 @@ def doctor() -> None:
 
 
 @app.command("warm-up")
-def warm_up(
-    again: Annotated[bool, typer.Option("--again", help="Record them again.")] = False,
-) -> None:
+def warm_up() -> None:
     """Record the JVM's classes once, so that each later run starts faster."""
     from ingestion.commands.warm_up import record
     from ingestion.warehouse.class_archive import archive_file
 
     with command() as (settings, _):
         archive = archive_file(settings.workspace, os.environ)
-        if archive.is_file() and not again:
+        if archive.is_file():
             typer.echo(f"The classes are already recorded in {archive}")
             return
         done = record(Path(__file__).resolve(), settings)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.database import batches, staging_table
@@ -21,7 +20,6 @@ from ingestion.run.compaction_report import Layer, measured
 from ingestion.run.run_state import RunState
 from ingestion.warehouse import fact_tables, ledger, warehouse_state
 from ingestion.warehouse.dbt_build import DbtProject, last_manifest, read_manifest
-from ingestion.warehouse.fact_tables import FactTable
 from ingestion.warehouse.raw_tables import batch_folders
 
 if TYPE_CHECKING:
@@ -119,7 +117,7 @@ def merge_facts(
     workspace, manifest = state.services.workspace, read_manifest(dbt)
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     merging = _merging(merges)
-    others = warehouse_state.list_hash(workspace.warehouse, _folders(tables))
+    others = warehouse_state.list_hash(workspace.warehouse, [table.folder for table in tables])
     known = warehouse_state.read_state(workspace.root)
     assert known is not None, "plan() has seen it"
     begun = dataclasses.replace(known, files=others, merging=merging)
@@ -146,10 +144,6 @@ def _merging(merges: Sequence[Merge]) -> dict[int, list[int]]:
     return {merge.batch_id: list(merge.old_ids) for merge in merges}
 
 
-def _folders(tables: Sequence[FactTable]) -> list[Path]:
-    return [table.folder for table in tables]
-
-
 def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) -> None:
     """Removes what the database does not name: the old batches, or new ones never recorded.
 
@@ -164,7 +158,8 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
     if known.logic_hash != logic or manifest is None:
         return
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
-    if known.files != warehouse_state.list_hash(workspace.warehouse, _folders(tables)):
+    others = warehouse_state.list_hash(workspace.warehouse, [table.folder for table in tables])
+    if known.files != others:
         _LOG.warning("other tables were changed meanwhile: the next run rebuilds all of them")
         return
     batch_ids = state.in_transaction(batches.all_batch_ids)

@@ -50,7 +50,11 @@ def take_files(state: RunState) -> bool:
     if not inbox.new and unfinished is None:
         return False
     find_java(os.environ)  # that there is no Java is found out before any file is planned
-    named = {info.key for info in inbox.new if _is_csv_name(state, info.key)}
+    named = {
+        info.key
+        for info in inbox.new
+        if intake.is_csv_name(info.key, settings.inbox_prefix, settings.profiles)
+    }
     wanted = [info for info in inbox.new if info.key in named]
     lost = [
         info for info in inbox.planned if not local_path(downloads, info.key, info.etag).exists()
@@ -135,11 +139,6 @@ def _plan(connection: Connection, planned: Sequence[Delivery], state: RunState) 
     batch_id = batches.open_batch(connection, state.run_id)
     staging_table.add_deliveries(connection, planned, batch_id=batch_id, run_id=state.run_id)
     return batch_id
-
-
-def _is_csv_name(state: RunState, key: str) -> bool:
-    settings = state.services.settings
-    return intake.is_csv_name(key, settings.inbox_prefix, settings.profiles)
 
 
 def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]) -> None:

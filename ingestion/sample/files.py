@@ -44,22 +44,17 @@ def write_sample(folder: Path, spec: SampleSpec) -> SampleSummary:
         "store": star.stores(spec),
         "sales_team": star.sales_team(spec),
     }
-    counts = {
-        name: _write_dimension(folder / "dimensions" / f"{name}.csv", _HEADERS[name], rows)
-        for name, rows in dimensions.items()
-    }
-    return SampleSummary(counts, tuple(_write_sales(folder / "sales", spec)))
+    for name, rows in dimensions.items():
+        _write_dimension(folder / "dimensions" / f"{name}.csv", _HEADERS[name], rows)
+    return SampleSummary(tuple(_write_sales(folder / "sales", spec)))
 
 
-def _write_dimension(path: Path, header: str, rows: Iterable[tuple[str, ...]]) -> int:
+def _write_dimension(path: Path, header: str, rows: Iterable[tuple[str, ...]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header.split(","))
-        for count, row in enumerate(rows, start=1):  # noqa: B007
-            writer.writerow(row)
-    return count
+        writer.writerows(rows)
 
 
 def _write_sales(folder: Path, spec: SampleSpec) -> Iterator[SampleFile]:

@@ -52,7 +52,6 @@ class SampleSpec:
     stores: int = 4
     sellers_per_store: int = 4
     customers: int = 200
-    products: int = 60
     files_per_store: int = 2
     extra_column_files: int = 1
     bad_files: int = 1
@@ -60,7 +59,7 @@ class SampleSpec:
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("rows", "extra_column_files", "bad_files"), 0)
-        least |= dict.fromkeys(("months", "stores", "customers", "products"), 1)
+        least |= dict.fromkeys(("months", "stores", "customers"), 1)
         least |= dict.fromkeys(("sellers_per_store", "files_per_store"), 1)
         mistakes = [
             f"{name} is {getattr(self, name)}, but must be at least {bound}"
@@ -103,9 +102,8 @@ class SampleFile:
 
 @dataclasses.dataclass(frozen=True)
 class SampleSummary:
-    """What was written: rows by dimension, and every sales file."""
+    """What was written of every sales file."""
 
-    dimension_rows: Mapping[str, int]
     files: tuple[SampleFile, ...]
 
     @property

@@ -26,7 +26,8 @@ _ITEMS = (
     'Baking tray 12"|Frying pan|Tea towel|Lunch box|Umbrella|Notebook|Pencils|Sticky tape|'
     "Light bulb|Batteries"
 )
-_SIZES = ("small", "large", "family pack", "trial size")
+_SIZES = ("small", "large")
+_PRODUCTS = 60  # each item in each size
 _CENT_ENDINGS = (0, 25, 45, 49, 50, 75, 95, 99)
 GIFT_CARD = "Gift card"
 _DAYS_A_YEAR = 365
@@ -53,13 +54,12 @@ def products(spec: SampleSpec) -> Iterator[tuple[str, ...]]:
     """Every fifteenth product bears the name of the one before; the last is the gift card."""
     chance = random.Random(f"{spec.seed}/product")
     items, name = _ITEMS.split("|"), ""
-    for product_id in range(1, spec.products + 1):
-        if product_id == spec.products:
+    for product_id in range(1, _PRODUCTS + 1):
+        if product_id == _PRODUCTS:
             name = GIFT_CARD
         elif product_id % 15:
-            series, item = divmod(product_id - 1, len(items))
-            number, size = divmod(series, len(_SIZES))
-            name = f"{items[item]} {_SIZES[size]}" + (f" no. {number + 1}" if number else "")
+            size, item = divmod(product_id - 1, len(items))
+            name = f"{items[item]} {_SIZES[size]}"
         cents = 100 * chance.randrange(1, 40) + chance.choice(_CENT_ENDINGS)
         is_dearer = product_id % 3 == 0
         last_year = spec.first_month - dt.timedelta(days=_DAYS_A_YEAR)

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from ingestion.warehouse.project_files import add_files
+
 _PARSED = ("models/**/*", "macros/**/*", "seeds/**/*", "tests/data/**/*", "dbt_project.yml")
 _PACKAGES = ("dbt-core", "dbt-adapters", "dbt-spark")  # their macros are parsed too
 _WRITTEN_BY_DBT = "partial_parse.msgpack"
@@ -48,8 +50,5 @@ def forget(target: Path) -> None:
 def _kept(project: Path, target: Path) -> Path:
     digest = hashlib.sha256(str(project).encode())
     digest.update(repr([version(name) for name in _PACKAGES]).encode())
-    paths = {path for pattern in _PARSED for path in project.glob(pattern) if path.is_file()}
-    for path in sorted(paths):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"\0{path.relative_to(project).as_posix()}\0{content}".encode())
+    add_files(digest, project, _PARSED)
     return target / _KEPT / f"{digest.hexdigest()}.msgpack"

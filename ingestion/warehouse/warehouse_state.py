@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ingestion.reader.contract import Contract
+from ingestion.warehouse.project_files import add_files
 
 _FILE = "warehouse.json"
 _LOG = logging.getLogger(__name__)
@@ -55,10 +56,7 @@ class WarehouseState:
 def logic_hash(project: Path, contract: Contract) -> str:
     """The hash of everything that decides what the models compute: SQL, seeds, contract."""
     digest = hashlib.sha256()
-    for pattern in _LOGIC:
-        for path in sorted(path for path in project.glob(pattern) if path.is_file()):
-            digest.update(path.relative_to(project).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    add_files(digest, project, _LOGIC)
     for column in contract.columns:
         rules = (column.name, column.data_type, column.required, column.minimum, column.maximum)
         digest.update(repr((*rules, column.personal)).encode())

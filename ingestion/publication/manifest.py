@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingestion.errors import PipelineError
+from ingestion.warehouse.partitions import is_month, partition_texts
 
 FORMAT = 1  # another number wherever a reader of this one would be led astray
 
@@ -155,11 +156,12 @@ def _keys(table: MartTable) -> dict[str, set[str]]:
 
 
 def touched_months(changed: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The months among the changed partitions, in order: values of columns named ``…month``."""
-    months = set()
-    for partitions in changed.values():
-        for part in (part for partition in partitions for part in partition.split("/")):
-            name, _, value = part.partition("=")
-            if name.split("_")[-1] == "month":
-                months.add(value)
+    """The months among the changed partitions, in order."""
+    months = {
+        text
+        for partitions in changed.values()
+        for partition in partitions
+        for name, text in partition_texts(partition).items()
+        if is_month(name)
+    }
     return sorted(months)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -16,6 +15,7 @@ from ingestion.database.engine import column_type, define_table, table_names
 from ingestion.errors import PipelineError
 from ingestion.publication.manifest import MartFile, MartTable, changed_partitions
 from ingestion.publication.misfits import find_misfits
+from ingestion.warehouse.partitions import partition_texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -228,12 +228,10 @@ def _compared(
 
 def partition_values(partition: str, types: Mapping[str, str]) -> dict[str, Any]:
     """``sales_month=2024-03/store_id=121`` as values of the columns' types."""
-    values: dict[str, Any] = {}
-    for part in filter(None, partition.split("/")):
-        name, _, text = part.partition("=")
-        value = unquote(text)
-        values[name] = int(value) if types[name] in ("int", "bigint") else value
-    return values
+    return {
+        name: int(text) if types[name] in ("int", "bigint") else text
+        for name, text in partition_texts(partition).items()
+    }
 
 
 def _read(

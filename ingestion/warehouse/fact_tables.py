@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingestion.errors import PipelineError
+from ingestion.warehouse.partitions import is_month, partition_texts
 from ingestion.warehouse.raw_tables import quote
 from ingestion.warehouse.spark_errors import spark_errors
 
@@ -78,21 +79,18 @@ def months_of_batches(tables: Iterable[FactTable]) -> dict[int, set[str]]:
     """The months in which each batch has rows, from the names of the partitions' folders."""
     months: dict[int, set[str]] = {}
     for table in tables:
-        for batch_id, folder in _partition_folders(table):
-            values = dict(
-                part.split("=", 1)
-                for part in folder.relative_to(table.folder).as_posix().split("/")
-            )
-            found = months.setdefault(batch_id, set())
-            found |= {value for name, value in values.items() if name.split("_")[-1] == "month"}
+        for texts, _ in _partition_folders(table):
+            found = months.setdefault(int(texts[BATCH]), set())
+            found |= {text for name, text in texts.items() if is_month(name)}
     return months
 
 
-def _partition_folders(table: FactTable) -> list[tuple[int, Path]]:
-    """The folder of each partition, with its batch."""
-    place = table.partition_columns.index(BATCH) - len(table.partition_columns)
+def _partition_folders(table: FactTable) -> list[tuple[dict[str, str], Path]]:
+    """The folder of each partition, with its values."""
     folders = table.folder.glob("/".join(f"{name}=*" for name in table.partition_columns))
-    return [(int(folder.parts[place].partition("=")[2]), folder) for folder in folders]
+    return [
+        (partition_texts(folder.relative_to(table.folder).as_posix()), folder) for folder in folders
+    ]
 
 
 def copy_batches(
@@ -159,8 +157,8 @@ def drop_batches(spark: SparkSession, table: FactTable, batch_ids: Collection[in
     specs = ", ".join(f"partition ({BATCH} = {batch_id})" for batch_id in sorted(batch_ids))
     with spark_errors(f"The batches of {table.relation} cannot be dropped"):
         spark.sql(f"alter table {table.relation} drop if exists {specs}")
-    for batch_id, folder in _partition_folders(table):
-        if batch_id in batch_ids:
+    for texts, folder in _partition_folders(table):
+        if int(texts[BATCH]) in batch_ids:
             shutil.rmtree(folder)
 
 

@@ -38,7 +38,7 @@ from ingestion.run.services import Services
 from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
 from ingestion.steps import Steps
-from ingestion.warehouse import dbt_build, ledger
+from ingestion.warehouse import ledger
 from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.ledger import LedgerEntry
 from ingestion.warehouse.raw_tables import bronze_path
@@ -120,11 +120,11 @@ def without_spark() -> Iterator[None]:
         "published_models": lambda *_: list(MODELS),
         "scan_table": lambda *arguments: scan(*arguments),  # as a test has patched it
         "read_top_sellers": lambda *_: [],
+        "read_manifest": lambda _: {},
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, function in steps.items():
             patch.setattr(mart_steps, name, function)
-        patch.setattr(dbt_build, "read_manifest", lambda _: {})
         patch.setattr(ledger, "read_ledger", lambda tables, *_: tables.ledger)
         yield
 

@@ -12,7 +12,8 @@ from ingestion.database.staging_table import FileStatus
 from ingestion.publication.publications import built_publication, current_publication
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import dimensions, fact_tables, warehouse_state
-from ingestion.warehouse.dbt_build import DbtProject, last_manifest
+from ingestion.warehouse.dbt_build import DbtProject
+from ingestion.warehouse.dbt_manifest import last_manifest
 from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.spark import WorkSize
 from ingestion.warehouse.warehouse_state import WarehouseState

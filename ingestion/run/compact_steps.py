@@ -19,7 +19,8 @@ from ingestion.run.compaction import Merge
 from ingestion.run.compaction_report import Layer, measured
 from ingestion.run.run_state import RunState
 from ingestion.warehouse import fact_tables, ledger, warehouse_state
-from ingestion.warehouse.dbt_build import DbtProject, last_manifest, read_manifest
+from ingestion.warehouse.dbt_build import DbtProject
+from ingestion.warehouse.dbt_manifest import last_manifest, read_manifest
 from ingestion.warehouse.raw_tables import batch_folders
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
             found="others, of other models or batches" if known else "none in this workspace",
             action="Build them with python run_pipeline.py run --full-refresh, then compact",
         )
-    tables = fact_tables.fact_tables(read_manifest(dbt), workspace.warehouse)
+    tables = fact_tables.fact_tables(read_manifest(dbt.target), workspace.warehouse)
     fact_tables.check_folders(tables)
     months = fact_tables.months_of_batches(tables)
     rows = state.in_transaction(staging_table.all_rows)
@@ -74,7 +75,7 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
 
 def measure(state: RunState, dbt: DbtProject) -> dict[str, Layer]:
     """The files, bytes and batches of each layer, as they are now."""
-    workspace, manifest = state.services.workspace, read_manifest(dbt)
+    workspace, manifest = state.services.workspace, read_manifest(dbt.target)
     known = state.in_transaction(batches.all_batch_ids)
     folders = batch_folders(workspace.bronze)
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
@@ -114,7 +115,7 @@ def merge_facts(
     Returns what the models have counted of the files that move. Raises ``PipelineError`` where
     rows differ, or the count of a file.
     """
-    workspace, manifest = state.services.workspace, read_manifest(dbt)
+    workspace, manifest = state.services.workspace, read_manifest(dbt.target)
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     merging = _merging(merges)
     others = warehouse_state.list_hash(workspace.warehouse, [table.folder for table in tables])

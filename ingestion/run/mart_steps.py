@@ -30,8 +30,10 @@ from ingestion.warehouse import (
     spark,
 )
 from ingestion.warehouse.dbt_build import BuildResult, DbtProject
+from ingestion.warehouse.dbt_manifest import read_manifest
 from ingestion.warehouse.spark import WorkSize
 from ingestion.warehouse.spark_errors import damage_action
+from ingestion.warehouse.top_sellers import Seller, read_sellers
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def check_live_tables(state: RunState, dbt: DbtProject) -> None:
     """Holds the database's tables against the models as dbt has parsed them: a column that is
     missing is told before the build, and not behind it."""
     services = state.services
-    models = published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports)
+    models = published_models(read_manifest(dbt.target), services.settings.publish_reports)
     marts = [model.table() for model in models if model.database]
     repeated(services.engine, lambda: mart_tables.check_live_tables(services.engine, marts))
 
@@ -175,7 +177,7 @@ def audit(
     state: RunState, dbt: DbtProject, session: SparkSession, batch_ids: Sequence[int] | None
 ) -> list[LedgerEntry]:
     """Holds the models' counts against the reader's: the last gate before publishing."""
-    entries = ledger.read_ledger(session, dbt_build.read_manifest(dbt), batch_ids)
+    entries = ledger.read_ledger(session, read_manifest(dbt.target), batch_ids)
     rows = state.rows_of_batches(batch_ids)
     counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
     ledger.check_ledger(entries, [row for row in rows if row.id in counted])
@@ -200,7 +202,7 @@ def publish_marts(
 ) -> Published:
     """Both sinks as one version; the staging table and the batch change with them."""
     services = state.services
-    models = published_models(dbt_build.read_manifest(dbt), services.settings.publish_reports)
+    models = published_models(read_manifest(dbt.target), services.settings.publish_reports)
 
     def scan(version: str, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
         return {
@@ -232,14 +234,14 @@ def publish_marts(
 
 def read_top_sellers(
     state: RunState, dbt: DbtProject, session: SparkSession, published: Published
-) -> list[ledger.Seller]:
+) -> list[Seller]:
     """The best seller of each store in the newest month that the publication touched.
 
     They only adorn the summary: where they cannot be read, the run warns, for it has published.
     """
     months = touched_months(published.changed)
     try:
-        return ledger.read_sellers(session, dbt_build.read_manifest(dbt), months)
+        return read_sellers(session, read_manifest(dbt.target), months)
     except PipelineError as error:
         state.warnings.append(f"the summary names no top sellers: {error}")
         return []

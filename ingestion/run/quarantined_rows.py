@@ -21,7 +21,8 @@ from ingestion.reader.masking import MASK, masked
 from ingestion.reader.verdicts import BadRow
 from ingestion.run.intake import counting_row
 from ingestion.run.mart_steps import dbt_project
-from ingestion.warehouse.dbt_build import last_manifest, parse, read_manifest, table_with_role
+from ingestion.warehouse.dbt_build import parse
+from ingestion.warehouse.dbt_manifest import last_manifest, read_manifest, table_with_role
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -141,7 +142,7 @@ def _published_table(services: Services) -> str | None:
     with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
         fresh = dataclasses.replace(dbt, target=Path(folder))
         parse(fresh)
-        name = table_with_role(read_manifest(fresh), ROLE)
+        name = table_with_role(read_manifest(fresh.target), ROLE)
     if not _columns(services.engine, name):
         _LOG.warning(
             "quarantined rows cannot be listed: the database has no table %s. Expected: the "

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ingestion.database.staging_table import FileRow
     from ingestion.publication.publish import Published
     from ingestion.run.run_state import RunState
-    from ingestion.warehouse.ledger import LedgerEntry, Seller
+    from ingestion.warehouse.ledger import LedgerEntry
+    from ingestion.warehouse.top_sellers import Seller
 
 DONE, PARTLY = 0, 3
 

@@ -1,17 +1,17 @@
-"""Calls dbt in this process: parse, one build on the session that is there; reads its manifest."""
+"""Calls dbt in this process: parse, one build on the session that is there."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse.builder import RUN_VARIABLE
+from ingestion.warehouse.dbt_manifest import read_manifest
 from ingestion.warehouse.dbt_parse import forget, parse_options
 from ingestion.warehouse.spark import PROFILE
 from ingestion.warehouse.spark_errors import error_words, spark_errors
@@ -223,7 +223,7 @@ def summed(results: Sequence[Any]) -> BuildResult:
 
 def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> BuildResult:
     """The result with the first rows that each failed test found, read again from its SQL."""
-    nodes = {node["name"]: node for node in read_manifest(dbt)["nodes"].values()}
+    nodes = {node["name"]: node for node in read_manifest(dbt.target)["nodes"].values()}
     failures = []
     for failure in result.failures:
         rows: tuple[str, ...] = ()
@@ -234,51 +234,3 @@ def with_rows(spark: SparkSession, dbt: DbtProject, result: BuildResult) -> Buil
             rows = tuple(str(row.asDict()) for row in found)
         failures.append(dataclasses.replace(failure, rows=rows))
     return dataclasses.replace(result, failures=tuple(failures))
-
-
-def last_manifest(target: Path) -> dict[str, Any] | None:
-    """The manifest that an earlier command left there; None where there is none, or half of one."""
-    try:
-        return _load_manifest(target)
-    except (FileNotFoundError, ValueError):  # dbt writes it in place, so a kill may cut it short
-        return None
-
-
-def read_manifest(dbt: DbtProject) -> dict[str, Any]:
-    """dbt's manifest of the last command.
-
-    Source of its shape: dbt's manifest schema, version 12.
-    """
-    return _load_manifest(dbt.target)
-
-
-def _load_manifest(target: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((target / "manifest.json").read_text())
-    return loaded
-
-
-def model_with_role(manifest: Mapping[str, Any], role: str) -> str:
-    """The relation, as Spark SQL names it, of the one model with ``meta.pipeline_role: role``."""
-    node = _node_with_role(manifest, role)
-    return f"{node['schema']}.{node['alias']}"
-
-
-def table_with_role(manifest: Mapping[str, Any], role: str) -> str:
-    """The name under which the one model with ``meta.pipeline_role: role`` is published."""
-    return str(_node_with_role(manifest, role)["alias"])
-
-
-def _node_with_role(manifest: Mapping[str, Any], role: str) -> Mapping[str, Any]:
-    found: list[Mapping[str, Any]] = [
-        node
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "model"
-        and node["config"].get("meta", {}).get("pipeline_role") == role
-    ]
-    if len(found) != 1:
-        raise PipelineError(
-            f"The pipeline needs one model with meta.pipeline_role: {role}",
-            found=", ".join(f"{node['schema']}.{node['alias']}" for node in found) or "none",
-            action="Mark one model in its YAML",
-        )
-    return found[0]

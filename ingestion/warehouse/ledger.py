@@ -1,4 +1,4 @@
-"""Reads back what the models counted: per file, and the sellers that a summary names."""
+"""Reads back what the models counted per file, and holds it against the reader's count."""
 
 from __future__ import annotations
 
@@ -9,35 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.database.staging_table import FileCount, FileRow, FileStatus
 from ingestion.errors import PipelineError
-from ingestion.warehouse.dbt_build import model_with_role
+from ingestion.warehouse.dbt_manifest import model_with_role
 from ingestion.warehouse.spark_errors import spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LEDGER_ROLE = "file_ledger"
-SELLERS_ROLE = "top_sellers"
 _SHOWN_FILES = 5
-_SELLER_COLUMNS = {
-    "sales_month": "string",
-    "store_id": "bigint",
-    "sales_person_id": "bigint",
-    "full_name": "string",
-    "total_sales": "decimal(28,2)",
-    "incentive": "decimal(28,2)",
-    "rank_in_store": "int",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Seller:
-    """A store's best seller of a month."""
-
-    month: str
-    store_id: int
-    full_name: str
-    total_sales: decimal.Decimal
-    incentive: decimal.Decimal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,44 +126,3 @@ def _differences(changed: Sequence[ChangedVerdict]) -> str:
         f"rows quarantined {rows[0]:,} -> {rows[1]:,}, "
         f"sales that count {money[0]:,.2f} -> {money[1]:,.2f}"
     )
-
-
-def read_sellers(
-    spark: SparkSession, manifest: Mapping[str, Any], months: Sequence[str]
-) -> list[Seller]:
-    """The best seller of each store in the newest of these months; ties are all named.
-
-    Raises ``PipelineError`` where no model has the role, or the one that has it lacks a column.
-    """
-    if not months:
-        return []
-    relation = model_with_role(manifest, SELLERS_ROLE)
-    with spark_errors(f"The table {relation} cannot be read"):
-        table = spark.table(relation)
-        lacking = [name for name in _SELLER_COLUMNS if name not in table.columns]
-        if lacking:
-            raise PipelineError(
-                f"The top sellers cannot be read from {relation}",
-                expected=f"columns {', '.join(_SELLER_COLUMNS)}",
-                found=f"no {', no '.join(lacking)}",
-                action=f"Restore the columns, or move pipeline_role: {SELLERS_ROLE} to the model"
-                " that has them",
-            )
-        sellers = table.select(
-            *(table[name].cast(kind).alias(name) for name, kind in _SELLER_COLUMNS.items())
-        ).dropna()
-        rows = (
-            sellers.where((sellers["sales_month"] == max(months)) & (sellers["rank_in_store"] == 1))
-            .orderBy("store_id", "sales_person_id")
-            .collect()
-        )
-    return [
-        Seller(
-            row["sales_month"],
-            row["store_id"],
-            row["full_name"],
-            row["total_sales"],
-            row["incentive"],
-        )
-        for row in rows
-    ]

@@ -11,7 +11,8 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse import dbt_parse
-from ingestion.warehouse.dbt_build import DbtProject, parse, read_manifest, run_command
+from ingestion.warehouse.dbt_build import DbtProject, parse, run_command
+from ingestion.warehouse.dbt_manifest import read_manifest
 from ingestion.warehouse.dbt_parse import parse_options
 from tests.conftest import PROJECT
 
@@ -22,7 +23,7 @@ def highest_quantity(dbt: DbtProject) -> str | None:
     """Parses as a run does, and returns the contract's maximum as the models would see it."""
     with parse_options(dbt.project, dbt.target) as options:
         run_command(dbt, ("parse",), *options)
-    columns = read_manifest(dbt)["sources"][QUANTITY]["columns"]
+    columns = read_manifest(dbt.target)["sources"][QUANTITY]["columns"]
     maximum: str | None = columns["quantity"]["meta"].get("maximum")
     return maximum
 

@@ -21,7 +21,8 @@ from ingestion.errors import PipelineError
 from ingestion.run import mart_steps
 from ingestion.run.mart_steps import dbt_project
 from ingestion.run.run_state import RunState
-from ingestion.warehouse.dbt_build import DbtProject, read_manifest, run_command
+from ingestion.warehouse.dbt_build import DbtProject, run_command
+from ingestion.warehouse.dbt_manifest import read_manifest
 from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.spark import WORK_SIZE_VARIABLE, WorkSize
 from tests.pipeline.conftest import HEADER, Pipeline, empty_warehouse
@@ -97,7 +98,7 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
         assert [pipeline.sql(query) for query in queries] == before
     finally:
         pipeline.sql("set spark.sql.codegen.factoryMode = NO_CODEGEN")  # as other tests expect it
-    manifest = read_manifest(dbt)
+    manifest = read_manifest(dbt.target)
     check_data_tests(pipeline, manifest)
     check_unit_tests(manifest)
     check_layers(manifest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -58,12 +58,21 @@ def decimal_digits(data_type: str) -> tuple[int, int]:
 
 
 def read_contract(path: Path, table: str = "sales") -> Contract:
-    """Return the contract of ``table`` as the source definition in ``path`` declares it.
+    """Return the contract of ``table`` alone, as ``read_contracts`` does."""
+    return read_contracts(path, (table,))[table]
+
+
+def read_contracts(path: Path, tables: Iterable[str]) -> dict[str, Contract]:
+    """Return the contract of each table as the source definition in ``path`` declares it.
 
     Columns whose ``config.meta.written_by`` is ``pipeline`` are no part of a sender's file and are
     left out. Raises UsageError, with file and line, for anything that is not a valid contract.
     """
     root = _compose(path)
+    return {table: _read_table(path, root, table) for table in tables}
+
+
+def _read_table(path: Path, root: yaml.Node, table: str) -> Contract:
     table_node = _find_table(path, root, table)
     columns_node = _entry(table_node, "columns")
     if columns_node is None:

@@ -17,7 +17,7 @@ from ingestion.errors import PipelineError
 from ingestion.publication import mart_tables, publish
 from ingestion.publication.manifest import MartTable, touched_months
 from ingestion.publication.mart_files import ScannedTable, published_models, scan_table
-from ingestion.reader.contract import Contract, read_contract
+from ingestion.reader.contract import Contract
 from ingestion.run import refusals
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import (
@@ -52,19 +52,18 @@ def export_dimensions(state: RunState) -> dict[str, Contract]:
     out; returns their contracts by name."""
     settings = state.services.settings
     folder = state.services.workspace.bronze / "dimensions"
-    contract_file = settings.project / DIMENSION_CONTRACT
-    dimensions.export_dimensions(state.services.engine, contract_file, folder)
-    hidden = dimensions.hidden_rows(contract_file, folder)
+    contracts = dimension_contracts(settings)
+    dimensions.export_dimensions(state.services.engine, contracts, folder)
+    hidden = dimensions.hidden_rows(contracts, folder)
     for warning in hidden:
         _LOG.warning("%s", warning)
     state.warnings += hidden
-    return dimension_contracts(settings)
+    return contracts
 
 
 def dimension_contracts(settings: Settings) -> dict[str, Contract]:
     """The contracts of the dimension tables, by name."""
-    contract_file = settings.project / DIMENSION_CONTRACT
-    return {name: read_contract(contract_file, name) for name in dimensions.DIMENSION_TABLES}
+    return dimensions.read_dimension_contracts(settings.project / DIMENSION_CONTRACT)
 
 
 def dbt_project(settings: Settings) -> DbtProject:

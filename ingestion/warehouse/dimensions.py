@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from ingestion.database.engine import column_type, define_table, in_transaction, repeated
 from ingestion.errors import PipelineError, UsageError
-from ingestion.reader.contract import Contract, ContractColumn, read_contract
+from ingestion.reader.contract import Contract, ContractColumn, read_contracts
 from ingestion.warehouse.dimension_csv import (
     MISTAKES_A_FILE,
     Row,
@@ -51,6 +51,21 @@ class DimensionLoad:
     updated: int
 
 
+def read_dimension_contracts(contract_file: Path) -> dict[str, Contract]:
+    """The contracts of the dimension tables, by name; ``UsageError`` where one is not valid, or
+    has not one key."""
+    contracts = read_contracts(contract_file, DIMENSION_TABLES)
+    for table, contract in contracts.items():
+        keys = [column.name for column in contract.columns if column.key]
+        if len(keys) != 1:
+            raise UsageError(
+                f"The table {table} in {contract_file} needs a key",
+                expected="one column with key: true under config.meta",
+                found=", ".join(keys) or "none",
+            )
+    return contracts
+
+
 def load_dimensions(engine: Engine, folder: Path, contract_file: Path) -> tuple[DimensionLoad, ...]:
     """Brings the rows of ``folder``'s four CSV files into the tables of the same names, by key.
 
@@ -69,7 +84,7 @@ def load_dimensions(engine: Engine, folder: Path, contract_file: Path) -> tuple[
             expected="a folder with " + ", ".join(f"{table}.csv" for table in DIMENSION_TABLES),
             found=f"no folder {folder}",
         )
-    contracts = _read_contracts(contract_file)
+    contracts = read_dimension_contracts(contract_file)
     mistakes: list[str] = []
     for table, contract in contracts.items():
         of_file = (row for row in checked_rows(folder, table, contract) if isinstance(row, str))
@@ -87,7 +102,9 @@ def load_dimensions(engine: Engine, folder: Path, contract_file: Path) -> tuple[
     return in_transaction(engine, load)
 
 
-def export_dimensions(engine: Engine, contract_file: Path, destination: Path) -> dict[str, Path]:
+def export_dimensions(
+    engine: Engine, contracts: Mapping[str, Contract], destination: Path
+) -> dict[str, Path]:
     """Copies each table to ``destination/<table>/<sha256 of the file>.parquet``; gives the paths.
 
     Rows stand in the order of the key and are streamed, so memory does not grow with the table;
@@ -96,7 +113,6 @@ def export_dimensions(engine: Engine, contract_file: Path, destination: Path) ->
     is made, empty. MySQL's zero date is no day and becomes null; any other value that does not fit
     the contract's type raises ``PipelineError`` naming table, key and column.
     """
-    contracts = _read_contracts(contract_file)
 
     def export(connection: Connection) -> dict[str, Path]:
         return {
@@ -108,14 +124,14 @@ def export_dimensions(engine: Engine, contract_file: Path, destination: Path) ->
     return in_transaction(engine, export)
 
 
-def hidden_rows(contract_file: Path, destination: Path) -> list[str]:
+def hidden_rows(contracts: Mapping[str, Contract], destination: Path) -> list[str]:
     """A warning for each table that was exported to ``destination`` with a row that the models
     leave out, since its key is that of what is unknown."""
     import pyarrow.parquet as pq
 
     warnings = []
-    for table in DIMENSION_TABLES:
-        key = key_column(read_contract(contract_file, table))
+    for table, contract in contracts.items():
+        key = key_column(contract)
         if type_of(key.data_type).made is not int:
             continue
         for path in (destination / table).glob("*.parquet"):
@@ -134,10 +150,11 @@ def judging_values(contract_file: Path, destination: Path) -> str:
     import pyarrow.parquet as pq
 
     digest = hashlib.sha256()
-    for table in DIMENSION_TABLES:
+    is_exported = any(destination.glob("*/*.parquet"))
+    contracts = read_dimension_contracts(contract_file) if is_exported else {}
+    for table, contract in contracts.items():
+        judging = [column.name for column in contract.columns if column.judges_sales]
         for path in (destination / table).glob("*.parquet"):
-            contract = read_contract(contract_file, table)
-            judging = [column.name for column in contract.columns if column.judges_sales]
             if judging:
                 rows = pq.read_table(path, columns=[key_column(contract).name, *judging])
                 told = [
@@ -147,19 +164,6 @@ def judging_values(contract_file: Path, destination: Path) -> str:
                 ]
                 digest.update(f"{table} {told}".encode())
     return digest.hexdigest()
-
-
-def _read_contracts(contract_file: Path) -> dict[str, Contract]:
-    contracts = {table: read_contract(contract_file, table) for table in DIMENSION_TABLES}
-    for table, contract in contracts.items():
-        keys = [column.name for column in contract.columns if column.key]
-        if len(keys) != 1:
-            raise UsageError(
-                f"The table {table} in {contract_file} needs a key",
-                expected="one column with key: true under config.meta",
-                found=", ".join(keys) or "none",
-            )
-    return contracts
 
 
 def _prepare_tables(engine: Engine, contracts: Mapping[str, Contract]) -> None:

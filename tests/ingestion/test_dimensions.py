@@ -25,6 +25,7 @@ from ingestion.warehouse.dimensions import (
     hidden_rows,
     judging_values,
     load_dimensions,
+    read_dimension_contracts,
 )
 
 PROJECT_CONTRACT = Path(__file__).parents[2] / "models/staging/_retail__sources.yml"
@@ -127,7 +128,7 @@ def test_values_arrive_exactly_from_csv_to_parquet(
 ) -> None:
     """Risk: a cent, a leading zero, an emoji or an accent is lost on the way."""
     loads = load_dimensions(engine, _folder(tmp_path), contract)
-    paths = export_dimensions(engine, contract, tmp_path / "bronze")
+    paths = export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
 
     assert loads == (
         DimensionLoad("customer", rows=2, inserted=2, updated=0),
@@ -152,7 +153,7 @@ def test_parquet_has_the_types_of_the_contract(
     engine: Engine, contract: Path, tmp_path: Path
 ) -> None:
     """Risk: Spark reads a price as a float, or a file without rows has no types."""
-    paths = export_dimensions(engine, contract, tmp_path / "bronze")
+    paths = export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
 
     schema = pq.read_schema(paths["product"])
     assert schema.names == ["id", "name", "current_price", "created_date"]
@@ -219,7 +220,9 @@ def test_many_wide_rows_fit_the_server(engine: Engine, contract: Path, tmp_path:
     folder.joinpath("customer.csv").write_text(text.replace("é", "è"), encoding="utf-8")
     assert load_dimensions(engine, folder, contract)[0].updated == 2_500
 
-    path = export_dimensions(engine, contract, tmp_path / "bronze")["customer"]
+    path = export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")[
+        "customer"
+    ]
     assert pq.read_table(path)["customer_id"].to_pylist() == list(range(2_500))
 
 
@@ -355,7 +358,7 @@ def test_only_mysqls_own_mark_stands_for_null(
     folder = _folder(tmp_path, product=FILES["product"].splitlines()[0] + "\n" + rows)
 
     load_dimensions(sqlite, folder, contract)
-    paths = export_dimensions(sqlite, contract, tmp_path / "bronze")
+    paths = export_dimensions(sqlite, read_dimension_contracts(contract), tmp_path / "bronze")
 
     assert _rows(paths, "product") == [
         (7, None, None, None),
@@ -378,13 +381,13 @@ def test_the_key_of_what_is_unknown_is_no_ones(
         "store.csv line 1: missing in the header: is_open",
     ]
     load_dimensions(sqlite, _folder(tmp_path, sales_team="id,share %\n-1,\n"), contract)
-    export_dimensions(sqlite, contract, tmp_path / "bronze")
-    assert hidden_rows(contract, tmp_path / "bronze") == []
+    export_dimensions(sqlite, read_dimension_contracts(contract), tmp_path / "bronze")
+    assert hidden_rows(read_dimension_contracts(contract), tmp_path / "bronze") == []
     with sqlite.begin() as connection:  # somebody else fills the tables
         connection.execute(sa.text("insert into customer (customer_id) values (-1), (-10)"))
         connection.execute(sa.text("insert into store (id) values (-1)"))
-    export_dimensions(sqlite, contract, tmp_path / "bronze")
-    assert hidden_rows(contract, tmp_path / "bronze") == [
+    export_dimensions(sqlite, read_dimension_contracts(contract), tmp_path / "bronze")
+    assert hidden_rows(read_dimension_contracts(contract), tmp_path / "bronze") == [
         f"the table {table} has a row with {key} -1, which stands for what is unknown: the row is "
         "left out; give it another key"
         for table, key in (("customer", "customer_id"), ("store", "id"))
@@ -411,7 +414,7 @@ def test_a_contract_without_key_is_wrong_usage(
     contract.write_text(CONTRACT.replace("key: true, ", ""), encoding="utf-8")
 
     with pytest.raises(UsageError) as raised:
-        export_dimensions(sqlite, contract, tmp_path / "bronze")
+        export_dimensions(sqlite, read_dimension_contracts(contract), tmp_path / "bronze")
 
     assert str(raised.value) == (
         f"The table product in {contract} needs a key. Expected: one column with key: true under "
@@ -451,7 +454,7 @@ def test_a_users_own_types_are_read_where_they_fit(
             sa.text("insert into product values ('12', 5, 19.99, null), ('13', null, 0.1, null)")
         )
 
-    paths = export_dimensions(engine, contract, tmp_path / "bronze")
+    paths = export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
 
     assert _rows(paths, "product") == [
         (12, "5", Decimal("19.9900"), None),
@@ -474,7 +477,7 @@ def test_a_stored_value_that_does_not_fit_is_named(
         connection.execute(sa.text("insert into product values (2, '', 'abc', null)"))
 
     with pytest.raises(PipelineError) as raised:
-        export_dimensions(engine, contract, tmp_path / "bronze")
+        export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
 
     assert str(raised.value) == (
         "The table product holds a value that does not fit: key 2, column current_price. "
@@ -516,14 +519,14 @@ def test_a_stored_number_that_does_not_fit_is_named(
         connection.execute(sa.text(f"insert into product values ({key}, 'b', {price}, null)"))
 
     with pytest.raises(PipelineError) as raised:
-        export_dimensions(mariadb, contract, tmp_path / "bronze")
+        export_dimensions(mariadb, read_dimension_contracts(contract), tmp_path / "bronze")
 
     assert f"The table product holds a value that does not fit: key {key}, {told}" in str(
         raised.value
     )
     with mariadb.begin() as connection:
         connection.execute(sa.text(f"delete from product where id = {key}"))
-    paths = export_dimensions(mariadb, contract, tmp_path / "bronze")
+    paths = export_dimensions(mariadb, read_dimension_contracts(contract), tmp_path / "bronze")
     assert _rows(paths, "product") == [(0, "a", Decimal("1.5000"), None)]
 
 
@@ -536,7 +539,7 @@ def test_keys_that_are_doubled_or_missing_are_named(
         connection.execute(sa.text("insert into store values (1, 1), (3, 0), (3, 1)"))
 
     with pytest.raises(PipelineError) as raised:
-        export_dimensions(engine, contract, tmp_path / "bronze")
+        export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
 
     assert str(raised.value) == (
         "The table store has no unique key. Expected: a unique value in every row. Found: key "
@@ -545,7 +548,7 @@ def test_keys_that_are_doubled_or_missing_are_named(
     with engine.begin() as connection:
         connection.execute(sa.text("update store set id = null where id = 3"))
     with pytest.raises(PipelineError, match="Found: a row without key"):
-        export_dimensions(engine, contract, tmp_path / "bronze")
+        export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
 
 
 def test_a_zero_date_becomes_null(mariadb: Engine, contract: Path, tmp_path: Path) -> None:
@@ -555,7 +558,7 @@ def test_a_zero_date_becomes_null(mariadb: Engine, contract: Path, tmp_path: Pat
         connection.execute(sa.text("set session sql_mode = ''"))
         connection.execute(sa.text("update product set created_date = '0000-00-00'"))
 
-    paths = export_dimensions(mariadb, contract, tmp_path / "bronze")
+    paths = export_dimensions(mariadb, read_dimension_contracts(contract), tmp_path / "bronze")
 
     assert [row[3] for row in _rows(paths, "product")] == [None, None, None]
 
@@ -563,12 +566,12 @@ def test_a_zero_date_becomes_null(mariadb: Engine, contract: Path, tmp_path: Pat
 def test_the_same_content_is_the_same_file(engine: Engine, contract: Path, tmp_path: Path) -> None:
     """Risk: an unchanged dimension looks new, or a changed one overwrites what Spark reads."""
     load_dimensions(engine, _folder(tmp_path), contract)
-    first = export_dimensions(engine, contract, tmp_path / "bronze")
+    first = export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
     written = first["store"].stat().st_mtime_ns
-    second = export_dimensions(engine, contract, tmp_path / "bronze")
+    second = export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
     with engine.begin() as connection:
         connection.execute(sa.text("update product set name = 'x' where id = 9"))
-    third = export_dimensions(engine, contract, tmp_path / "bronze")
+    third = export_dimensions(engine, read_dimension_contracts(contract), tmp_path / "bronze")
 
     digest = hashlib.sha256(third["product"].read_bytes()).hexdigest()
     assert third["product"] == tmp_path / "bronze/product" / f"{digest}.parquet"
@@ -591,12 +594,12 @@ def test_a_value_that_judges_sales_differs_from_none(
     )
     text = CONTRACT.replace("{name: is_open, data_type: boolean}", column)
     contract.write_text(text, encoding="utf-8")
-    export_dimensions(sqlite, contract, tmp_path / "bronze")
+    export_dimensions(sqlite, read_dimension_contracts(contract), tmp_path / "bronze")
     hashes = [judging_values(contract, tmp_path / "bronze")]
     for change in ("insert into store (id) values (1)", f"update store set is_open = {value}"):
         with sqlite.begin() as connection:
             connection.execute(sa.text(change))
-        export_dimensions(sqlite, contract, tmp_path / "bronze")
+        export_dimensions(sqlite, read_dimension_contracts(contract), tmp_path / "bronze")
         hashes.append(judging_values(contract, tmp_path / "bronze"))
     unknown, known = hashes[1:]
     assert hashes[0] == unknown != known
@@ -607,7 +610,9 @@ def test_the_generated_star_fits_the_projects_contract(engine: Engine, tmp_path:
     write_sample(tmp_path, SampleSpec(rows=0, customers=2_345))
 
     loads = load_dimensions(engine, tmp_path / "dimensions", PROJECT_CONTRACT)
-    paths = export_dimensions(engine, PROJECT_CONTRACT, tmp_path / "bronze")
+    paths = export_dimensions(
+        engine, read_dimension_contracts(PROJECT_CONTRACT), tmp_path / "bronze"
+    )
 
     written = {"customer": 2_345, "product": 60, "store": 4, "sales_team": 18}
     assert {load.table: load.inserted for load in loads} == written

@@ -43,7 +43,7 @@ def fill_inbox(services: Services, files: int, rows: int) -> list[str]:
         services.store.put_bytes(key, f"{HEADER}\n{lines}".encode())
         return key
 
-    with concurrent.futures.ThreadPoolExecutor(services.settings.download_threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(services.settings.s3_threads) as pool:
         return list(pool.map(put, range(files)))
 
 
@@ -55,7 +55,7 @@ def bare_download(services: Services, keys: list[str], folder: Path) -> float:
         body = store.client.get_object(Bucket=store.bucket, Key=key)["Body"]
         (folder / key.replace("/", "_")).write_bytes(body.read())
 
-    with concurrent.futures.ThreadPoolExecutor(services.settings.download_threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(services.settings.s3_threads) as pool:
         return seconds(lambda: list(pool.map(get, keys)))
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=1000, help="objects in the inbox")
     parser.add_argument("--rows", type=int, default=100, help="rows of each")
-    parser.add_argument("--threads", type=int, default=4, help="RETAIL_DOWNLOAD_THREADS")
+    parser.add_argument("--threads", type=int, default=4, help="RETAIL_S3_THREADS")
     parser.add_argument("--database", help="an empty database, as RETAIL_DATABASE_URL")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -93,7 +93,7 @@ def main() -> None:
         workspace = Path(folder) / "workspace"
         environment = {
             "RETAIL_WORKSPACE": str(workspace),
-            "RETAIL_DOWNLOAD_THREADS": str(arguments.threads),
+            "RETAIL_S3_THREADS": str(arguments.threads),
         }
         if arguments.database:
             environment["RETAIL_DATABASE_URL"] = arguments.database

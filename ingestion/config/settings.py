@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     s3_region: Annotated[str | None, AfterValidator(region_of_endpoint)] = Field(
         default=None, pattern=r"^[a-z0-9-]{1,63}\z", description="a region, such as eu-west-1"
     )
+    s3_threads: int = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
     secret_key: SecretStr | None = Field(default=None, description="text")
     secret_key_file: Path | None = Field(default=None, description="a file")
     database_url: Annotated[SecretStr, AfterValidator(complete_url)] = Field(
@@ -125,7 +126,6 @@ class Settings(BaseSettings):
     keep_publications: int = Field(
         default=10, ge=1, le=1000, description="a whole number from 1 to 1000"
     )
-    download_threads: int = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
     profiles: tuple[FileProfile, ...] = Field(
         default=(), description=f"[[profiles]] before each profile in {CONFIG_FILE}"
     )

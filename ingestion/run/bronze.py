@@ -139,7 +139,7 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
         _read_archived(state, row)
         progress(1)
 
-    with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(state.services.settings.s3_threads) as pool:
         list(pool.map(read, missing))
 
 

@@ -64,7 +64,7 @@ def take_files(state: RunState) -> bool:
             store,
             [*wanted, *lost],
             downloads,
-            settings.download_threads,
+            settings.s3_threads,
             state.steps.progress(sum(info.size for info in (*wanted, *lost)), "bytes"),
         )
         _note_refused(state, downloaded.refused, {info.key for info in lost})
@@ -164,7 +164,7 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
         except (ObjectChanged, ObjectGone):
             return None
 
-    with concurrent.futures.ThreadPoolExecutor(state.services.settings.download_threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(state.services.settings.s3_threads) as pool:
         moved = list(zip(loaded, pool.map(move, loaded), strict=True))
     state.changed_while_read += [item.key for (item, _), location in moved if location is None]
     rows = [row for (_, row), location in moved if location is not None]
@@ -272,7 +272,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         waiting,
         lambda row: _target_key(state, row),
         lambda row: local_path(state.services.workspace.downloads, row.file_name, row.etag),
-        settings.download_threads,
+        settings.s3_threads,
         state.steps.progress(len(waiting), "objects"),
     )
     state.warnings += [
@@ -292,7 +292,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
             )
             for row in refused
         ],
-        settings.download_threads,
+        settings.s3_threads,
     )
     for row in again:
         moved = newest[row.file_name, row.etag]

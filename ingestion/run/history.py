@@ -172,7 +172,7 @@ def remove_old(services: Services, keep: int) -> int:
         return 0
     objects, unknown = _objects(services, given_up)
     gone = [key for key in given_up if key not in unknown]
-    threads = services.settings.download_threads
+    threads = services.settings.s3_threads
     store.delete_all(objects - needed, threads)
     store.delete_all(gone, threads)
     _LOG.info("removed %d older versions with %d objects", len(gone), len(objects - needed))

@@ -53,7 +53,7 @@ class Services:
             engine=self.engine,
             prefixes=self.prefixes,
             scratch=self.workspace.make_scratch(),
-            threads=self.settings.download_threads,
+            threads=self.settings.s3_threads,
             still_alone=still_alone,
         )
 

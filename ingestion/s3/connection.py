@@ -57,7 +57,7 @@ def connect(
                 connect_timeout=5,
                 read_timeout=60,
                 retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                max_pool_connections=max(10, settings.download_threads),
+                max_pool_connections=max(10, settings.s3_threads),
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 proxies={} if is_embedded else None,

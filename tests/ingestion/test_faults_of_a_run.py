@@ -148,7 +148,7 @@ def shop(
             "RETAIL_S3_ENDPOINT_URL": s3_url,
             "RETAIL_DATABASE_URL": mariadb_url.replace(f":{mariadb_server.port}/", f":{port}/"),
             "RETAIL_WORKSPACE": str(tmp_path / "workspace"),
-            "RETAIL_DOWNLOAD_THREADS": "1",  # the calls of each run come in the same order
+            "RETAIL_S3_THREADS": "1",  # the calls of each run come in the same order
         }
         engine = connect(make_url(mariadb_url))
         stack.callback(engine.dispose)

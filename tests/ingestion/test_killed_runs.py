@@ -164,7 +164,7 @@ def shops(
                 **bucket.environment,
                 "RETAIL_DATABASE_URL": stack.enter_context(mariadb_server.new_database()),
                 "RETAIL_WORKSPACE": str(tmp_path / name),
-                "RETAIL_DOWNLOAD_THREADS": "1",  # the calls of each run come in the same order
+                "RETAIL_S3_THREADS": "1",  # the calls of each run come in the same order
             }
             for variable, value in environ.items():  # of the credentials, which are the same
                 monkeypatch.setenv(variable, value)

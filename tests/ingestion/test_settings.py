@@ -77,13 +77,13 @@ def test_with_nothing_given_all_is_embedded(project: Path) -> None:
 def test_the_environment_wins_over_dotenv_and_that_over_toml(project: Path) -> None:
     """Risk: what an operator sets for one run is overruled by a forgotten file."""
     (project / "pipeline.toml").write_text(
-        'log_level = "ERROR"\nkeep_publications = 1\ndownload_threads = 1\n'
+        'log_level = "ERROR"\nkeep_publications = 1\ns3_threads = 1\n'
     )
-    (project / ".env").write_text("RETAIL_KEEP_PUBLICATIONS=2\nRETAIL_DOWNLOAD_THREADS=2\n")
-    environ = {"RETAIL_DOWNLOAD_THREADS": "3", "RETAIL_LOG_FORMAT": "", "PATH": "/bin"}
+    (project / ".env").write_text("RETAIL_KEEP_PUBLICATIONS=2\nRETAIL_S3_THREADS=2\n")
+    environ = {"RETAIL_S3_THREADS": "3", "RETAIL_LOG_FORMAT": "", "PATH": "/bin"}
     settings = load_settings(project, environ)
     assert (settings.log_level, settings.log_format) == ("ERROR", "text")
-    assert (settings.keep_publications, settings.download_threads) == (2, 3)
+    assert (settings.keep_publications, settings.s3_threads) == (2, 3)
 
 
 def test_the_process_environment_is_the_default(
@@ -601,7 +601,7 @@ def test_all_mistakes_come_in_one_list(project: Path) -> None:
     (project / "pipeline.toml").write_text(
         'bucket = "Acme"\ninbox_prefx = "in/"\n[[profiles]]\nname = "a"\nskip_lines = -1\n'
     )
-    (project / ".env").write_text("RETAIL_DOWNLOAD_THREADS=0\nRETAIL_LOG_FORMAT\n")
+    (project / ".env").write_text("RETAIL_S3_THREADS=0\nRETAIL_LOG_FORMAT\n")
     environ = {
         "RETAIL_BUKET": "acme",
         "retail_log_level": "INFO",
@@ -622,12 +622,12 @@ def test_all_mistakes_come_in_one_list(project: Path) -> None:
         f"{project / 'key'}. Move it, for instance to ~/.config/retail-mart/key.",
         "- bucket (pipeline.toml): Not a bucket name that S3 allows. Expected: 3 to 63 lowercase "
         "letters, digits, dots and hyphens, such as acme-retail. Found: 'Acme'.",
+        "- RETAIL_S3_THREADS (.env): Wrong value. Expected: a whole number from 1 to 64. "
+        "Found: '0'.",
         "- RETAIL_DATABASE_URL: The pipeline does not support this database. Expected: "
         "mysql://user@host:3306/database, mariadb://… or sqlite:///file. Found: oracle://.",
         "- RETAIL_BUSINESS_DATE: Wrong value. Expected: a valid date as yyyy-mm-dd. "
         "Found: '2024-02-30'.",
-        "- RETAIL_DOWNLOAD_THREADS (.env): Wrong value. Expected: a whole number from 1 to 64. "
-        "Found: '0'.",
         "- profile a, pattern (pipeline.toml): Wrong value. Expected: a glob for the key below "
         "the inbox, such as north/*.csv, where * also crosses folders, or re: and a regular "
         "expression for the whole key. Found: nothing.",

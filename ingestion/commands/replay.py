@@ -24,10 +24,9 @@ from ingestion.commands.quarantine import FIXED_COLUMNS
 from ingestion.commands.withdrawal import check_inbox, find_sendable, version_to_read
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
-from ingestion.database.staging_table import FileRow, FileStatus
+from ingestion.database.staging_table import FileRow, FileStatus, counting_row
 from ingestion.errors import PipelineError, UsageError
 from ingestion.reader.file_content import encode_text, shown_text
-from ingestion.run.intake import counting_row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -15,10 +15,16 @@ import sqlalchemy as sa
 from ingestion.config.profiles import composed
 from ingestion.database import batches, staging_table
 from ingestion.database.engine import in_transaction
-from ingestion.database.staging_table import RETRACTION, Delivery, FileRow, FileStatus, Verdict
+from ingestion.database.staging_table import (
+    RETRACTION,
+    Delivery,
+    FileRow,
+    FileStatus,
+    Verdict,
+    counting_row,
+)
 from ingestion.errors import PipelineError, UsageError
 from ingestion.run.archive import find_archived
-from ingestion.run.intake import counting_row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

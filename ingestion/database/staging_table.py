@@ -219,6 +219,12 @@ def is_accepted(row: FileRow) -> bool:
     return row.status in _ACCEPTED
 
 
+def counting_row(rows: Sequence[FileRow]) -> FileRow | None:
+    """Of the rows of one key, the one whose content counts."""
+    counting = [row for row in rows if is_accepted(row)]
+    return counting[-1] if counting else None
+
+
 def changes_what_counts(row: FileRow) -> bool:
     """Whether marts that know the row differ from those that do not: it counts, or it takes the
     place of a version that did, as a copy of another file may."""

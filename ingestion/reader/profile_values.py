@@ -8,7 +8,7 @@ is a fault of its own. All arithmetic is exact.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.errors import UsageError
 from ingestion.reader.contract import decimal_digits
-from ingestion.reader.headers import normalised
 from ingestion.reader.masking import MASK
 
 if TYPE_CHECKING:
@@ -102,38 +100,6 @@ def without_formulas(values: pa.Array) -> pa.Array:
     """Return the texts, each that is a spreadsheet's formula of a text (``="00123"``) as that text:
     exports write it so, lest the spreadsheet drops the zeros."""
     return pc.replace_substring_regex(values, rf"\A{FORMULA_TEXT}\z", r"\1")
-
-
-def check_columns(profiles: Sequence[FileProfile], contract: Contract) -> None:
-    """``UsageError`` where a profile names a column that the contract does not have: its values
-    would be lost."""
-    known = {column.name for column in contract.columns}
-    mistakes = [
-        f"profile {profile.name}: {kind} for '{name}'"
-        for profile in profiles
-        for kind, names in (
-            ("an alias", profile.aliases.values()),
-            ("a constant", profile.constants),
-            ("a formula", profile.derived),
-        )
-        for name in names
-        if name not in known
-    ]
-    own_names = {normalised(name): name for name in known}
-    mistakes += [
-        f"profile {profile.name}: an alias of {column} for '{header}', the name of a column itself"
-        for profile in profiles
-        for header, column in profile.aliases.items()
-        if own_names.get(normalised(header), column) != column
-    ]
-    if mistakes:
-        raise UsageError(
-            "The file profiles do not match the contract",
-            expected="rules for " + ", ".join(column.name for column in contract.columns),
-            found="; ".join(mistakes),
-            action=f"Correct the profiles, or declare the columns in {contract.path.name}; a column"
-            " without a rule goes to additional_column under its own name",
-        )
 
 
 def value_rules(

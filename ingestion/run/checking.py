@@ -13,14 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from ingestion.config.profiles import FileProfile, profile_for
-from ingestion.database.staging_table import FileRow, FileStatus, Verdict
+from ingestion.database.staging_table import FileRow, FileStatus, Verdict, counting_row
 from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
 from ingestion.reader.bronze_file import usable_processors
 from ingestion.reader.contract import Contract
 from ingestion.reader.file_check import check_file
 from ingestion.reader.verdicts import BadRow, FileReport, Reason
-from ingestion.run.intake import counting_row, is_csv_name, not_csv_reason
+from ingestion.run.intake import is_csv_name, not_csv_reason
 from ingestion.warehouse.raw_tables import batch_folder, bronze_path
 
 _MOST_THREADS = 8

@@ -15,7 +15,7 @@ from ingestion.database.staging_table import (
     Delivery,
     FileRow,
     FileStatus,
-    is_accepted,
+    counting_row,
 )
 from ingestion.local_paths import key_of, local_path
 
@@ -179,9 +179,3 @@ def already_loaded(
         if delivery.sha256 == counted.sha256:
             found.append((delivery, counted))
     return found
-
-
-def counting_row(rows: Sequence[FileRow]) -> FileRow | None:
-    """Of the rows of one key, the one whose content counts."""
-    counting = [row for row in rows if is_accepted(row)]
-    return counting[-1] if counting else None

@@ -13,13 +13,12 @@ import sqlalchemy as sa
 
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction, repeated
-from ingestion.database.staging_table import FileStatus
+from ingestion.database.staging_table import FileStatus, counting_row
 from ingestion.errors import PipelineError
 from ingestion.publication.publications import current_publication
 from ingestion.reader.file_check import SHOWN_BAD_ROWS
 from ingestion.reader.masking import MASK, masked
 from ingestion.reader.verdicts import BadRow
-from ingestion.run.intake import counting_row
 from ingestion.run.mart_steps import dbt_project
 from ingestion.warehouse.dbt_build import parse
 from ingestion.warehouse.dbt_manifest import last_manifest, read_manifest, table_with_role

@@ -29,7 +29,7 @@ DIMENSION_CONTRACT = Path("models", "staging", "_retail__sources.yml")
 def read_sales_contract(settings: Settings) -> Contract:
     """The contract of sales files, which the file profiles fit. Raises ``UsageError``."""
     from ingestion.reader.contract import read_contract
-    from ingestion.reader.profile_values import check_columns
+    from ingestion.reader.profile_columns import check_columns
 
     contract = read_contract(settings.project / SALES_CONTRACT)
     if settings.profiles:

@@ -11,7 +11,7 @@ from ingestion.config.profiles import FileProfile, constants_for, profile_for
 from ingestion.config.settings import load_settings
 from ingestion.errors import UsageError
 from ingestion.reader.contract import Contract, ContractColumn
-from ingestion.reader.profile_values import check_columns
+from ingestion.reader.profile_columns import check_columns
 
 
 def mistakes(project: Path, *tables: dict[str, object]) -> list[str]:

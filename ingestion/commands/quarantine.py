@@ -138,7 +138,7 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
             action="Give another folder, or remove them",
         )
     found_files = in_transaction(
-        services.engine, lambda there: staging_table.rows_by_id(there, by_file)
+        services.engine, lambda connection: staging_table.rows_by_id(connection, by_file)
     )
     files = {row.id: row for row in found_files}
     exports: dict[Path, list[list[str]]] = {}

@@ -93,9 +93,9 @@ def unmark_published(state: RunState, batch: Batch) -> None:
         unmark(state, [batch.batch_id])
 
 
-def _mark(bronze: Path, batches: Mapping[int, str]) -> None:
+def _mark(bronze: Path, runs: Mapping[int, str]) -> None:
     bronze.mkdir(parents=True, exist_ok=True)
-    _write(bronze / _UNFINISHED, "\n".join(f"{batch} {run}" for batch, run in batches.items()))
+    _write(bronze / _UNFINISHED, "\n".join(f"{batch} {run}" for batch, run in runs.items()))
 
 
 def _write(mark: Path, text: str) -> None:

@@ -37,7 +37,7 @@ class WarehouseState:
     its batch, by id, ``begun_with`` the versions of the dimension tables that it writes, and
     ``built_before`` is who had built the tables last when it began.
 
-    ``judged_by`` tells those values of dimensions that decide which sales count.
+    ``judged_by`` tells those values of dimensions and settings that decide which sales count.
     """
 
     logic_hash: str
@@ -54,7 +54,12 @@ class WarehouseState:
 
 
 def logic_hash(project: Path, contract: Contract) -> str:
-    """The hash of everything that decides what the models compute: SQL, seeds, contract."""
+    """The hash of the SQL of models and macros, the seeds, ``dbt_project.yml``, and what the sales
+    contract says of each column.
+
+    The models' other YAML and the contract of the dimensions are not in it. What else decides which
+    sales count, values of dimensions and settings, is in ``judged_by``.
+    """
     digest = hashlib.sha256()
     add_files(digest, project, _LOGIC)
     for column in contract.columns:

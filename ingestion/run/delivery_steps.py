@@ -111,8 +111,8 @@ def _note_refused(
 def _fetch_moved(state: RunState, pending: Sequence[FileRow]) -> None:
     """Brings files of the unfinished batch to this machine whose objects have left the inbox.
 
-    So have copies of other files: of what they repeat, another version may be in the batch by now;
-    and files sent twice, of which older versions of the pipeline moved the second.
+    So have copies of other files: of what they repeat, another version may be in the batch by now.
+    A run that was ended may have found so already, and then the copy counts where it lies.
     """
     store, downloads = state.services.store, state.services.workspace.downloads
     for row in pending:

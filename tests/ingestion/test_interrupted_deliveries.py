@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ingestion.config.profiles import FileProfile
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.reader.verdicts import FileReport
-from ingestion.run import checking
+from ingestion.run import build_scope, checking
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.services import Services
 from tests.run_without_spark import HEADER, run, s3_rows, sale
@@ -31,14 +32,16 @@ def send_in_parts(services: Services, key: str, content: bytes) -> None:
     client.complete_multipart_upload(**place, UploadId=upload, MultipartUpload=parts)
 
 
-def kill_in(services: Services, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def kill_in(
+    services: Services, step: str, monkeypatch: pytest.MonkeyPatch, module: ModuleType = deliveries
+) -> None:
     """A run that ends as it begins the step."""
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(deliveries, step, killed)
+        patched.setattr(module, step, killed)
         with pytest.raises(KeyboardInterrupt):
             run(services)
 
@@ -160,6 +163,22 @@ def test_another_machine_takes_up_what_a_killed_run_has_planned(
     summary = run(services)
     # of a.csv the first version is nowhere any more
     assert {item.file_name for item in summary.set_aside} == {"sales_data/a.csv"}
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 5 + 7
+
+
+def test_another_machine_takes_up_a_copy_that_counts_since(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: a copy that was moved before it counted is refused as gone from the inbox."""
+    day, more = sale(1, "2024-04-03", 5), sale(1, "2024-04-03", 7)
+    for name in ("a", "b"):
+        services.store.put_bytes(f"sales_data/{name}.csv", (HEADER + day).encode())
+    kill_in(services, "must_build", monkeypatch, build_scope)  # the copy, b.csv, has been moved
+    services.store.put_bytes("sales_data/a.csv", (HEADER + more).encode())
+    kill_in(services, "set_files_aside", monkeypatch)
+    shutil.rmtree(services.workspace.downloads)
+    run(services)
     [month] = s3_rows(services.store, "customers_data_mart")
     assert int(month["total_sales"]) == 5 + 7
 

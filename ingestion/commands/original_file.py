@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.config.profiles import profile_for
+from ingestion.config.profiles import CONTRACT_FORM, profile_for
 from ingestion.errors import PipelineError
 from ingestion.reader.csv_quotes import Dialect, record_end
 from ingestion.reader.file_content import GZIP_MAGIC, decode_chunks, read_chunks
@@ -48,21 +48,23 @@ class OriginalFile:
 def open_original(services: Services, row: FileRow, lines: Collection[int]) -> OriginalFile:
     """The file as it was taken; ``PipelineError`` where its archived object is another by now."""
     settings, store = services.settings, services.store
-    profile = profile_for(row.file_name.removeprefix(settings.inbox_prefix), settings.profiles)
+    relative = row.file_name.removeprefix(settings.inbox_prefix)
+    form = profile_for(relative, settings.profiles) or CONTRACT_FORM
     with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
         path = Path(folder) / "original"
         find_archived(store, row, lambda info: store.download(info, path))
-        return _read(path, profile, lines)
+        return _read(path, form, lines)
 
 
-def _read(path: Path, profile: FileProfile | None, lines: Collection[int]) -> OriginalFile:
-    encoding = profile.encoding if profile else "utf-8"
-    dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
+def _read(path: Path, form: FileProfile, lines: Collection[int]) -> OriginalFile:
+    dialect = Dialect(form.delimiter.encode(), form.quote.encode())
     with path.open("rb") as file:
         is_gzip = file.read(2) == GZIP_MAGIC
-    text = b"".join(decode_chunks(read_chunks(path, hashlib.sha256()), encoding))
-    header = read_header_line(iter([text]), dialect, encoding, profile.skip_lines if profile else 0)
-    return OriginalFile(text, header.values, dialect, encoding, is_gzip, _line_starts(text, lines))
+    text = b"".join(decode_chunks(read_chunks(path, hashlib.sha256()), form.encoding))
+    header = read_header_line(iter([text]), dialect, form.encoding, form.skip_lines)
+    return OriginalFile(
+        text, header.values, dialect, form.encoding, is_gzip, _line_starts(text, lines)
+    )
 
 
 def _line_starts(text: bytes, lines: Collection[int]) -> dict[int, int]:

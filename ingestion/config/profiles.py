@@ -244,3 +244,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
     """Return the compiled pattern; a glob gives one that names no groups and fits no key."""
     is_regex = pattern.startswith(REGEX_PREFIX)
     return re.compile(pattern.removeprefix(REGEX_PREFIX) if is_regex else r"(?!)")
+
+
+# how a file is read that no profile fits
+CONTRACT_FORM = FileProfile(name="contract", pattern="*")

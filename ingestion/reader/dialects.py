@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
+from ingestion.config.profiles import CONTRACT_FORM
 from ingestion.reader.headers import match_header, shown
 from ingestion.reader.masking import without_personal
 from ingestion.reader.verdicts import Reason
@@ -92,7 +93,7 @@ def wrong_encoding(head: bytes, key: str, profile: FileProfile | None) -> Reason
 
     That is the profile's, or the contract's UTF-8 without one.
     """
-    encoding = profile.encoding if profile else "utf-8"
+    encoding = (profile or CONTRACT_FORM).encoding
     expected = codecs.lookup(encoding).name
     found, proof = _shown_encoding(head, expected)
     is_wide = expected.startswith(("utf-16", "utf-32"))
@@ -164,7 +165,8 @@ def explain_header(
     Tried are the usual delimiters and quotes and the first lines of the file; the profile to paste
     is part of the message. No profile reads lines that are each one quoted value.
     """
-    delimiter, quote = (profile.delimiter, profile.quote) if profile else (",", '"')
+    form = profile or CONTRACT_FORM
+    delimiter, quote = form.delimiter, form.quote
     lines = TEXT_LINE_BREAK.split(header.head, HEADER_SEARCH_LINES)[:HEADER_SEARCH_LINES]
     missing = [
         column.name
@@ -173,8 +175,8 @@ def explain_header(
     ]
 
     def fits(names: Sequence[str]) -> bool:
-        aliases = profile.aliases if profile else {}
-        return len(names) > 1 and not match_header(names, contract, aliases, supplied).reasons
+        match = match_header(names, contract, form.aliases, supplied)
+        return len(names) > 1 and not match.reasons
 
     if len(header.values) == 1 and quote and header.head.startswith(quote):
         [inside] = header.values
@@ -211,7 +213,8 @@ def _without_names(
     profile: FileProfile | None,
 ) -> Reason | None:
     """Return the reason against a header of another delimiter and other names, or one of values."""
-    delimiter, quote = (profile.delimiter, profile.quote) if profile else (",", '"')
+    form = profile or CONTRACT_FORM
+    delimiter, quote = form.delimiter, form.quote
     first = lines[0] if lines else ""
     mark = _delimiter_of(first)
     if mark not in (delimiter, ":") and first.count(mark) > first.count(delimiter):

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.config.profiles import constants_for
+from ingestion.config.profiles import CONTRACT_FORM, constants_for
 from ingestion.reader.bronze_file import BronzeFile
 from ingestion.reader.bronze_rows import BronzeRows, RowLayout, bronze_schema, read_rows
 from ingestion.reader.csv_blocks import BLOCK_BYTES, RecordBlock, record_blocks
@@ -114,32 +114,12 @@ def _read_file(
 ) -> None:
     head = next(chunks, b"")
     _check_head(head, key, profile)
-    encoding = profile.encoding if profile else "utf-8"
-    dialect = Dialect(profile.delimiter.encode(), profile.quote.encode()) if profile else Dialect()
-    text = _without_end_mark(_without_nul(decode_chunks(chain([head], chunks), encoding)))
-    header = read_header_line(text, dialect, encoding, profile.skip_lines if profile else 0)
-    constants = constants_for(key, profile) if profile else {}
-    supplied = {*constants, *profile.derived} if profile else set()
-    match = _match(header, key, contract, profile, supplied)
-    match_again = partial(
-        match_header,
-        contract=contract,
-        aliases=profile.aliases if profile else {},
-        supplied=supplied,
-    )
-    rules = value_rules(profile, constants, contract, set(match.positions)) if profile else None
-    layout = RowLayout(
-        file_id=file_id,
-        dialect=dialect,
-        encoding=encoding,
-        headers=header.values,
-        columns=tuple(column.name for column in contract.columns),
-        match=match,
-        match_again=match_again,
-        rules=rules,
-        formula_texts=profile.formula_texts if profile else False,
-        compose_letters=profile.compose_letters if profile else False,
-    )
+    form = profile or CONTRACT_FORM
+    dialect = Dialect(form.delimiter.encode(), form.quote.encode())
+    text = _without_end_mark(_without_nul(decode_chunks(chain([head], chunks), form.encoding)))
+    header = read_header_line(text, dialect, form.encoding, form.skip_lines)
+    layout = _layout(header, dialect, key, file_id, contract, profile)
+    match, rules = layout.match, layout.rules
     blocks = record_blocks(
         chain([header.rest], text), dialect, match.fewest_values, header.next_line, block_bytes
     )
@@ -148,10 +128,12 @@ def _read_file(
             rows = read_rows(block, layout)
             if not tally.rows_read and rows.all_end_open and _last_is_no_text(layout, contract):
                 headers = (*header.values, "")
-                layout = dataclasses.replace(layout, headers=headers, match=match_again(headers))
+                layout = dataclasses.replace(
+                    layout, headers=headers, match=layout.match_again(headers)
+                )
                 rows = read_rows(block, layout)
             if not tally.rows_read:
-                tally.hints += value_hints(rows.table, contract, profile)
+                tally.hints += value_hints(rows.table, contract, form)
             _count(block, rows, layout, contract, tally)
             _check_faults(rows, tally)
             _check_last_line(block, rows, layout, contract, tally)
@@ -159,10 +141,39 @@ def _read_file(
                 file.write(rows.table)
         if not tally.rows_read:
             _check_no_rows(header, match, contract)
-        tally.meaning = _meaning(profile, rules) if profile and rules else {}
+        tally.meaning = _meaning(form, rules) if rules else {}
         file.finish()
-    if tally.rows_wrong_bytes and (profile is None or "encoding" not in profile.model_fields_set):
+    if tally.rows_wrong_bytes and "encoding" not in form.model_fields_set:
         tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read))
+
+
+def _layout(
+    header: HeaderLine,
+    dialect: Dialect,
+    key: str,
+    file_id: int,
+    contract: Contract,
+    profile: FileProfile | None,
+) -> RowLayout:
+    """What turns the records below this header into rows."""
+    form = profile or CONTRACT_FORM
+    constants = constants_for(key, form)
+    supplied = {*constants, *form.derived}
+    match = _match(header, key, contract, profile, supplied)
+    return RowLayout(
+        file_id=file_id,
+        dialect=dialect,
+        encoding=form.encoding,
+        headers=header.values,
+        columns=tuple(column.name for column in contract.columns),
+        match=match,
+        match_again=partial(
+            match_header, contract=contract, aliases=form.aliases, supplied=supplied
+        ),
+        rules=value_rules(form, constants, contract, set(match.positions)),
+        formula_texts=form.formula_texts,
+        compose_letters=form.compose_letters,
+    )
 
 
 def _last_is_no_text(layout: RowLayout, contract: Contract) -> bool:
@@ -229,7 +240,7 @@ def _match(
     supplied: Collection[str],
 ) -> HeaderMatch:
     """Match the header, or say in the best words why it has not what the contract wants."""
-    aliases = profile.aliases if profile else {}
+    aliases = (profile or CONTRACT_FORM).aliases
     match = match_header(header.values, contract, aliases, supplied)
     if any(reason.code == "missing_column" for reason in match.reasons):
         other_kind = text_kind(header.head.encode("utf-8"))

@@ -102,14 +102,14 @@ def hint_texts(hints: Sequence[Hint], key: str, profile: FileProfile | None) -> 
     return tuple(f"{hint.words}\n{proposed}" if hint.options else hint.words for hint in hints)
 
 
-def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile | None) -> list[Hint]:
+def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile) -> list[Hint]:
     """Return what the first rows show about the file's formulas, letters, dates and numbers.
 
     ``rows`` are rows of raw.sales; those with a fault are left out. What ``profile`` itself says of
     these is meant, and brings no hint; nor do columns that it fills in.
     """
-    told = profile.model_fields_set if profile else set()
-    filled = {*profile.constants, *profile.derived} if profile else set()
+    told = profile.model_fields_set
+    filled = {*profile.constants, *profile.derived}
     sample = rows.filter(pc.is_null(rows["row_fault"])).slice(0, SAMPLE_ROWS)
     texts_of = {
         column.name: [text.strip() for text in sample[column.name].to_pylist() if text]

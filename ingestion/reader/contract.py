@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import yaml
 
 from ingestion.errors import UsageError
+from ingestion.reader.column_types import UNFIT, decimal_digits, type_of
 from ingestion.reader.headers import normalised
 
-_WHOLE_BITS = {"int": 32, "bigint": 64}
 PLAIN_TYPES = ("int", "bigint", "string", "date", "boolean")
 MAX_DECIMAL_DIGITS = 38
 COLUMN_META_KEYS = (
@@ -49,12 +48,6 @@ class Contract:
 
     columns: tuple[ContractColumn, ...]
     path: Path
-
-
-def decimal_digits(data_type: str) -> tuple[int, int]:
-    """The precision and the scale of a ``decimal(p,s)``; (0, 0) for any other type."""
-    match = re.fullmatch(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)", data_type)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def read_contract(path: Path, table: str = "sales") -> Contract:
@@ -226,33 +219,14 @@ def _bound(
         raise _mistake(
             path, node, f"column '{column}' is a {data_type} and has '{key}'", "no bound", text
         )
-    expected = _expected_bound(data_type, text)
-    if expected is not None:
-        raise _mistake(path, node, f"column '{column}': '{key}' is not usable", expected, text)
+    type_ = type_of(data_type)
+    try:
+        type_.convert(text)
+    except UNFIT as error:  # Spark would make null of it, and compare nothing with that
+        raise _mistake(
+            path, node, f"column '{column}': '{key}' is not usable", type_.expected, text
+        ) from error
     return text
-
-
-def _expected_bound(data_type: str, text: str) -> str | None:
-    """What a bound of this type looks like; None where ``text`` is one.
-
-    Spark would make null of any other, and compare nothing with it.
-    """
-    if data_type == "date":
-        try:
-            fits = date.fromisoformat(text).isoformat() == text
-        except ValueError:
-            fits = False
-        return None if fits else "a date as yyyy-MM-dd"
-    if data_type in _WHOLE_BITS:
-        limit = 1 << (_WHOLE_BITS[data_type] - 1)
-        fits = bool(re.fullmatch(r"-?\d{1,19}", text, re.ASCII)) and -limit <= int(text) < limit
-        return None if fits else f"a whole number from {-limit} to {limit - 1}"
-    digits, scale = decimal_digits(data_type)
-    plain = re.fullmatch(r"-?(\d+)(?:\.(\d+))?", text, re.ASCII)
-    fits = plain is not None and (
-        len(plain[1].lstrip("0")) <= digits - scale and len(plain[2] or "") <= scale
-    )
-    return None if fits else f"a plain number that is a {data_type}"
 
 
 def _claim_names(

@@ -9,16 +9,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ingestion.errors import PipelineError
+from ingestion.reader.column_types import UNFIT, ColumnType, type_of
 from ingestion.reader.contract import Contract, ContractColumn
 from ingestion.reader.headers import normalised, shown
-from ingestion.warehouse.dimension_types import (
-    UNFIT,
-    UNKNOWN_KEY,
-    ColumnType,
-    key_column,
-    shown_value,
-    type_of,
-)
+from ingestion.warehouse.dimension_types import UNKNOWN_KEY, key_column, shown_value
 
 MISTAKES_A_FILE = 10  # shown at most
 _TEXT_BYTES = 65_535
@@ -181,9 +175,9 @@ def _value(text: str, column: ContractColumn, type_: ColumnType) -> Any:
         raise ValueError(f"expected {type_.expected}, found {found}") from None
     if column.key and value == UNKNOWN_KEY:
         raise ValueError(f"expected another key, for {UNKNOWN_KEY} stands for what is unknown")
-    if column.minimum is not None and value < type_.bound(column.minimum):
+    if column.minimum is not None and value < type_.convert(column.minimum):
         raise ValueError(f"expected at least {column.minimum}, found {found}")
-    if column.maximum is not None and value > type_.bound(column.maximum):
+    if column.maximum is not None and value > type_.convert(column.maximum):
         raise ValueError(f"expected at most {column.maximum}, found {found}")
     return value
 

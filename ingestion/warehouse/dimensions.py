@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from ingestion.database.engine import column_type, define_table, in_transaction, repeated
 from ingestion.errors import PipelineError, UsageError
+from ingestion.reader.column_types import UNFIT, type_of
 from ingestion.reader.contract import Contract, ContractColumn, read_contracts
 from ingestion.warehouse.dimension_csv import (
     MISTAKES_A_FILE,
@@ -23,14 +24,7 @@ from ingestion.warehouse.dimension_csv import (
     refused,
     sound_rows,
 )
-from ingestion.warehouse.dimension_types import (
-    UNFIT,
-    UNKNOWN_KEY,
-    arrow_type,
-    key_column,
-    shown_value,
-    type_of,
-)
+from ingestion.warehouse.dimension_types import UNKNOWN_KEY, arrow_type, key_column, shown_value
 
 if TYPE_CHECKING:
     import pyarrow as pa

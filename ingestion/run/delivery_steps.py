@@ -55,21 +55,9 @@ def take_files(state: RunState) -> bool:
         for info in inbox.new
         if intake.is_csv_name(info.key, settings.inbox_prefix, settings.profiles)
     }
-    wanted = [info for info in inbox.new if info.key in named]
-    lost = [
-        info for info in inbox.planned if not local_path(downloads, info.key, info.etag).exists()
-    ]
     with state.steps.step("download"):
-        downloaded = intake.download_all(
-            store,
-            [*wanted, *lost],
-            downloads,
-            settings.s3_threads,
-            state.steps.progress(sum(info.size for info in (*wanted, *lost)), "bytes"),
-        )
-        _note_refused(state, downloaded.refused, {info.key for info in lost})
-        state.changed_while_read = list(downloaded.changed)
-        new = [item for item in downloaded.deliveries if item.key in named]
+        downloaded = _download(state, inbox, named)
+        new = [item for item in downloaded if item.key in named]
         repeats = intake.already_loaded(new, history)
         _absorb_repeats(state, repeats)
         if unfinished is not None:
@@ -89,6 +77,27 @@ def take_files(state: RunState) -> bool:
     planned.sort(key=lambda delivery: delivery.key)
     state.batch_id = state.in_transaction(lambda connection: _plan(connection, planned, state))
     return True
+
+
+def _download(state: RunState, inbox: intake.Inbox, named: Collection[str]) -> Sequence[Delivery]:
+    """Brings the ``named`` new objects to this machine, and planned ones that are not on it; notes
+    those that S3 did not give out, or that changed meanwhile."""
+    store, settings = state.services.store, state.services.settings
+    downloads = state.services.workspace.downloads
+    wanted = [info for info in inbox.new if info.key in named]
+    lost = [
+        info for info in inbox.planned if not local_path(downloads, info.key, info.etag).exists()
+    ]
+    downloaded = intake.download_all(
+        store,
+        [*wanted, *lost],
+        downloads,
+        settings.s3_threads,
+        state.steps.progress(sum(info.size for info in (*wanted, *lost)), "bytes"),
+    )
+    _note_refused(state, downloaded.refused, {info.key for info in lost})
+    state.changed_while_read = list(downloaded.changed)
+    return downloaded.deliveries
 
 
 def _note_refused(

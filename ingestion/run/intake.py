@@ -16,6 +16,7 @@ from ingestion.database.staging_table import (
     FileRow,
     FileStatus,
     counting_row,
+    replacements,
 )
 from ingestion.local_paths import key_of, local_path
 
@@ -170,11 +171,18 @@ def download_all(
 def already_loaded(
     deliveries: Iterable[Delivery], rows: Mapping[str, Sequence[FileRow]]
 ) -> list[tuple[Delivery, FileRow]]:
-    """The deliveries that repeat what counts under their own key, with the row that counts."""
+    """The deliveries that repeat what counts under their own key, with the row that counts.
+
+    What an unfinished batch is about to replace, by a copy of another file or by a withdrawal,
+    counts no longer: sent again, it is the newest version.
+    """
     found = []
     for delivery in deliveries:
-        counted = counting_row(rows.get(delivery.key, ()))
+        known = rows.get(delivery.key, ())
+        counted = counting_row(known)
         if counted is None or counted.is_read_again:
+            continue
+        if dict(replacements(known))[counted] is not None:
             continue
         if delivery.sha256 == counted.sha256:
             found.append((delivery, counted))

@@ -159,6 +159,13 @@ def test_the_same_bytes_under_the_same_key_are_already_loaded() -> None:
     assert intake.already_loaded([again, back_to_the_old], known) == [(again, corrected[1])]
     known = {"a.csv": [row(5, "a.csv", status="I", is_read_again=True)]}
     assert intake.already_loaded([again], known) == [], "it is sent to be read anew"
+    for status in ("D", "S"):  # a copy of another file, or a withdrawal
+        replacing = row(7, "a.csv", status=status, replaces_id=6)
+        known = {"a.csv": [row(6, "a.csv", status="I"), replacing]}
+        assert intake.already_loaded([again], known) == [], "it is about to be replaced"
+    refused = row(7, "a.csv", status="E", replaces_id=6)
+    known = {"a.csv": [row(6, "a.csv", status="I"), refused]}
+    assert intake.already_loaded([again], known) == [(again, known["a.csv"][0])]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ingestion.commands import withdrawal
 from ingestion.config.profiles import FileProfile
 from ingestion.database import staging_table
 from ingestion.database.engine import in_transaction
@@ -202,6 +203,41 @@ def test_of_versions_that_come_and_come_again_the_last_counts(
     store = services.store
     archived = [store.get_bytes(store.key_at(row.file_location)).decode() for row in rows]
     assert archived == [first, second, first]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_file_sent_again_after_a_copy_in_its_place_counts(
+    services: Services, is_lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: what a sender takes back while runs are killed is taken for a repeat, and its sales go
+    with the version that the copy replaces."""
+    first, second = ((HEADER + sale(1, "2024-04-03", cost)).encode() for cost in (100, 50))
+    for name, content in (("a", first), ("b", second)):
+        services.store.put_bytes(f"sales_data/{name}.csv", content)
+    run(services)
+    services.store.put_bytes("sales_data/b.csv", first)
+    kill_in(services, "must_build", monkeypatch, build_scope)  # it is a copy, and moved
+    services.store.put_bytes("sales_data/b.csv", second)
+    if is_lost:
+        shutil.rmtree(services.workspace.downloads)
+    run(services)
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 150
+    assert not list(services.store.list_objects("sales_data/"))
+
+
+def test_a_file_sent_again_after_its_withdrawal_counts(services: Services) -> None:
+    """Risk: it is taken for a repeat of the version that the withdrawal is about to take out."""
+    content = (HEADER + sale(1, "2024-04-03", 50)).encode()
+    services.store.put_bytes("sales_data/a.csv", content)
+    run(services)
+    withdrawal.retract_file(services, "a.csv", "run-2")
+    services.store.put_bytes("sales_data/a.csv", content)
+    run(services)
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 50
+    rows = in_transaction(services.engine, staging_table.all_rows)
+    assert rows[-1].status == "I"
 
 
 def test_what_a_killed_run_set_aside_is_told_by_the_next(

@@ -52,14 +52,14 @@ def test_a_text_line_shows_what_a_sender_would_hide(capsys: pytest.CaptureFixtur
     """Risk: a key forges a line of the log or steers the terminal; or what we say in several lines
     can no longer be read."""
     configure_logging("INFO", "text", "run-7", [])
-    key = "a\n2026-01-01T00:00:00.000Z ERROR   run=run-7 forged\x1b[2J\r\x9b\u202e\ud800\u00a0é.csv"
+    key = "a\n2026-01-01T00:00:00.000Z ERROR   run=run-7 forged\x1b[2J\r\x9b\u202e\u00a0é.csv"
     LOGGER.info("moved %s", key, extra={"key": "\x1b"})
     try:
         raise ValueError(key)
     except ValueError:
         LOGGER.exception("two faults:\n- one\n\tat a")
     first, second, third, fault, at, _, *stack = capsys.readouterr().err.splitlines()
-    shown = "forged\\x1b[2J\\r\\x9b\\u202e\\ud800\u00a0é.csv"
+    shown = "forged\\x1b[2J\\r\\x9b\\u202e\u00a0é.csv"
     assert first.endswith("Z INFO    run=run-7 moved a")
     assert second == (f"  2026-01-01T00:00:00.000Z ERROR   run=run-7 {shown} key=\\x1b")
     assert third.endswith("Z ERROR   run=run-7 two faults:")

@@ -44,7 +44,7 @@ CUTS = (
     Cut("ingestion.publication.publications.record_pointer"),
     Cut(f"{STEPS}.archive_batch", is_before=True),
 )
-WHAT = ("send", "correct", "copy", "retract", "retract", "restore")
+WHAT = ("send", "correct", "take back", "copy", "retract", "retract", "restore")
 
 DAYS = ("2024-01-31", "2024-02-01", "2024-02-29", "2024-03-05")
 
@@ -90,6 +90,8 @@ class World:
                 self.change = (what, key)
             elif what == "copy":
                 self.put(key, self.chance.choice(list(self.shop.last_sent.values())))
+            elif what == "take back":
+                self.put(key, self.published()[key])
             else:
                 self.send(key)
             self.met[what, was_cut_short] += 1
@@ -103,12 +105,23 @@ class World:
         commanded = set() if self.change is None else {self.change[1]}
         if what in ("send", "correct"):
             return set(KEYS if what == "send" else self.shop.counting) - commanded
+        if what == "take back":  # a copy of it that is pending under another key would be the first
+            pending = self.inbox.items()
+            return {
+                key
+                for key, content in self.published().items()
+                if key in self.inbox and all(name == key or new != content for name, new in pending)
+            } - commanded
         if was_cut_short and what != "retract":
             return set()
         if what == "copy":
             return set(KEYS) - commanded if self.shop.last_sent else set()
         files = self.shop.counting if what == "retract" else self.shop.retracted
         return set() if commanded else set(files) - set(self.inbox)
+
+    def published(self) -> dict[str, Content]:
+        """What the last publication had of each file, withdrawn since or not."""
+        return self.shop.retracted | self.shop.counting
 
     def send(self, key: str) -> None:
         """Puts a file into the inbox that is like no other."""
@@ -215,6 +228,6 @@ def test_what_is_published_is_the_sum_of_the_files_that_count(
                 raise
     assert [cut for cut in CUTS if not met[cut]] == [], "no files were pending at these"
     wanted = {(what, False) for what in WHAT} | {
-        (what, True) for what in ("send", "correct", "retract")
+        (what, True) for what in ("send", "correct", "take back", "retract")
     }
     assert wanted - set(met) == set(), "these were not done, or not after a run that was cut short"

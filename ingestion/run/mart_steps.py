@@ -183,7 +183,10 @@ def audit(
     refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
     if refused:
         known = state.rows_of_batches(None)
-        refusals.check_none_is_lost(known, refused)
+        copies = refusals.copies_that_lose_sales(known, refused)
+        if copies:
+            state.in_transaction(lambda found: staging_table.record_verdicts(found, copies))
+            raise refusals.would_be_lost(known, copies)
         refusals.check_none_counts_twice(known, refused)
     changed = ledger.changed_verdicts(entries, rows)
     state.warnings += ledger.verdict_warnings(changed)

@@ -7,25 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ingestion.database.staging_table import FileRow, FileStatus
+from ingestion.database.staging_table import FileRow, FileStatus, Verdict
 from ingestion.errors import PipelineError
 
 
-def check_none_is_lost(rows: Sequence[FileRow], refused: set[int]) -> None:
-    """``PipelineError`` where a correction is a copy of one of the ``refused`` files (their ids).
-
-    It takes out the sales that it replaces, and its own count nowhere.
-    """
+def copies_that_lose_sales(rows: Sequence[FileRow], refused: set[int]) -> list[Verdict]:
+    """What becomes of the corrections that are copies of ``refused`` files (their ids): each would
+    take out the sales that it replaces, and its own count nowhere, so it is refused, too."""
     names = {row.id: row.file_name for row in rows}
     published = {row.id for row in rows if row.status == FileStatus.INACTIVE}
-    for row in rows:
-        if row.duplicate_of_id in refused and row.replaces_id in published:
-            raise PipelineError(
-                f"The sales of {row.file_name} would be lost; nothing is published",
-                expected="a correction that can be trusted",
-                found=f"a copy of {names[row.duplicate_of_id]}, which has too many bad rows",
-                action=f"Correct and resend {row.file_name}, then run again",
-            )
+    return [
+        Verdict(
+            row.id,
+            FileStatus.ERROR,
+            reason=f"file_too_bad: a copy of {names[row.duplicate_of_id]} (id "
+            f"{row.duplicate_of_id}), which has too many bad rows",
+            rows_read=row.rows_read,
+            content_sha256=row.content_sha256,
+        )
+        for row in rows
+        if row.duplicate_of_id in refused and row.replaces_id in published
+    ]
+
+
+def would_be_lost(rows: Sequence[FileRow], copies: Sequence[Verdict]) -> PipelineError:
+    """The error of a run that has found such copies."""
+    names = {row.id: row.file_name for row in rows}
+    return PipelineError(
+        "Sales would be lost; nothing is published",
+        expected="corrections that can be trusted",
+        found=", ".join(f"{names[copy.file_id]}: {copy.reason}" for copy in copies),
+        action="Run again: these corrections are set aside now, and the versions before them still "
+        "count. Send better ones at any time",
+    )
 
 
 def check_none_counts_twice(rows: Sequence[FileRow], refused: set[int]) -> None:

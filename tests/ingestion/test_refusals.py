@@ -8,13 +8,17 @@ import pytest
 
 from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError
-from ingestion.run.refusals import check_none_counts_twice, check_none_is_lost
+from ingestion.run.refusals import (
+    check_none_counts_twice,
+    copies_that_lose_sales,
+    would_be_lost,
+)
 from tests.ingestion.test_intake import row
 
 
 def check(rows: Sequence[FileRow], *refused: int) -> None:
-    """Both checks, as before a publication."""
-    check_none_is_lost(rows, {*refused})
+    """As before a publication, where no copy would lose sales."""
+    assert copies_that_lose_sales(rows, {*refused}) == []
     check_none_counts_twice(rows, {*refused})
 
 
@@ -102,13 +106,14 @@ def test_a_correction_that_is_a_copy_of_a_refused_file_is_not_published() -> Non
         row(2, "in/a.csv"),
         row(3, "in/b.csv", status="D", replaces_id=1, duplicate_of_id=2),
     ]
-    check(rows)
+    assert copies_that_lose_sales(rows, set()) == []
     # taken out long ago: a rule that changes afterwards must not stop every run
-    check([row(1, "in/b.csv", status="S"), *rows[1:]], 2)
-    with pytest.raises(PipelineError) as raised:
-        check(rows, 2)
-    assert str(raised.value) == (
-        "The sales of in/b.csv would be lost; nothing is published. Expected: a correction that can"
-        " be trusted. Found: a copy of in/a.csv, which has too many bad rows. Correct and"
-        " resend in/b.csv, then run again."
+    assert copies_that_lose_sales([row(1, "in/b.csv", status="S"), *rows[1:]], {2}) == []
+    [copy] = copies_that_lose_sales(rows, {2})
+    assert (copy.file_id, copy.status, copy.replaces_id) == (3, "E", None)
+    assert str(would_be_lost(rows, [copy])) == (
+        "Sales would be lost; nothing is published. Expected: corrections that can be trusted. "
+        "Found: in/b.csv: file_too_bad: a copy of in/a.csv (id 2), which has too many bad rows. Run"
+        " again: these corrections are set aside now, and the versions before them still count. "
+        "Send better ones at any time."
     )

@@ -122,3 +122,25 @@ def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
     assert summary.exit_code == 0
     assert pipeline.totals() == {(2, "2024-03"): Decimal("3120.00")}
     assert quarantine.group_by_reason(found) == []
+
+
+def test_a_correction_that_copies_a_refused_file_ends_one_run_only(pipeline: Pipeline) -> None:
+    """Risk: two equal broken files, one of them a correction, take good sales out of the marts; or
+    nothing is published any more until somebody has sent another one."""
+    pipeline.put("b.csv", HEADER + GOOD)
+    pipeline.run()
+    broken = HEADER + GOOD + GOOD.replace("2024-03-05", "someday") * 20
+    for name in ("a.csv", "b.csv"):
+        pipeline.put(name, broken)
+    pipeline.put("c.csv", HEADER + GOOD.replace("2,122", "16,122"))
+    with pytest.raises(PipelineError, match=r"^Sales would be lost; nothing is published"):
+        pipeline.run()
+    assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
+    summary = pipeline.run()
+    assert summary.exit_code == 3
+    assert pipeline.totals() == {
+        (2, "2024-03"): Decimal("104.00"),
+        (16, "2024-03"): Decimal("104.00"),
+    }
+    assert [row.status for row in pipeline.files()] == ["I", "E", "E", "I"]
+    assert "file_too_bad: a copy of sales_data/a.csv" in (pipeline.file("b.csv").reason or "")

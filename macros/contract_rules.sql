@@ -25,18 +25,28 @@
                     ~ ", found ', " ~ found ~ ')',
             }) -%}
         {%- endif -%}
+        {%- set beyond = [] -%}
+        {%- set limits = [] -%}
         {%- for bound, sign, limit in [
             ('minimum', '<', 'least'), ('maximum', '>', 'most')
         ] if column[bound] is not none -%}
+            {%- do beyond.append(
+                value ~ ' ' ~ sign ~ " cast('" ~ column[bound] ~ "' as "
+                ~ column.data_type ~ ')'
+            ) -%}
+            {%- do limits.append(
+                'when ' ~ beyond[-1] ~ " then '" ~ limit ~ ' ' ~ column[bound] ~ "'"
+            ) -%}
+        {%- endfor -%}
+        {%- if beyond -%}
             {%- do rules.append({
                 'code': 'out_of_range_' ~ column.name,
                 'severity': 'reject',
-                'when': value ~ ' ' ~ sign ~ " cast('" ~ column[bound] ~ "' as "
-                    ~ column.data_type ~ ')',
-                'words': "concat('" ~ column.name ~ ': expected at ' ~ limit ~ ' '
-                    ~ column[bound] ~ ", found ', " ~ found ~ ')',
+                'when': beyond | join(' or '),
+                'words': "concat('" ~ column.name ~ ": expected at ', case "
+                    ~ limits | join(' ') ~ " end, ', found ', " ~ found ~ ')',
             }) -%}
-        {%- endfor -%}
+        {%- endif -%}
     {%- endfor -%}
     {{ return(rules) }}
 {% endmacro %}

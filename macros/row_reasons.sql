@@ -2,10 +2,14 @@
     concat_ws(
         ' | '
         {%- for rule in rules_of(rules, severity) %},
-        {#- what the words quote may hold the mark that stands between reasons #}
+        {#- what the words quote may hold the mark that stands between reasons; and a
+            reason is not lost where they come to null #}
         case
             when {{ rule.when }}
-                then concat('{{ rule.code }}: ', translate({{ rule.words }}, '|', '¦'))
+                then concat(
+                    '{{ rule.code }}',
+                    coalesce(concat(': ', translate({{ rule.words }}, '|', '¦')), '')
+                )
         end
         {%- endfor %}
     )

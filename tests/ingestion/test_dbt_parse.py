@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ingestion.warehouse.dbt_parse import parse_options
 from tests.conftest import PROJECT
 
 QUANTITY = "source.retail_mart.pos.sales"
+KEYS_OF_A_RULE = "no keys but code, severity, when and words"
 
 
 def highest_quantity(dbt: DbtProject) -> str | None:
@@ -75,23 +77,41 @@ def test_options_of_dbt_in_the_environment_are_passed_over(
     ]
 
 
-@pytest.mark.parametrize(("severity", "found"), [("'severity': 'error',", "error"), ("", "none")])
-def test_a_rule_of_no_known_severity_is_named(dbt: DbtProject, severity: str, found: str) -> None:
-    """Risk: a misspelt rule is left out, and rows count that it was to set aside."""
+def test_rules_that_cannot_be_used_are_named(dbt: DbtProject) -> None:
+    """Risk: a misspelt rule is left out, and rows count that it was to set aside, or its reason is
+    there without code or words."""
     model = dbt.project / "models" / "intermediate" / "int_sales_checked.sql"
     text = model.read_text(encoding="utf-8")
-    assert text.count("'severity': 'reject',") == 1
-    model.write_text(text.replace("'severity': 'reject',", severity), encoding="utf-8")
+    assert text.count("\n] -%}") == 1
+    rules = """
+        {'code': 'of_no_severity', 'when': 'true', 'words': "''"},
+        {'code': 'of_another', 'severity': 'error', 'when': 'true', 'words': "''"},
+        {'cod': 'misspelt', 'severity': 'reject', 'when': 'true', 'words': "''"},
+        {'code': 'misspelt', 'severity': 'warn', 'when': 'true', 'word': "''"},
+        {'code': 'empty', 'severity': 'warn', 'when': ' ', 'words': none},
+        {'code': "it's", 'severity': 'warn', 'when': 'true', 'words': "''"},
+        {'code': 'empty', 'severity': 'warn', 'when': 'true', 'words': "''"},
+    """
+    model.write_text(text.replace("\n] -%}", f"{rules}] -%}}"), encoding="utf-8")
     with pytest.raises(PipelineError) as refused:
         parse(dbt)
     told = str(refused.value)
     assert told.startswith(
         "dbt cannot build the models. Found: Compilation Error in model int_sales_"
     )
-    assert (
-        "The rule future_sales_date has no severity that is known. Expected: reject or warn. "
-        f"Found: {found}\n"
-    ) in told
+    assert re.findall(r"The rule (.*) cannot be used\. Expected: (.*)\. Found: (.*)\n", told) == [
+        ("of_no_severity", KEYS_OF_A_RULE, "code, when, words"),
+        ("of_no_severity", "severity reject or warn", "none"),
+        ("of_another", "severity reject or warn", "error"),
+        ("number 6", KEYS_OF_A_RULE, "cod, severity, when, words"),
+        ("number 6", "a code of letters, digits and _", "none"),
+        ("misspelt", KEYS_OF_A_RULE, "code, severity, when, word"),
+        ("misspelt", "SQL as words", "none"),
+        ("empty", "SQL as when", " "),
+        ("empty", "SQL as words", "none"),
+        ("it's", "a code of letters, digits and _", "it's"),
+        ("empty", "a code that no other rule has", "empty"),
+    ]
 
 
 def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(dbt: DbtProject) -> None:

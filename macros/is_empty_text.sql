@@ -2,7 +2,7 @@
     {%- set value = text if is_trimmed else 'trim(' ~ text ~ ')' -%}
     {%- set literals = ["''"] -%}
     {%- set lengths = [0] -%}
-    {%- for word in var('empty_words') -%}
+    {%- for word in rule_variable('empty_words') -%}
         {%- do literals.append(text_literal(word | lower)) -%}
         {%- do lengths.append(word | length) -%}
     {%- endfor -%}

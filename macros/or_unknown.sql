@@ -1,3 +1,4 @@
 {% macro or_unknown(attribute, key) -%}
-    if({{ key }} is null, {{ text_literal(var('unknown_label')) }}, {{ attribute }})
+    {%- set label = text_literal(rule_variable('unknown_label')) -%}
+    if({{ key }} is null, {{ label }}, {{ attribute }})
 {%- endmacro %}

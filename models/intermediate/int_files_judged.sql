@@ -15,8 +15,8 @@ judged as (
         *,
         case
             when
-                rows_read >= {{ var('too_bad_min_rows') }}
-                and rows_rejected > rows_read * {{ var('too_bad_share') }}
+                rows_read >= {{ rule_variable('too_bad_min_rows') }}
+                and rows_rejected > rows_read * {{ rule_variable('too_bad_share') }}
                 then concat(
                     'file_too_bad: ',
                     rows_rejected,

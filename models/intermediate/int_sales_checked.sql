@@ -2,8 +2,10 @@
     contract_rules() are those of models/staging/_pos__sources.yml: empty, invalid and
     out of range. `when` is the fault, `words` an SQL text; a `reject` sets the row
     aside, a `warn` only marks it. -#}
-{%- set days_allowed = var('future_days_allowed') -%}
+{%- set days_allowed = rule_variable('future_days_allowed') -%}
 {%- set last_day = 'date_add(files.delivered_on, ' ~ days_allowed ~ ')' -%}
+{%- set of_openings
+    = 'reject' if rule_variable('reject_sales_before_opening') else 'warn' -%}
 {%- set rules = contract_rules() + [
     {
         'code': 'future_sales_date',
@@ -14,7 +16,7 @@
     },
     {
         'code': 'before_store_opening',
-        'severity': 'reject' if var('reject_sales_before_opening') else 'warn',
+        'severity': of_openings,
         'when': 'sales.sales_date < stores.opening_date',
         'words': "concat('sales_date: expected a date from the store''s opening on ', "
             ~ "stores.opening_date, ', found ', sales.sales_date)",
@@ -23,7 +25,7 @@
         'code': 'total_cost_mismatch',
         'severity': 'warn',
         'when': 'abs(sales.price * sales.quantity - sales.total_cost) > '
-            ~ var('total_cost_tolerance'),
+            ~ rule_variable('total_cost_tolerance'),
         'words': "concat('total_cost: expected price * quantity = ', "
             ~ "sales.price * sales.quantity, ', found ', sales.total_cost)",
     },

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from ingestion.errors import PipelineError
@@ -112,6 +114,37 @@ def test_rules_that_cannot_be_used_are_named(dbt: DbtProject) -> None:
         ("it's", "a code of letters, digits and _", "it's"),
         ("empty", "a code that no other rule has", "empty"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("unknown_label", ['" "', "0"], "a text that is not blank"),
+        ("empty_words", ['"null"', "[null]"], "a list of texts"),
+        ("total_cost_tolerance", ['"-0.01"', "a cent"], "a decimal of at least 0"),
+        ("future_days_allowed", ["-1", "1.5"], "a whole number of at least 0"),
+        ("reject_sales_before_opening", ['"false"', "0"], "true or false, without quotes"),
+        ("too_bad_min_rows", ["true"], "a whole number of at least 0"),
+        ("too_bad_share", ["50", "1.01", '"50%"'], "a decimal from 0 to 1"),
+        ("other_share", ["1"], "a name that rule_variable knows"),
+    ],
+)
+def test_a_variable_that_no_rule_can_use_is_named(
+    dbt: DbtProject, name: str, values: list[str], expected: str
+) -> None:
+    """Risk: a rule never fires, or does what its variable forbids, and nobody is told."""
+    shutil.rmtree(dbt.project / "models")
+    shutil.rmtree(dbt.project / "tests")
+    (dbt.project / "models").mkdir()
+    (dbt.project / "models" / "one.sql").write_text(f"select {{{{ rule_variable('{name}') }}}}")
+    for value in values:
+        with pytest.raises(PipelineError) as refused:
+            run_command(dbt, ("parse",), "--vars", f"{name}: {value}")
+        found = json.dumps(yaml.safe_load(value))
+        assert (
+            f"The variable {name} of dbt_project.yml cannot be used. Expected: {expected}."
+            f" Found: {found}\n"
+        ) in str(refused.value)
 
 
 def test_a_contract_that_comes_back_with_its_old_time_is_parsed_anew(dbt: DbtProject) -> None:

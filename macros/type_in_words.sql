@@ -11,7 +11,7 @@
     {%- elif base == 'date' -%}
         a valid date written yyyy-MM-dd
     {%- elif base == 'boolean' -%}
-        true or false
+        true, t, yes, y or 1, or false, f, no, n or 0
     {%- else -%}
         a text
     {%- endif -%}

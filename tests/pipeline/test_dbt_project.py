@@ -234,6 +234,8 @@ WRONG_ROWS: dict[str, tuple[Case, ...]] = {
         none("rate"),
         other("rate", "-0.01bd"),
         other("rate", "1bd"),
+        other("rate", "0.0250005bd"),
+        other("rate", "0.99999999bd"),
     ),
     "sales_are_of_known_customers_sellers_stores_and_products": (
         (

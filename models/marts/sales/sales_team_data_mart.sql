@@ -81,7 +81,7 @@ sales_team_data_mart as (
         cast(
             round(
                 ranked.total_sales
-                * coalesce(incentive_rates.rate, cast(0 as decimal(9, 6))),
+                * cast(coalesce(incentive_rates.rate, 0) as decimal(9, 6)),
                 2
             ) as decimal(28, 2)
         ) as incentive,

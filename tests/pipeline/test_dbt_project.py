@@ -63,6 +63,11 @@ READ_AS_BUILT_BEFORE = {
         "sales_team_sales",
     },
 }
+# Data tests that hold the money of all tables against each other, within a month or over all.
+MONEY_TESTS = {
+    "marts_hold_the_rows_and_money_of_the_sales",
+    "reports_hold_the_money_of_the_marts",
+}
 # What an example has to show of a model: a branch, a window, rounding, or how tables come together.
 LOGIC = re.compile(r"\b(case\s+when|if\(|coalesce\(|over\s*\(|round\(|join|union)")
 
@@ -101,7 +106,10 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
     manifest = read_manifest(dbt.target)
     check_data_tests(pipeline, manifest)
     check_unit_tests(manifest)
+    check_examples(manifest)
     check_layers(manifest)
+    check_attributes(manifest)
+    check_marts(manifest)
     check_names(dbt)
     page = write_docs(pipeline.settings)
     assert "sales_team_data_mart" in page.read_text(encoding="utf-8")
@@ -335,6 +343,36 @@ def check_unit_tests(manifest: dict[str, Any]) -> None:
     assert with_logic - {test["model"] for test in manifest["unit_tests"].values()} == set()
 
 
+def check_examples(manifest: dict[str, Any]) -> None:
+    """Every row rule has an example, those of the contract for one column at least; and the example
+    of an unknown member tells every column, for a union goes by their place."""
+    examples = list(manifest["unit_tests"].values())
+    columns = manifest["sources"]["source.retail_mart.pos.sales"]["columns"]
+    of_a_column = re.compile(rf"^(empty|invalid|out_of_range)_(?:{'|'.join(columns)})$")
+    checked = manifest["nodes"]["model.retail_mart.int_sales_checked"]["compiled_code"]
+    codes = set(re.findall(r"then\s+concat\(\s*'(\w+)',", checked))
+    assert {"empty_price", "invalid_price", "out_of_range_price", "total_cost_mismatch"} <= codes
+    shown = {
+        reason.split(":")[0]
+        for test in examples
+        if test["model"] == "int_sales_checked"
+        for row in test["expect"]["rows"]
+        for reasons in (row["reject_reasons"], row["warn_reasons"])
+        for reason in reasons.split(" | ")
+    }
+    kinds, kinds_shown = ({of_a_column.sub(r"\1", code) for code in one} for one in (codes, shown))
+    assert kinds - kinds_shown == set()
+    for name in ("dim_customers", "dim_products", "dim_sales_people", "dim_stores"):
+        [member] = [
+            row
+            for test in examples
+            if test["model"] == name and test["name"].startswith("the_unknown_")
+            for row in test["expect"]["rows"]
+            if row["is_known"] is False
+        ]
+        assert set(member) == set(manifest["nodes"][f"model.retail_mart.{name}"]["columns"])
+
+
 def check_layers(manifest: dict[str, Any]) -> None:
     """Layers point one way, but where a model reads what the last build has left."""
     nodes = {**manifest["nodes"], **manifest["sources"]}
@@ -356,6 +394,59 @@ def check_layers(manifest: dict[str, Any]) -> None:
         for name, node in models.items()
     }
     assert {name: found for name, found in named.items() if found} == READ_AS_BUILT_BEFORE
+
+
+def attributes_read(nodes: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
+    """The columns of dimensions that models name, by the dimension."""
+    return {
+        (dimension, column)
+        for node in nodes
+        for alias, dimension in re.findall(
+            r"(\w+) as \(\s+select \* from \{\{ ref\('(dim_\w+)'\) \}\}", node["raw_code"]
+        )
+        for column in re.findall(rf"\b{alias}\.(\w+)", node["raw_code"])
+    }
+
+
+def check_attributes(manifest: dict[str, Any]) -> None:
+    """What the marts show of a customer, product, seller or store is compared with what it is now;
+    a month without new sales would go on showing the old value."""
+    models = {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+    }
+    compared = attributes_read([models.pop("int_months_changed")])
+    shown = attributes_read(models.values())
+    assert {("dim_customers", "phone_number"), ("dim_sales_people", "manager_id")} <= shown
+    assert compared == shown
+
+
+def check_marts(manifest: dict[str, Any]) -> None:
+    """Published money is held against that of the files, and every table that is written by month
+    is looked at for months that a killed build has left out."""
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    held = {
+        parent
+        for node in manifest["nodes"].values()
+        if node["name"] in MONEY_TESTS
+        for parent in node["depends_on"]["nodes"]
+    }
+    with_money = {
+        node["unique_id"]
+        for node in models
+        if "publish" in node["config"]["meta"]
+        and node["config"]["meta"]["publish"].get("s3") != "quarantine"
+        and {"total_sales", "total_cost"} & set(node["columns"])
+    }
+    assert "model.retail_mart.rpt_sales_by_customer" in with_money
+    assert with_money - held == set()
+    by_month = {
+        node["name"]
+        for node in models
+        if any(column.endswith("month") for column in node["config"].get("partition_by") or ())
+    }
+    assert by_month == READ_AS_BUILT_BEFORE["int_months_touched"]
 
 
 def check_names(dbt: DbtProject) -> None:
@@ -384,7 +475,7 @@ def check_names(dbt: DbtProject) -> None:
 
 def check_descriptions(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:
     """Every model, seed, source and column is described, as the tables have them; what is read
-    outside of dbt has an enforced contract, published marts have exposures."""
+    outside of dbt has an enforced contract, what is published has exposures."""
     missing = []
     for key, node in {**manifest["nodes"], **manifest["sources"]}.items():
         if node["resource_type"] not in ("model", "seed", "source"):
@@ -409,13 +500,13 @@ def check_descriptions(manifest: dict[str, Any], catalog: dict[str, Any]) -> Non
         for exposure in manifest["exposures"].values()
         for parent in exposure["depends_on"]["nodes"]
     }
-    marts = {
+    published = {
         key
         for key, node in manifest["nodes"].items()
-        if node["config"].get("meta", {}).get("publish", {}).get("s3") in ("customer", "sales")
+        if "publish" in node["config"].get("meta", {})
     }
-    assert marts
-    assert marts <= exposed
+    assert published
+    assert published <= exposed
 
 
 def test_a_row_that_is_lost_or_changed_blocks_the_publication_and_is_named(

@@ -386,7 +386,12 @@ def sample(
     ] = False,
 ) -> None:
     """Generate a sample star schema, into a folder or into the pipeline's own inbox and tables."""
-    from ingestion.commands.demo import is_embedded, load_sample, sample_spec
+    from ingestion.commands.demo import (
+        dimension_columns,
+        is_embedded,
+        load_sample,
+        sample_spec,
+    )
     from ingestion.database.run_lock import run_lock
     from ingestion.run.services import open_services
     from ingestion.sample.files import write_sample
@@ -403,7 +408,8 @@ def sample(
             bad_files=bad_files,
         )
         if folder is not None:
-            made, place = write_sample(folder, spec), str(folder)
+            made = write_sample(folder, spec, dimension_columns(settings))
+            place = str(folder)
         elif not force and not is_embedded(settings):
             raise UsageError(
                 "The sample would overwrite dimension rows with the same keys in your own services",

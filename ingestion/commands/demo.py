@@ -70,6 +70,16 @@ def _has_rows(engine: Engine, tables: Sequence[str]) -> bool:
     )
 
 
+def dimension_columns(settings: Settings) -> dict[str, list[str]]:
+    """The columns of each dimension table by its contract."""
+    from ingestion.warehouse.dimensions import read_dimension_contracts
+
+    contracts = read_dimension_contracts(settings.project / DIMENSION_CONTRACT)
+    return {
+        name: [column.name for column in contract.columns] for name, contract in contracts.items()
+    }
+
+
 def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:
     """Puts a sample's sales files into the inbox and its dimensions into the database."""
     from ingestion.sample.files import write_sample
@@ -77,7 +87,7 @@ def load_sample(services: Services, spec: SampleSpec) -> SampleSummary:
 
     settings, store = services.settings, services.store
     with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
-        made = write_sample(Path(folder), spec)
+        made = write_sample(Path(folder), spec, dimension_columns(settings))
         load_dimensions(
             services.engine, Path(folder) / "dimensions", settings.project / DIMENSION_CONTRACT
         )

@@ -74,11 +74,18 @@ def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[Pu
     return sorted(found, key=lambda model: model.name)
 
 
+_PUBLISH_OPTIONS = ("s3", "database", "key")
+
+
 def _check_publish(node: Mapping[str, Any], publish: Any) -> None:
     """``PipelineError`` where what the model's YAML says of its publication cannot be done."""
     options = publish if isinstance(publish, dict) else {}
     key, columns = options.get("key", []), node["columns"]
-    mistakes = []
+    mistakes = [
+        f"{name}: an unknown option, expected {', '.join(_PUBLISH_OPTIONS)}"
+        for name in options
+        if name not in _PUBLISH_OPTIONS
+    ]
     if options.get("s3") not in S3_PLACES:
         mistakes.append(f"s3: {options.get('s3')!r}, expected {', '.join(S3_PLACES)}")
     if not isinstance(options.get("database"), bool):

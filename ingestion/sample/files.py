@@ -6,9 +6,10 @@ import csv
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from ingestion.sample import star
@@ -30,13 +31,17 @@ _HEADERS = {
     "store": "id,address,store_pincode,store_manager_name,store_opening_date,reviews",
     "sales_team": "id,first_name,last_name,manager_id,is_manager,address,pincode,joining_date",
 }
+_NO_COLUMNS: Mapping[str, Sequence[str]] = MappingProxyType({})
 _LINES_A_WRITE = 20_000
 
 
-def write_sample(folder: Path, spec: SampleSpec) -> SampleSummary:
+def write_sample(
+    folder: Path, spec: SampleSpec, columns: Mapping[str, Sequence[str]] = _NO_COLUMNS
+) -> SampleSummary:
     """Writes ``dimensions/*.csv`` and ``sales/**/*.csv`` below ``folder``, a few MB at a time.
 
-    Files of the same names are overwritten.
+    Files of the same names are overwritten. ``columns`` are those that each dimension table has by
+    its contract; what the sample does not know of them stays empty.
     """
     dimensions = {
         "customer": star.customers(spec),
@@ -45,16 +50,20 @@ def write_sample(folder: Path, spec: SampleSpec) -> SampleSummary:
         "sales_team": star.sales_team(spec),
     }
     for name, rows in dimensions.items():
-        _write_dimension(folder / "dimensions" / f"{name}.csv", _HEADERS[name], rows)
+        header = _HEADERS[name].split(",")
+        more = [column for column in columns.get(name, ()) if column not in header]
+        _write_dimension(folder / "dimensions" / f"{name}.csv", header, more, rows)
     return SampleSummary(tuple(_write_sales(folder / "sales", spec)))
 
 
-def _write_dimension(path: Path, header: str, rows: Iterable[tuple[str, ...]]) -> None:
+def _write_dimension(
+    path: Path, header: Sequence[str], more: Sequence[str], rows: Iterable[tuple[str, ...]]
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header.split(","))
-        writer.writerows(rows)
+        writer.writerow([*header, *more])
+        writer.writerows((*row, *("" for _ in more)) for row in rows)
 
 
 def _write_sales(folder: Path, spec: SampleSpec) -> Iterator[SampleFile]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import sqlalchemy as sa
 
-from ingestion.commands.demo import fill_first_demo
+from ingestion.commands.demo import fill_first_demo, load_sample
 from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.run.services import Services
+from ingestion.sample.spec import SampleSpec
 from ingestion.warehouse.dimensions import load_dimensions
 from tests.conftest import PROJECT
 from tests.pipeline.conftest import write_dimensions
@@ -33,3 +35,22 @@ def test_the_sample_does_not_overwrite_somebodys_own_dimensions(services: Servic
         customers = connection.execute(sa.text("select count(*) from customer")).scalar()
     assert customers == 200
     assert not fill_first_demo(services), "the inbox is full"
+
+
+def test_the_sample_fits_a_dimension_with_one_more_column(
+    services: Services, tmp_path: Path
+) -> None:
+    """Risk: once an analyst has added an attribute, neither the demo nor a warm-up works."""
+    contract = tmp_path / DIMENSION_CONTRACT
+    contract.parent.mkdir(parents=True)
+    text = (PROJECT / DIMENSION_CONTRACT).read_text()
+    column = "          - name: store_manager_name\n"
+    assert column in text
+    region = "          - {name: region, data_type: string, description: Of the chain.}\n"
+    contract.write_text(text.replace(column, region + column))
+    settings = services.settings.model_copy(update={"project": tmp_path})
+    load_sample(dataclasses.replace(services, settings=settings), SampleSpec(rows=10))
+    with services.engine.begin() as connection:
+        stores = connection.execute(sa.text("select id, region, address from store")).all()
+    assert len(stores) == SampleSpec().stores
+    assert all(region is None and address for _, region, address in stores)

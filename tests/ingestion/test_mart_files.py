@@ -127,6 +127,10 @@ def test_without_reports_the_marts_are_published_all_the_same() -> None:
         ({"s3": "sales"}, "database: None, expected true or false"),
         ({"s3": "sales", "database": True, "key": "number"}, "key: 'number', expected a list"),
         ({"s3": "sales", "database": True, "key": ["id"]}, "key: ['id'], expected a list"),
+        (
+            {"s3": "sales", "database": True, "keys": ["number"]},
+            "keys: an unknown option, expected s3, database, key",
+        ),
         (True, "s3: None"),
         ({"s3": "sales", "database": True, "view": 1}, "materialized: view, expected a table"),
     ],

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, quote_plus
 
@@ -55,12 +56,19 @@ def configure_logging(
     root = logging.getLogger()
     for earlier in [h for h in root.handlers if isinstance(h, _PipelineHandler)]:
         root.removeHandler(earlier)
+    handler.addFilter(_is_not_of_py4j)
     root.addHandler(handler)
     root.setLevel(level)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     for name in SILENT_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    """False for what py4j writes to the root logger, by no name of its own, once the JVM has ended:
+    a stack for each call under way."""
+    return record.name != "root" or Path(record.pathname).parent.name != "py4j"
 
 
 def masker(secrets: Iterable[str]) -> Callable[[str], str]:

@@ -31,7 +31,7 @@ from ingestion.warehouse import (
 )
 from ingestion.warehouse.dbt_build import BuildResult, DbtProject
 from ingestion.warehouse.dbt_manifest import read_manifest
-from ingestion.warehouse.spark import WorkSize
+from ingestion.warehouse.spark import WorkSize, has_ended
 from ingestion.warehouse.spark_errors import damage_action
 from ingestion.warehouse.top_sellers import Seller, read_sellers
 from ingestion.workspace import Workspace
@@ -154,6 +154,13 @@ def build(
     state.warnings += result.warnings
     if result.is_built:
         state.move_to(BatchState.BUILT)
+    if result.failures and has_ended(session):
+        raise PipelineError(
+            "Spark's JVM ended during the build; nothing is published, and the last publication "
+            "stays in place",
+            action="Run again; if it ends so each time, the system may have killed it for want of "
+            "memory (see its kernel log): lower RETAIL_SPARK_DRIVER_MEMORY or give it more",
+        )
     if result.failures:
         raise _failed(dbt_build.with_rows(session, dbt, result), dbt)
 

@@ -235,6 +235,12 @@ def start_session(target: Mapping[str, Any], environ: Mapping[str, str], log: Pa
     return session
 
 
+def has_ended(session: SparkSession) -> bool:
+    """Whether Spark's JVM, a child of this process, is no longer there."""
+    gateway = session.sparkContext._gateway
+    return gateway is not None and gateway.proc.poll() is not None
+
+
 def check_user(user_id: int) -> None:
     """``PipelineError`` for a user without a name: Hadoop, in Spark, cannot do without one."""
     try:

@@ -167,12 +167,13 @@ def test_an_export_that_a_power_cut_left_empty_is_written_again(
 ) -> None:
     """Risk: its name says what should be in it, and each later build ends at the empty file."""
     load_dimensions(engine, _folder(tmp_path), contract)
-    path = export_dimensions(engine, contract, tmp_path / "bronze")["store"]
+    contracts, bronze = read_dimension_contracts(contract), tmp_path / "bronze"
+    path = export_dimensions(engine, contracts, bronze)["store"]
     path.write_bytes(b"")
-    assert export_dimensions(engine, contract, tmp_path / "bronze")["store"] == path
+    assert export_dimensions(engine, contracts, bronze)["store"] == path
     assert pq.read_table(path).num_rows == 2
     written = path.stat().st_mtime_ns
-    export_dimensions(engine, contract, tmp_path / "bronze")
+    export_dimensions(engine, contracts, bronze)
     assert (path.stat().st_mtime_ns, list(path.parent.iterdir())) == (written, [path])
 
 

@@ -65,8 +65,8 @@ def test_what_nobody_foresaw_ends_with_one_sentence(capsys: pytest.CaptureFixtur
     *log, told = capsys.readouterr().err.splitlines()
     assert told == f"error: {fault(RAISED_IN)}"
     assert log[0].endswith(" ERROR   run=run-7 the cause of the failure")
-    assert log[1] == "Traceback (most recent call last):"
-    assert log[-1] == "KeyError: 'user:***'"
+    assert log[1] == "  Traceback (most recent call last):"
+    assert log[-1] == "  KeyError: 'user:***'"
 
 
 def test_it_is_two_objects_of_a_json_log(capsys: pytest.CaptureFixture[str]) -> None:

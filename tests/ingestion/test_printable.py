@@ -14,7 +14,7 @@ from ingestion.commands.quarantine import Group, show_groups
 from ingestion.errors import PipelineError
 from ingestion.printable import printable, printable_lines
 from ingestion.run.summary import RunSummary, SetAside, show
-from ingestion.warehouse.ledger import Seller
+from ingestion.warehouse.top_sellers import Seller
 
 STEERING = "\x1b[2J\u202e.csv"
 SHOWN = r"\x1b[2J\u202e.csv"

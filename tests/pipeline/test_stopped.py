@@ -141,6 +141,46 @@ def test_a_stop_while_spark_starts_leaves_no_jvm(tmp_path: Path) -> None:
     assert stopped.stdout == ""
 
 
+# Loses its JVM, as where the system wants its memory, and asks Spark for something.
+LOSE_JVM = """
+import os
+from ingestion.logs import configure_logging
+from ingestion.warehouse.spark import has_ended
+from tests.pipeline.conftest import START
+exec(START)
+configure_logging("INFO", "text", "run-7", [])
+print(has_ended(session))
+jvm = session.sparkContext._gateway.proc
+jvm.kill()
+jvm.wait()
+try:
+    session.sql("select 1").collect()
+except Exception as error:
+    print(type(error).__name__)
+print(has_ended(session), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_a_jvm_that_was_killed_is_told_as_such(recorded_classes: Path) -> None:
+    """Risk: whoever has too little memory is asked to mend data or models, below a page of
+    stacks."""
+    lost = subprocess.run(
+        [sys.executable, "-c", LOSE_JVM, "small"],
+        env={**machine_environ(), "RETAIL_WORKSPACE": str(recorded_classes)},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    answer, before, error, after = lost.stdout.splitlines()
+    assert answer == "[Row(answer=42)]"
+    assert (before, after) == ("False", "True")
+    assert error != ""
+    assert "Traceback" not in lost.stderr
+
+
 @pytest.mark.slow
 def test_a_start_of_spark_clears_what_a_killed_build_by_hand_has_left(
     recorded_classes: Path,

@@ -41,12 +41,14 @@ _NEVER_PUBLISHED = "retracted before it was published"
 def retract_file(services: Services, key: str, run_id: str) -> None:
     """Plans the withdrawal of the version that counts under ``key``; the run does the rest.
 
-    A newer version that an unfinished batch holds never comes to count. Raises ``UsageError`` where
-    no version counts.
+    A newer version that an unfinished batch holds never comes to count. A withdrawal that a run has
+    planned which was cut short stays the one. Raises ``UsageError`` where no version counts.
     """
     key, rows = file_versions(services, key)
     current = counting_row(rows)
     if current is None or current.etag == RETRACTION:
+        if current is not None and current.status == FileStatus.ACTIVE:
+            return
         raise UsageError(
             f"{key} cannot be retracted",
             expected="a file that counts",

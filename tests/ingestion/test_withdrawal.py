@@ -36,6 +36,7 @@ def test_a_retracted_file_is_gone_from_every_month_and_comes_back(
     s3_bucket.put("sales_data/a.csv", (HEADER + sale(2, "2024-03-05", 104)).encode())
     s3_bucket.put("sales_data/b.csv", (HEADER + sale(16, "2024-04-12", 140)).encode())
     run(services)
+    retract_file(services, "b.csv", "run cut short")
     summary = run(services, lambda there, run_id: retract_file(there, "b.csv", run_id))
     assert list(summary.months) == ["2024-04"]
     assert totals(services) == {(2, "2024-03"): 104}

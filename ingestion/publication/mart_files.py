@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 S3_PLACES = ("customer", "sales", "reports", "quarantine")
+_PUBLISH_OPTIONS = ("s3", "database", "key")
 LONGEST_NAME = 64 - len("__load_12345678")  # characters, see mart_tables.load_beside
 
 
@@ -72,9 +73,6 @@ def published_models(manifest: Mapping[str, Any], with_reports: bool) -> list[Pu
             )
         )
     return sorted(found, key=lambda model: model.name)
-
-
-_PUBLISH_OPTIONS = ("s3", "database", "key")
 
 
 def _check_publish(node: Mapping[str, Any], publish: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy.engine import Engine, make_url
 
 from ingestion.config.settings import load_settings
 from ingestion.database.engine import connect
+from ingestion.logs import QUIET_LOGGERS, SILENT_LOGGERS
 from ingestion.reader.contract import Contract, read_contract
 from ingestion.run.services import Services, open_services
 from tests.reader_bench import PROJECT, Bench
@@ -83,3 +85,17 @@ def contract() -> Contract:
 def bench(tmp_path: Path, contract: Contract) -> Bench:
     """Checks single files."""
     return Bench(tmp_path, contract)
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Puts handlers and levels back, so that no test changes the next one's log."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    raises = logging.raiseExceptions
+    yield
+    logging.raiseExceptions = raises
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in (*QUIET_LOGGERS, *SILENT_LOGGERS):
+        logging.getLogger(name).setLevel(logging.NOTSET)

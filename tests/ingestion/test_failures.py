@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 import typer
 
 from ingestion.commands.failures import FAILED, told_failures
-from ingestion.logs import QUIET_LOGGERS, SILENT_LOGGERS, configure_logging
+from ingestion.logs import configure_logging
 
 SECRET = "p@ss/w\u00f6rd"
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
+def no_handler(logging_as_before: None) -> None:  # noqa: ARG001
     """No handler but the one that a test configures."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    raises = logging.raiseExceptions
-    root.handlers[:] = []
-    yield
-    logging.raiseExceptions = raises
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in (*QUIET_LOGGERS, *SILENT_LOGGERS):
-        logging.getLogger(name).setLevel(logging.NOTSET)
+    logging.getLogger().handlers[:] = []
 
 
 def command(error: Exception, log_format: Literal["text", "json"] | None) -> None:

@@ -6,31 +6,17 @@ import contextlib
 import json
 import logging
 import re
-from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
 import pytest
 from pyspark.logger import PySparkLogger
 from sqlalchemy.engine import URL
 
-from ingestion.logs import MASK, QUIET_LOGGERS, SILENT_LOGGERS, configure_logging, masker
+from ingestion.logs import MASK, configure_logging, masker
 
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 SECRET = 'p@ss "wörd"/+%\\'
 LOGGER = logging.getLogger("ingestion.example")
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put handlers and levels back, so that no test changes the next one's log."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    raises = logging.raiseExceptions
-    yield
-    logging.raiseExceptions = raises
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in (*QUIET_LOGGERS, *SILENT_LOGGERS):
-        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def test_a_text_line_carries_time_level_run_message_and_extras(

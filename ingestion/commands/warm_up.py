@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from ingestion.config.settings import Settings, load_settings
 from ingestion.errors import PipelineError
 from ingestion.s3.embedded_s3 import stop
-from ingestion.warehouse.class_archive import ARCHIVE_VARIABLE, archive_file
-from ingestion.warehouse.spark import find_profiles, read_target
+from ingestion.warehouse.class_archive import ARCHIVE_VARIABLE, archive_file, takes_archive
+from ingestion.warehouse.spark import find_java, find_profiles, read_target
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ def record(program: Path, settings: Settings) -> WarmUp:
     ``program`` is the command line, whose ``rehearse`` makes the runs in processes of their own.
 
     Nothing of the user's is read or written but the archive itself, which appears whole. Raises
-    ``PipelineError`` when the runs fail, or when their JVM leaves no archive.
+    ``PipelineError`` when the runs fail, or when their JVM leaves no archive or would not use it.
     """
+    _check_java()
     workspace = Workspace(settings.workspace)
     workspace.create()
     _check_profile(settings)
@@ -109,6 +110,17 @@ def record(program: Path, settings: Settings) -> WarmUp:
                 old.unlink()
         trial.replace(archive)
     return WarmUp(archive, before, after)
+
+
+def _check_java() -> None:
+    java = find_java(os.environ)
+    if not takes_archive(java):
+        raise PipelineError(
+            "Java 21 does not use what it records of Spark's classes",
+            expected="Java 17 or 25",
+            found=f"Java 21 in {java}",
+            action="Set JAVA_HOME to one of those, or go on without: runs start some 3 s later",
+        )
 
 
 def _check_profile(settings: Settings) -> None:

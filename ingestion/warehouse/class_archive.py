@@ -13,10 +13,18 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-from ingestion.warehouse.spark import find_java
+from ingestion.warehouse.spark import find_java, java_version
 from ingestion.workspace import Workspace
 
 ARCHIVE_VARIABLE = "RETAIL_CLASS_ARCHIVE"  # the file, for the profile; set where there is one
+# Spark names one of its jars twice on the class path. This Java records it once, and later finds
+# that the archive's class path is not its own.
+_JAVA_WITHOUT_ARCHIVE = "21"
+
+
+def takes_archive(java: Path) -> bool:
+    """Whether the Java in this folder uses an archive that it has recorded of Spark."""
+    return java_version(java) != _JAVA_WITHOUT_ARCHIVE
 
 
 def archive_file(workspace: Path, environ: Mapping[str, str]) -> Path:

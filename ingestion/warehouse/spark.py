@@ -65,7 +65,7 @@ def find_java(environ: Mapping[str, str], folders: Sequence[str] = _JAVA_FOLDERS
             homes += sorted(path.resolve() for path in Path(folder).glob(place))
     seen = []
     for home in dict.fromkeys(homes):
-        version = _java_version(home)
+        version = java_version(home)
         if version in _JAVA_VERSIONS:
             return home
         if version:
@@ -78,7 +78,8 @@ def find_java(environ: Mapping[str, str], folders: Sequence[str] = _JAVA_FOLDERS
     )
 
 
-def _java_version(home: Path) -> str | None:
+def java_version(home: Path) -> str | None:
+    """The first number of its version, as ``17``; None where ``home`` holds no Java."""
     if not (home / "bin" / "java").is_file():
         return None
     with contextlib.suppress(OSError):

@@ -87,6 +87,23 @@ def test_a_profile_that_takes_no_archive_is_told_before_minutes_are_spent(
     )
 
 
+def test_a_java_that_would_not_use_its_archive_records_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: two minutes and 200 MB for an archive that every later start refuses."""
+    home = java_home(tmp_path / "java", "21.0.13")
+    monkeypatch.setenv("JAVA_HOME", str(home))
+    settings = load_settings(tmp_path, {"RETAIL_WORKSPACE": str(tmp_path / "workspace")})
+    with pytest.raises(PipelineError) as refused:
+        record(Path("unused"), settings)
+    assert str(refused.value) == (
+        "Java 21 does not use what it records of Spark's classes. Expected: Java 17 or 25. Found: "
+        f"Java 21 in {home}. Set JAVA_HOME to one of those, or go on without: runs start some 3 s "
+        "later."
+    )
+    assert not (tmp_path / "workspace").exists()
+
+
 # A rehearsal in the place of the command line, with a JVM that has something to say.
 REHEARSAL = """
 import os, re

@@ -29,9 +29,14 @@ from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.run.services import Services, open_store
 from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
-from ingestion.warehouse.class_archive import archive_file
+from ingestion.warehouse.class_archive import archive_file, takes_archive
 from ingestion.warehouse.dimensions import load_dimensions
-from ingestion.warehouse.spark import SCRATCH_VARIABLE, WORK_SIZE_VARIABLE, WorkSize
+from ingestion.warehouse.spark import (
+    SCRATCH_VARIABLE,
+    WORK_SIZE_VARIABLE,
+    WorkSize,
+    find_java,
+)
 from tests.services import Bucket, machine_environ
 
 PROJECT = Path(run_pipeline.__file__).parent
@@ -195,10 +200,13 @@ def start_spark(workspace: Path, size: WorkSize, java_options: str) -> str:
 @pytest.fixture(scope="session")
 def recorded_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A workspace, with a blank and an accent in its name, in which the start of Spark has been
-    recorded."""
+    recorded, where this Java can use that."""
     workspace = tmp_path_factory.mktemp("wörk space")
     archive = archive_file(workspace, os.environ)
     archive.parent.mkdir()
+    if not takes_archive(find_java(os.environ)):
+        yield workspace
+        return
     start_spark(workspace, WorkSize.SMALL, f'"-XX:ArchiveClassesAtExit={archive}"')
     assert archive.is_file()
     yield workspace

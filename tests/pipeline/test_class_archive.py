@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.warehouse.class_archive import ARCHIVE_VARIABLE, archive_file, use_archive
+from ingestion.warehouse.class_archive import (
+    ARCHIVE_VARIABLE,
+    archive_file,
+    takes_archive,
+    use_archive,
+)
 from ingestion.warehouse.spark import (
     WORK_SIZE_VARIABLE,
     WorkSize,
@@ -20,6 +25,9 @@ from ingestion.warehouse.spark import (
 from tests.pipeline.conftest import PROJECT, start_spark
 
 pytestmark = pytest.mark.slow
+needs_archive = pytest.mark.skipif(
+    not takes_archive(find_java(os.environ)), reason="This Java has no use for an archive"
+)
 
 
 def java_options(workspace: Path, size: WorkSize) -> list[str]:
@@ -29,6 +37,7 @@ def java_options(workspace: Path, size: WorkSize) -> list[str]:
     return shlex.split(target["server_side_parameters"]["spark.driver.extraJavaOptions"])
 
 
+@needs_archive
 @pytest.mark.parametrize("size", [WorkSize.SMALL, WorkSize.LARGE])
 def test_work_of_every_size_takes_its_classes_from_one_archive(
     recorded_classes: Path, tmp_path: Path, size: WorkSize
@@ -48,6 +57,7 @@ def test_an_increment_has_the_options_of_small_work(tmp_path: Path) -> None:
     assert increment == small != large
 
 
+@needs_archive
 def test_a_damaged_archive_stops_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Risk: a disk that was full while the archive was written ends every later run."""
     archive = archive_file(tmp_path, os.environ)

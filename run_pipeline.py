@@ -109,13 +109,15 @@ def alone(
     from ingestion.run.run_state import RunState, read_sales_contract
     from ingestion.run.services import open_services
     from ingestion.steps import Steps
+    from ingestion.warehouse.warehouse_state import logic_hash
 
     contract = read_sales_contract(settings)
+    logic = logic_hash(settings.project, contract)
     with (
         open_services(settings, os.environ) as services,
         run_lock(services.engine) as still_alone,
     ):
-        yield RunState(run_id, services, contract, Steps(console), still_alone, full_refresh)
+        yield RunState(run_id, services, contract, logic, Steps(console), still_alone, full_refresh)
 
 
 def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSummary:
@@ -124,10 +126,8 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     from ingestion.run import bronze, history
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run.summary import summarise
-    from ingestion.warehouse.warehouse_state import logic_hash
 
     services, step = state.services, state.steps.step
-    logic = logic_hash(services.settings.project, state.contract)
     with step("recover"):
         services.clear_scratch()
         finish_pointer(services.store, services.engine, services.prefixes)
@@ -141,7 +141,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     from ingestion.run import build_scope, compact_steps
     from ingestion.run import mart_steps as marts
 
-    if not build_scope.must_build(state, logic):
+    if not build_scope.must_build(state):
         bronze.unmark(state, [state.batch_id])
         deliveries.archive_batch(state)
         state.warnings += history.rollback_notices(services)
@@ -150,31 +150,31 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         dimensions = marts.export_dimensions(state)
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
-        size = build_scope.work_size(state, dbt, logic)
+        size = build_scope.work_size(state)
         parsing = marts.parse_models(dbt)
         session = marts.start_spark(dbt, services.workspace.root, size)
         models = parsing.result()
-        marts.check_live_tables(state, dbt)
+        marts.check_live_tables(state)
     with step("raw tables"):
-        compact_steps.settle(state, dbt, session, logic)
+        compact_steps.settle(state, session)
         builder = marts.last_builder(models, session)
-        batch_ids = build_scope.batches_to_build(state, dbt, logic, builder)
+        batch_ids = build_scope.batches_to_build(state, builder)
         bronze.restore(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     unchanged = build_scope.unchanged_dimensions(state)
-    build_scope.note_begun(state, logic, builder, is_whole=batch_ids is not None)
+    build_scope.note_begun(state, builder, is_whole=batch_ids is not None)
     with step("models and tests"):
         marts.build(state, dbt, models, session, batch_ids, unchanged)
     with step("audit"):
-        entries = marts.audit(state, dbt, session, batch_ids)
+        entries = marts.audit(state, session, batch_ids)
     with step("publish"):
-        published = marts.publish_marts(state, dbt, session, logic, entries)
-    build_scope.note_published(state, logic)
+        published = marts.publish_marts(state, session, entries)
+    build_scope.note_published(state)
     bronze.unmark(state, [state.batch_id])
     with step("archive"):
         deliveries.archive_batch(state)
         history.remove_old(services, services.settings.keep_publications)
-    sellers = marts.read_top_sellers(state, dbt, session, published)
+    sellers = marts.read_top_sellers(state, session, published)
     return summarise(state, entries, published, sellers)
 
 
@@ -219,12 +219,10 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run import mart_steps as marts
     from ingestion.run.compaction_report import Compaction
-    from ingestion.warehouse.warehouse_state import logic_hash
 
     services, step = state.services, state.steps.step
-    logic = logic_hash(services.settings.project, state.contract)
     dbt = marts.dbt_project(services.settings)
-    size = build_scope.work_size(state, dbt, logic)
+    size = build_scope.work_size(state)
     with step("recover"):
         services.clear_scratch()
         finish_pointer(services.store, services.engine, services.prefixes)
@@ -234,22 +232,22 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
         with step("Spark"):
             session = marts.start_spark(dbt, services.workspace.root, size)
         with step("settle"):
-            compact_steps.settle(state, dbt, session, logic)
-    merges = compact_steps.plan(state, dbt, logic, before or f"{services.settings.today():%Y-%m}")
+            compact_steps.settle(state, session)
+    merges = compact_steps.plan(state, before or f"{services.settings.today():%Y-%m}")
     if not merges:
         return None
-    sizes = compact_steps.measure(state, dbt)
+    sizes = compact_steps.measure(state)
     with step("bronze"):
         compact_steps.merge_bronze(state, merges)
     with step("Spark"):
         session = marts.start_spark(dbt, services.workspace.root, size)
     with step("facts"):
-        moved = compact_steps.merge_facts(state, dbt, session, merges)
+        moved = compact_steps.merge_facts(state, session, merges)
     with step("settle"):
         compact_steps.record(state, merges)
         marts.register_raw_tables(state, session, marts.dimension_contracts(services.settings))
-        compact_steps.settle(state, dbt, session, logic)
-    after = compact_steps.measure(state, dbt)
+        compact_steps.settle(state, session)
+    after = compact_steps.measure(state)
     publication = state.in_transaction(current_publication)
     return Compaction(sizes, after, moved, publication, dict(state.steps.seconds))
 

@@ -69,7 +69,7 @@ def seconds(work: Callable[[], object]) -> float:
 def deliver(services: Services) -> dict[str, float]:
     """Take, check and archive what is in the inbox; return the seconds of each step."""
     contract = read_contract(PROJECT / SALES_CONTRACT)
-    state = RunState("benchmark", services, contract, Steps(None), lambda: None)
+    state = RunState("benchmark", services, contract, "", Steps(None), lambda: None)
     taking = seconds(lambda: delivery_steps.take_files(state))
     spent = dict(state.steps.seconds)
     spent["staging rows"] = taking - sum(spent.values())

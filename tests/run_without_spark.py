@@ -27,7 +27,7 @@ import run_pipeline
 from ingestion.config.settings import Settings
 from ingestion.database import staging_table
 from ingestion.database.batches import BatchState
-from ingestion.database.run_lock import run_lock
+from ingestion.database.run_lock import StillAlone, run_lock
 from ingestion.database.staging_table import FileCount, FileRow
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
@@ -83,6 +83,12 @@ class Tables:
         self.ledger: list[LedgerEntry] = []
 
 
+def new_run(services: Services, still_alone: StillAlone = lambda: None) -> RunState:
+    """A run that a test leads itself, step by step."""
+    logic = logic_hash(services.settings.project, CONTRACT)
+    return RunState(str(uuid.uuid4()), services, CONTRACT, logic, Steps(None), still_alone)
+
+
 def run(
     services: Services, change: Callable[[Services, str], object] = lambda *_: None
 ) -> RunSummary:
@@ -90,20 +96,18 @@ def run(
     settings = services.settings.model_copy(update={"keep_publications": KEPT_VERSIONS})
     services = dataclasses.replace(services, settings=settings)
     with run_lock(services.engine) as still_alone, without_spark():
-        state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), still_alone)
-        return run_pipeline.execute(state, change)
+        return run_pipeline.execute(new_run(services, still_alone), change)
 
 
 def build_and_publish(state: RunState) -> None:
     """The marts of all files that count, in a run that a test leads itself."""
     services = state.services
-    logic = logic_hash(services.settings.project, state.contract)
     with without_spark():
         dbt = mart_steps.dbt_project(services.settings)
         session = mart_steps.start_spark(dbt, services.workspace.root)
         mart_steps.build(state, dbt, mart_steps.parse_models(dbt).result(), session, None, ())
-        entries = mart_steps.audit(state, dbt, session, None)
-        mart_steps.publish_marts(state, dbt, session, logic, entries)
+        entries = mart_steps.audit(state, session, None)
+        mart_steps.publish_marts(state, session, entries)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ from ingestion.database.staging_table import FileStatus
 from ingestion.publication.publications import built_publication, current_publication
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import dimensions, fact_tables, warehouse_state
-from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.dbt_manifest import last_manifest
 from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.spark import WorkSize
@@ -24,7 +23,7 @@ SMALL_WORK_ROWS = 400_000
 _DAYS_A_MONTH = 31  # a day's file makes its whole month be counted anew
 
 
-def must_build(state: RunState, logic: str) -> bool:
+def must_build(state: RunState) -> bool:
     """Whether marts have to be built: files that count or no longer do, other logic than that
     published, or on request."""
     if any(staging_table.changes_what_counts(row) for row in state.batch_rows()):
@@ -32,13 +31,13 @@ def must_build(state: RunState, logic: str) -> bool:
     current = state.in_transaction(current_publication)
     if current is None:
         return False
-    if current.logic_hash != logic:
+    if current.logic_hash != state.logic:
         _LOG.info("the models have changed since the last publication: everything is rebuilt")
         return True
     return state.full_refresh
 
 
-def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
+def work_size(state: RunState) -> WorkSize:
     """How much the run has to do, judged by the rows of files before it is known exactly.
 
     An increment is small where neither its own days, were they a month, nor the months that are
@@ -47,8 +46,8 @@ def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
     counted = sum(state.in_transaction(staging_table.counted_by_batch).values())
     if counted < SMALL_WORK_ROWS:
         return WorkSize.SMALL
-    manifest = last_manifest(dbt.target)
-    if manifest is None or not _may_increment(state, logic, builder=None):
+    manifest = last_manifest(state.services.workspace.dbt_target)
+    if manifest is None or not _may_increment(state, builder=None):
         return WorkSize.LARGE
     rows = state.rows_of_batches(_batches_to_write(state))
     written = sum(row.rows_read or 0 for row in rows)
@@ -59,18 +58,16 @@ def work_size(state: RunState, dbt: DbtProject, logic: str) -> WorkSize:
     return WorkSize.INCREMENT if most < SMALL_WORK_ROWS else WorkSize.LARGE
 
 
-def batches_to_build(
-    state: RunState, dbt: DbtProject, logic: str, builder: str
-) -> list[int] | None:
+def batches_to_build(state: RunState, builder: str) -> list[int] | None:
     """This batch and those that hold a file it replaces; None where all have to be built.
 
     All are built, too, where another workspace has published or merged batches meanwhile.
     ``builder`` is who built the tables last.
     """
-    if not _may_increment(state, logic, builder):
+    if not _may_increment(state, builder):
         return None
     batch_ids = _batches_to_write(state)
-    if not holds_batches(state, dbt, batch_ids):
+    if not holds_batches(state, batch_ids):
         _LOG.info(
             "the batches of this workspace are not those of the database: everything is rebuilt"
         )
@@ -78,7 +75,7 @@ def batches_to_build(
     return batch_ids
 
 
-def _may_increment(state: RunState, logic: str, builder: str | None) -> bool:
+def _may_increment(state: RunState, builder: str | None) -> bool:
     """Whether the tables are those of the last publication, or on their way from there to where
     this run leads. Who built them last is not known before Spark has started."""
     if state.full_refresh or state.batch_id is None:
@@ -86,10 +83,10 @@ def _may_increment(state: RunState, logic: str, builder: str | None) -> bool:
     known = warehouse_state.read_state(state.services.workspace.root)
     if known is None or known.judged_by != judging_values(state):
         return False
-    if is_as_published(state, logic):
+    if is_as_published(state):
         return True
     published = state.in_transaction(built_publication)
-    if published is None or known.files or known.logic_hash != logic:
+    if published is None or known.files or known.logic_hash != state.logic:
         return False
     if builder not in (known.run_id, known.built_before, None):  # an analyst, say, on a trial
         return False
@@ -119,7 +116,7 @@ def _leads_on(state: RunState, before: Mapping[int, str]) -> bool:
     return True
 
 
-def is_as_published(state: RunState, logic: str) -> bool:
+def is_as_published(state: RunState) -> bool:
     """Whether the tables are as the last publication of this database was made from them."""
     workspace = state.services.workspace
     known = warehouse_state.read_state(workspace.root)
@@ -128,7 +125,7 @@ def is_as_published(state: RunState, logic: str) -> bool:
         known is not None
         and published is not None
         and known.publication == published.manifest_sha256
-        and warehouse_state.is_as_built(known, logic, workspace.warehouse)
+        and warehouse_state.is_as_built(known, state.logic, workspace.warehouse)
     )
 
 
@@ -146,7 +143,7 @@ def _verdicts(state: RunState) -> dict[int, str]:
     return found
 
 
-def note_begun(state: RunState, logic: str, builder: str, *, is_whole: bool) -> None:
+def note_begun(state: RunState, builder: str, *, is_whole: bool) -> None:
     """Notes in the workspace that the run is about to change the tables, up to their publication;
     one that is ended before leaves it at that.
 
@@ -154,7 +151,7 @@ def note_begun(state: RunState, logic: str, builder: str, *, is_whole: bool) -> 
     """
     published = state.in_transaction(built_publication)
     begun = WarehouseState(
-        logic,
+        state.logic,
         files="",
         is_whole=is_whole,
         publication="" if published is None else published.manifest_sha256,
@@ -167,12 +164,12 @@ def note_begun(state: RunState, logic: str, builder: str, *, is_whole: bool) -> 
     warehouse_state.write_state(state.services.workspace.root, begun)
 
 
-def note_published(state: RunState, logic: str) -> None:
+def note_published(state: RunState) -> None:
     """Notes in the workspace that the tables are those of the publication that was just made."""
     workspace = state.services.workspace
     published = state.in_transaction(built_publication)
     built = WarehouseState(
-        logic,
+        state.logic,
         files=warehouse_state.list_hash(workspace.warehouse),
         is_whole=True,
         dimensions=dimension_versions(state),
@@ -215,12 +212,13 @@ def unchanged_dimensions(state: RunState) -> list[str]:
     return [name for name, found in dimension_versions(state).items() if shown.get(name) == found]
 
 
-def holds_batches(state: RunState, dbt: DbtProject, besides: Collection[int] = ()) -> bool:
+def holds_batches(state: RunState, besides: Collection[int] = ()) -> bool:
     """Whether the warehouse has the batches that the database has, looking past ``besides``."""
-    manifest = last_manifest(dbt.target)
+    workspace = state.services.workspace
+    manifest = last_manifest(workspace.dbt_target)
     if manifest is None:
         return False
-    tables = fact_tables.fact_tables(manifest, state.services.workspace.warehouse)
+    tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     needed = state.in_transaction(staging_table.counted_by_batch).keys() - set(besides)
     known = state.in_transaction(batches.all_batch_ids)
     return fact_tables.hold_batches(tables, needed, known)

@@ -19,7 +19,6 @@ from ingestion.run.compaction import Merge
 from ingestion.run.compaction_report import Layer, measured
 from ingestion.run.run_state import RunState
 from ingestion.warehouse import fact_tables, ledger, warehouse_state
-from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.dbt_manifest import last_manifest, read_manifest
 from ingestion.warehouse.raw_tables import batch_folders
 
@@ -49,7 +48,7 @@ def is_cut_short(state: RunState) -> bool:
     return known is not None and bool(known.merging)
 
 
-def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merge]:
+def plan(state: RunState, before: str) -> list[Merge]:
     """The merges that are worth making; none where there is nothing to compact.
 
     Raises ``PipelineError`` where the warehouse has to be built anew before.
@@ -59,23 +58,24 @@ def plan(state: RunState, dbt: DbtProject, logic: str, before: str) -> list[Merg
     if len(archived) < 2:  # the newest one stays
         return []
     known = warehouse_state.read_state(workspace.root)
-    if not build_scope.is_as_published(state, logic) or not build_scope.holds_batches(state, dbt):
+    if not build_scope.is_as_published(state) or not build_scope.holds_batches(state):
         raise PipelineError(
             "The warehouse cannot be compacted as it is",
             expected="the tables that the last run built, with the current models",
             found="others, of other models or batches" if known else "none in this workspace",
             action="Build them with python run_pipeline.py run --full-refresh, then compact",
         )
-    tables = fact_tables.fact_tables(read_manifest(dbt.target), workspace.warehouse)
+    tables = fact_tables.fact_tables(read_manifest(workspace.dbt_target), workspace.warehouse)
     fact_tables.check_folders(tables)
     months = fact_tables.months_of_batches(tables)
     rows = state.in_transaction(staging_table.all_rows)
     return compaction.plan_merges(rows, archived, months, workspace.bronze, before)
 
 
-def measure(state: RunState, dbt: DbtProject) -> dict[str, Layer]:
+def measure(state: RunState) -> dict[str, Layer]:
     """The files, bytes and batches of each layer, as they are now."""
-    workspace, manifest = state.services.workspace, read_manifest(dbt.target)
+    workspace = state.services.workspace
+    manifest = read_manifest(workspace.dbt_target)
     known = state.in_transaction(batches.all_batch_ids)
     folders = batch_folders(workspace.bronze)
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
@@ -108,14 +108,15 @@ def merge_bronze(state: RunState, merges: Sequence[Merge]) -> None:
 
 
 def merge_facts(
-    state: RunState, dbt: DbtProject, session: SparkSession, merges: Sequence[Merge]
+    state: RunState, session: SparkSession, merges: Sequence[Merge]
 ) -> list[LedgerEntry]:
     """Copies the facts into the new batches' partitions, and holds them against the old ones.
 
     Returns what the models have counted of the files that move. Raises ``PipelineError`` where
     rows differ, or the count of a file.
     """
-    workspace, manifest = state.services.workspace, read_manifest(dbt.target)
+    workspace = state.services.workspace
+    manifest = read_manifest(workspace.dbt_target)
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     merging = _merging(merges)
     others = warehouse_state.list_hash(workspace.warehouse, [table.folder for table in tables])
@@ -145,7 +146,7 @@ def _merging(merges: Sequence[Merge]) -> dict[int, list[int]]:
     return {merge.batch_id: list(merge.old_ids) for merge in merges}
 
 
-def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) -> None:
+def settle(state: RunState, session: SparkSession) -> None:
     """Removes what the database does not name: the old batches, or new ones never recorded.
 
     For the end of a compaction, and for the next command after one that was cut short. Where the
@@ -155,8 +156,8 @@ def settle(state: RunState, dbt: DbtProject, session: SparkSession, logic: str) 
     known = warehouse_state.read_state(workspace.root)
     if known is None or not known.merging:
         return
-    manifest = last_manifest(dbt.target)
-    if known.logic_hash != logic or manifest is None:
+    manifest = last_manifest(workspace.dbt_target)
+    if known.logic_hash != state.logic or manifest is None:
         return
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     others = warehouse_state.list_hash(workspace.warehouse, [table.folder for table in tables])

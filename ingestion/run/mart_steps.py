@@ -16,7 +16,12 @@ from ingestion.database.engine import repeated
 from ingestion.errors import PipelineError
 from ingestion.publication import mart_tables, publish
 from ingestion.publication.manifest import MartTable, touched_months
-from ingestion.publication.mart_files import ScannedTable, published_models, scan_table
+from ingestion.publication.mart_files import (
+    PublishedModel,
+    ScannedTable,
+    published_models,
+    scan_table,
+)
 from ingestion.reader.contract import Contract
 from ingestion.run import refusals
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from ingestion.publication.publish import Published
+    from ingestion.run.services import Services
     from ingestion.warehouse.ledger import LedgerEntry
 
 _LOG = logging.getLogger(__name__)
@@ -107,13 +113,18 @@ def parse_models(dbt: DbtProject) -> Future[Manifest]:
     return parsing
 
 
-def check_live_tables(state: RunState, dbt: DbtProject) -> None:
+def check_live_tables(state: RunState) -> None:
     """Holds the database's tables against the models as dbt has parsed them: a column that is
     missing is told before the build, and not behind it."""
     services = state.services
-    models = published_models(read_manifest(dbt.target), services.settings.publish_reports)
+    models = _models_to_publish(services)
     marts = [model.table() for model in models if model.database]
     repeated(services.engine, lambda: mart_tables.check_live_tables(services.engine, marts))
+
+
+def _models_to_publish(services: Services) -> list[PublishedModel]:
+    manifest = read_manifest(services.workspace.dbt_target)
+    return published_models(manifest, services.settings.publish_reports)
 
 
 def register_raw_tables(
@@ -180,10 +191,11 @@ def _failed(result: BuildResult, dbt: DbtProject) -> PipelineError:
 
 
 def audit(
-    state: RunState, dbt: DbtProject, session: SparkSession, batch_ids: Sequence[int] | None
+    state: RunState, session: SparkSession, batch_ids: Sequence[int] | None
 ) -> list[LedgerEntry]:
     """Holds the models' counts against the reader's: the last gate before publishing."""
-    entries = ledger.read_ledger(session, read_manifest(dbt.target), batch_ids)
+    manifest = read_manifest(state.services.workspace.dbt_target)
+    entries = ledger.read_ledger(session, manifest, batch_ids)
     rows = state.rows_of_batches(batch_ids)
     counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
     ledger.check_ledger(entries, [row for row in rows if row.id in counted])
@@ -203,15 +215,11 @@ def audit(
 
 
 def publish_marts(
-    state: RunState,
-    dbt: DbtProject,
-    session: SparkSession,
-    logic: str,
-    entries: Sequence[LedgerEntry],
+    state: RunState, session: SparkSession, entries: Sequence[LedgerEntry]
 ) -> Published:
     """Both sinks as one version; the staging table and the batch change with them."""
     services = state.services
-    models = published_models(read_manifest(dbt.target), services.settings.publish_reports)
+    models = _models_to_publish(services)
 
     def scan(version: str, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
         return {
@@ -235,22 +243,20 @@ def publish_marts(
         services.sinks(state.still_alone),
         scan,
         run_id=state.run_id,
-        logic_hash=logic,
+        logic_hash=state.logic,
         finish=finish,
         progress=lambda files: state.steps.progress(files, "objects"),
     )
 
 
-def read_top_sellers(
-    state: RunState, dbt: DbtProject, session: SparkSession, published: Published
-) -> list[Seller]:
+def read_top_sellers(state: RunState, session: SparkSession, published: Published) -> list[Seller]:
     """The best seller of each store in the newest month that the publication touched.
 
     They only adorn the summary: where they cannot be read, the run warns, for it has published.
     """
-    months = touched_months(published.changed)
+    manifest = read_manifest(state.services.workspace.dbt_target)
     try:
-        return read_sellers(session, read_manifest(dbt.target), months)
+        return read_sellers(session, manifest, touched_months(published.changed))
     except PipelineError as error:
         state.warnings.append(f"the summary names no top sellers: {error}")
         return []

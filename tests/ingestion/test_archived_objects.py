@@ -16,11 +16,9 @@ from ingestion.database.staging_table import FileRow, all_rows
 from ingestion.errors import PipelineError
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.quarantined_rows import QuarantinedRow
-from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
-from ingestion.steps import Steps
-from tests.run_without_spark import CONTRACT, HEADER, run, sale
+from tests.run_without_spark import HEADER, new_run, run, sale
 from tests.services import Bucket
 
 CONTENT = (HEADER + sale(1, "2024-03-05", 5) + sale(2, "2024-03-06", 7)).encode()
@@ -81,7 +79,7 @@ def deliver(services: Services, bucket: Bucket, cost: int, *, is_cut: bool) -> F
     """Another version of the file, published or only planned; its row."""
     bucket.put("sales_data/a.csv", (HEADER + sale(1, "2024-03-05", cost)).encode())
     if is_cut:
-        state = RunState("cut short", services, CONTRACT, Steps(None), lambda: None)
+        state = new_run(services)
         assert deliveries.take_files(state)
     else:
         run(services)
@@ -123,9 +121,7 @@ def test_no_key_is_longer_than_s3_takes_where_a_sender_has_removed_the_object(
     """Risk: S3 refuses to look for a key of more than 1024 bytes, and that ends every run."""
     key = "sales_data/" + "f" * 60 + "/f" * 470 + ".csv"
     s3_bucket.put(key, CONTENT)
-    assert deliveries.take_files(
-        RunState("cut short", services, CONTRACT, Steps(None), lambda: None)
-    )
+    assert deliveries.take_files(new_run(services))
     services.store.delete(key)
     asked: list[str] = []
     services.store.client.meta.events.register(

@@ -26,14 +26,11 @@ from ingestion.run import mart_steps as marts
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
 from ingestion.s3.object_store import ObjectChanged
-from ingestion.steps import Steps
-from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.raw_tables import bronze_path
-from ingestion.warehouse.warehouse_state import logic_hash
 from ingestion.workspace import Workspace
 from tests import run_without_spark
 from tests.conftest import PROJECT
-from tests.run_without_spark import CONTRACT, HEADER, build_and_publish, run, sale
+from tests.run_without_spark import CONTRACT, HEADER, build_and_publish, new_run, run, sale
 from tests.services import Bucket
 from tests.statements import sent_to
 
@@ -46,38 +43,30 @@ def put(services: Services, key: str, *days: str) -> None:
 
 def started(services: Services) -> RunState:
     """A run whose files are checked."""
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
+    state = new_run(services)
     if deliveries.take_files(state):
         deliveries.check_files(state)
         deliveries.set_files_aside(state)
     return state
 
 
-def logic(services: Services) -> str:
-    """The hash of the models as they are."""
-    return logic_hash(services.settings.project, CONTRACT)
-
-
-def scope(state: RunState, other_logic: str | None = None, builder: str = "") -> list[int] | None:
+def scope(state: RunState, builder: str = "") -> list[int] | None:
     """The batches that the run builds; None for all."""
-    services = state.services
-    return build_scope.batches_to_build(
-        state, project(services), other_logic or logic(services), builder
-    )
+    write_manifest(state.services)
+    return build_scope.batches_to_build(state, builder)
 
 
-def project(services: Services) -> DbtProject:
-    """A project without models."""
-    workspace = services.workspace
-    workspace.dbt_target.mkdir(exist_ok=True)
-    (workspace.dbt_target / "manifest.json").write_text(json.dumps({"nodes": {}}))
-    return DbtProject(PROJECT, PROJECT, workspace.dbt_target, workspace.logs)
+def write_manifest(services: Services) -> None:
+    """The manifest of a project without models."""
+    target = services.workspace.dbt_target
+    target.mkdir(exist_ok=True)
+    (target / "manifest.json").write_text(json.dumps({"nodes": {}}))
 
 
 def cut_short(services: Services) -> RunState:
     """A run that is ended while dbt builds."""
     state = started(services)
-    build_scope.note_begun(state, logic(services), "", is_whole=scope(state) is not None)
+    build_scope.note_begun(state, "", is_whole=scope(state) is not None)
     return state
 
 
@@ -112,7 +101,7 @@ def test_a_run_goes_on_where_its_own_tables_stand(services: Services) -> None:
     assert scope(cut_short(services)) == [2], "one more file joins the batch"
 
     state = started(services)
-    build_scope.note_begun(state, logic(services), "", is_whole=True)
+    build_scope.note_begun(state, "", is_whole=True)
     build_and_publish(state)  # and ended before it noted that
     deliveries.archive_batch(state)
     put(services, "a.csv", "2024-03-08")
@@ -127,7 +116,7 @@ def test_tables_built_by_hand_after_a_run_that_published_and_ended_are_built_ane
     run(services)
     put(services, "b.csv", "2024-03-06")
     state = started(services)
-    build_scope.note_begun(state, logic(services), "", is_whole=True)
+    build_scope.note_begun(state, "", is_whole=True)
     build_and_publish(state)
     deliveries.archive_batch(state)
     put(services, "c.csv", "2024-03-07")
@@ -143,9 +132,10 @@ def test_a_run_reads_the_rows_of_its_own_batches(
     run(services)
     put(services, "b.csv", "2024-03-06")
     monkeypatch.setattr(build_scope, "SMALL_WORK_ROWS", 0)
+    write_manifest(services)
     state = started(services)
     with sent_to(services.engine) as sent:
-        build_scope.work_size(state, project(services), logic(services))
+        build_scope.work_size(state)
         assert scope(state) == [2]
         bronze.restore(state, [2])
     read = [statement.text for statement in sent if "product_staging_table.etag" in statement.text]
@@ -245,7 +235,7 @@ def test_tables_that_were_tried_out_after_a_run_was_cut_short_are_built_anew(
     run(services)
     put(services, "b.csv", "2024-03-06")
     state = started(services)
-    build_scope.note_begun(state, logic(services), "the run before", is_whole=True)
+    build_scope.note_begun(state, "the run before", is_whole=True)
     assert scope(started(services), builder="the run before") == [2], "dbt had not begun"
     assert scope(started(services), builder=state.run_id) == [2]
     assert scope(started(services), builder="dbt 1") is None
@@ -261,7 +251,7 @@ def test_a_run_asks_who_has_built_since_one_was_killed(
     """Risk: the note of who builds is written, and no run looks at it."""
     put(services, "a.csv", "2024-03-05")
     run(services)
-    project(services)
+    write_manifest(services)
     put(services, "b.csv", "2024-03-06")
     real = run_without_spark.build
     built: list[list[int] | None] = []
@@ -293,10 +283,10 @@ def test_a_run_adds_to_no_half_rebuild_and_to_no_tables_of_other_models(services
     put(services, "b.csv", "2024-03-06")
     assert scope(cut_short(services)) == [2]
     state = started(services)
-    assert scope(state, "other logic") is None
+    assert scope(dataclasses.replace(state, logic="other logic")) is None
     state.full_refresh = True
     assert scope(state) is None
-    build_scope.note_begun(state, logic(services), "", is_whole=False)
+    build_scope.note_begun(state, "", is_whole=False)
     assert scope(started(services)) is None
 
 
@@ -304,7 +294,7 @@ def test_a_rebuild_that_got_published_is_not_made_twice(services: Services) -> N
     """Risk: a kill right behind the publication makes the next file pay for all of them."""
     put(services, "a.csv", "2024-03-05")
     state = started(services)
-    build_scope.note_begun(state, logic(services), "", is_whole=False)
+    build_scope.note_begun(state, "", is_whole=False)
     build_and_publish(state)
     deliveries.archive_batch(state)
     put(services, "b.csv", "2024-03-06")
@@ -327,7 +317,7 @@ def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
         run(other)
     else:
         build_and_publish(started(other))
-    state = RunState("run", services, CONTRACT, Steps(None), lambda: None)
+    state = new_run(services)
     deliveries.archive_last_batch(state)
     bronze.restore(state, [])
     assert not mine.exists()
@@ -362,7 +352,7 @@ def test_a_newer_object_is_not_read_in_the_place_of_a_copy(
 ) -> None:
     """Risk: a broken file under the copy's key makes the copy one that was set aside."""
     put_a_copy(services)
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
+    state = new_run(services)
     assert deliveries.take_files(state)
     deliveries.check_files(state)  # and ended before the copy was moved
     services.store.put_bytes("sales_data/b.csv", b"no,header\n1,2\n")
@@ -380,7 +370,7 @@ def test_a_correction_to_the_content_of_another_file_takes_its_old_sales_out(
     put(services, "a.csv", "2024-03-06")
     state = started(services)
     assert [row.status for row in file_rows(services)] == ["I", "I", "D"]
-    assert build_scope.must_build(state, logic(services))
+    assert build_scope.must_build(state)
     assert scope(state) == [1, 2]
     run(services)
     assert [row.status for row in file_rows(services)] == ["S", "I", "D"]
@@ -396,7 +386,7 @@ def test_a_withdrawal_comes_behind_what_was_published_but_not_archived(
     put(services, "a.csv", "2024-03-05")
     state = started(services)
     build_and_publish(state)
-    deliveries.archive_last_batch(RunState("next", services, CONTRACT, Steps(None), lambda: None))
+    deliveries.archive_last_batch(new_run(services))
     retract_file(services, "a.csv", str(uuid.uuid4()))
     run(services)
     assert [row.status for row in file_rows(services)] == ["S", "I"]
@@ -444,7 +434,7 @@ def test_a_version_that_never_got_published_is_withdrawn_with_the_old_one(
 def test_a_file_sent_again_before_it_was_checked_counts(services: Services, tmp_path: Path) -> None:
     """Risk: the same bytes with another ETag take the object away, and the sales are lost."""
     put(services, "a.csv", "2024-03-05")
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
+    state = new_run(services)
     assert deliveries.take_files(state)  # and ended
     content = services.store.get_bytes("sales_data/a.csv")
     services.store.client.upload_fileobj(
@@ -477,7 +467,7 @@ def test_a_file_that_leaves_the_inbox_while_it_is_published_is_archived_all_the_
     assert services.store.get_bytes(services.store.key_at(row.file_location)) == content
     assert (services.store.head("sales_data/a.csv") is not None) == is_replaced
     other = elsewhere(services, tmp_path / "other")
-    bronze.restore(RunState("next", other, CONTRACT, Steps(None), lambda: None), None)
+    bronze.restore(new_run(other), None)
     assert bronze_path(other.workspace.bronze, 1, 1).exists()
 
 
@@ -494,7 +484,7 @@ def test_a_repeat_that_is_replaced_while_it_is_moved_is_left_to_the_next_run(
         raise ObjectChanged("replaced meanwhile")
 
     monkeypatch.setattr(type(services.store), "move", move)
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
+    state = new_run(services)
     assert deliveries.take_files(state)
     assert (state.changed_while_read, state.repeated) == (["sales_data/a.csv"], 0)
     assert [row.file_name for row in state.batch_rows()] == ["sales_data/b.csv"]
@@ -512,20 +502,20 @@ def with_dimensions(services: Services) -> Services:
 def export(services: Services, **values: object) -> None:
     """Brings the dimensions to this workspace, after the one store has got these values."""
     engine = services.engine
-    marts.export_dimensions(RunState("run", services, CONTRACT, Steps(None), lambda: None))
+    marts.export_dimensions(new_run(services))
     with engine.begin() as connection:
         store = sa.table("store", *(sa.column(name) for name in ("id", *values)))
         if not connection.execute(sa.select(store.c.id)).first():
             connection.execute(store.insert().values(id=121))
         if values:
             connection.execute(store.update().values(**values))
-    marts.export_dimensions(RunState("run", services, CONTRACT, Steps(None), lambda: None))
+    marts.export_dimensions(new_run(services))
 
 
 def test_a_row_that_the_models_leave_out_is_told_at_each_build(with_dimensions: Services) -> None:
     """Risk: a store that somebody numbered -1 shows as unknown, and nobody learns why."""
     export(with_dimensions, id=-1)
-    state = RunState("run", with_dimensions, CONTRACT, Steps(None), lambda: None)
+    state = new_run(with_dimensions)
     marts.export_dimensions(state)
     assert state.warnings == [
         "the table store has a row with id -1, which stands for what is unknown: the row is left "
@@ -582,13 +572,13 @@ def test_a_file_that_an_older_reader_counted_otherwise_comes_back(
     with services.engine.begin() as connection:
         connection.execute(sa.text("update product_staging_table set rows_read = 5"))
     other = elsewhere(services, tmp_path / "other")
-    state = RunState("next", other, CONTRACT, Steps(None), lambda: None)
+    state = new_run(other)
     bronze.restore(state, None)
     assert [row.rows_read for row in file_rows(services)] == [1]
     settings = other.settings.model_copy(
         update={"profiles": (FileProfile(name="a", pattern="a.csv", delimiter=";"),)}
     )
     third = elsewhere(dataclasses.replace(other, settings=settings), tmp_path / "third")
-    state = RunState("next", third, CONTRACT, Steps(None), lambda: None)
+    state = new_run(third)
     with pytest.raises(PipelineError, match="a file that is refused today: missing columns"):
         bronze.restore(state, None)

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import json
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,17 @@ from ingestion.errors import BusyError
 from ingestion.run import build_scope, compact_steps, history
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.compaction import Merge
-from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
-from ingestion.steps import Steps
 from ingestion.warehouse import warehouse_state
-from ingestion.warehouse.dbt_build import DbtProject
 from ingestion.warehouse.raw_tables import batch_folder
 from ingestion.workspace import Workspace
 from tests.crash_point import PROJECT, WITHOUT_SPARK, Progress, crash, progress
 from tests.run_without_spark import (
-    CONTRACT,
     HEADER,
     KEPT_VERSIONS,
     LINES,
     TOTALS,
+    new_run,
     objects_of_marts,
     run,
     s3_rows,
@@ -42,7 +38,6 @@ from tests.run_without_spark import (
 )
 from tests.services import Bucket, MariaDb, machine_environ, new_bucket
 
-LOGIC = "logic"
 MERGED = 3  # the batch that a compaction was about to make
 MONTHS = ("2024-03", "2024-04")
 S3 = "ingestion.s3.object_store:ObjectStore"
@@ -203,8 +198,8 @@ def test_killed_at_every_step_of_a_publication(shops: list[Shop]) -> None:
 
 def compaction_cut_short(services: Services) -> None:
     """What a compaction of batch 1 leaves that is killed while it copies the facts."""
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, Steps(None), lambda: None)
-    build_scope.note_published(state, LOGIC)
+    state = new_run(services)
+    build_scope.note_published(state)
     rows = [row for row in state.in_transaction(staging_table.all_rows) if row.batch_id == 1]
     compact_steps.merge_bronze(state, [Merge(MERGED, (1,), (tuple(rows),))])
     known = warehouse_state.read_state(services.workspace.root)
@@ -259,14 +254,13 @@ def test_a_batch_with_the_number_of_a_merge_that_never_was_is_unfinished(
     stays as it was begun."""
     workspace = cut_short.workspace
     cut_short.store.put_bytes("sales_data/3.csv", content(3))
-    state = RunState(str(uuid.uuid4()), cut_short, CONTRACT, Steps(None), lambda: None)
+    state = new_run(cut_short)
     assert deliveries.take_files(state)
     deliveries.check_files(state)
     assert state.batch_id == MERGED
     workspace.dbt_target.mkdir()
     (workspace.dbt_target / "manifest.json").write_text(json.dumps({"nodes": {}}))
-    dbt = DbtProject(PROJECT, PROJECT, workspace.dbt_target, workspace.logs)
-    compact_steps.settle(state, dbt, None, LOGIC)
+    compact_steps.settle(state, None)
     known = warehouse_state.read_state(workspace.root)
     assert known is not None
     assert known.merging == {}

@@ -21,11 +21,9 @@ from ingestion.database.staging_table import FileCount, record_counts
 from ingestion.errors import UsageError
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.quarantined_rows import FILE_REASON, QuarantinedRow, first_bad_rows, read_rows
-from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
-from ingestion.steps import Steps
 from tests.conftest import PROJECT
-from tests.run_without_spark import CONTRACT, HEADER, run, sale
+from tests.run_without_spark import CONTRACT, HEADER, new_run, run, sale
 from tests.services import Bucket
 
 RAW = [f"raw_{column.name}" for column in CONTRACT.columns]
@@ -200,7 +198,7 @@ def test_the_report_of_a_file_that_the_models_refuse_shows_its_lines(
     settings = published.settings.model_copy(update={"profiles": (profile,)})
     services = dataclasses.replace(published, settings=settings)
     s3_bucket.put("sales_data/b.csv", MESSY.encode())
-    state = RunState("run", services, CONTRACT, Steps(None), lambda: None)
+    state = new_run(services)
     assert deliveries.take_files(state)
     deliveries.check_files(state)
     for step in (BatchState.BUILT, BatchState.AUDITED):
@@ -222,7 +220,7 @@ def test_the_report_of_a_file_that_the_models_refuse_shows_its_lines(
     else:
         if state_of_copy == "gone":
             shutil.rmtree(services.workspace.downloads)
-        later = RunState("later", services, CONTRACT, Steps(None), lambda: None)
+        later = new_run(services)
         deliveries.archive_last_batch(later)
     [shown] = json.loads(s3_bucket.get("sales_data_error/b.csv.reasons.json"))["first_bad_rows"]
     text = "***" if state_of_copy == "gone" else "***;***;besan;2024-03-05;4;5;1"

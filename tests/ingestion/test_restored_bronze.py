@@ -16,11 +16,9 @@ from ingestion.errors import PipelineError
 from ingestion.reader.verdicts import FileReport
 from ingestion.run import bronze
 from ingestion.run.checking import Checker
-from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
-from ingestion.steps import Steps
-from tests.run_without_spark import CONTRACT, HEADER, run, s3_rows, sale
+from tests.run_without_spark import HEADER, new_run, run, s3_rows, sale
 
 
 def with_dates(services: Services, date_format: str) -> Services:
@@ -37,7 +35,7 @@ def put(services: Services, name: str, day: str) -> None:
 
 def restore(services: Services) -> None:
     """Reads all archived files again whose bronze is missing."""
-    bronze.restore(RunState("again", services, CONTRACT, Steps(None), lambda: None), None)
+    bronze.restore(new_run(services), None)
 
 
 def restored(services: Services) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,12 +10,8 @@ import pytest
 
 from ingestion.publication.publish import Published
 from ingestion.run import mart_steps
-from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
-from ingestion.steps import Steps
-from ingestion.warehouse.dbt_build import DbtProject
-from tests.conftest import PROJECT
-from tests.run_without_spark import CONTRACT
+from tests.run_without_spark import new_run
 
 PUBLISHED = Published(1, {"sales_team_data_mart": ("sales_month=2024-03/store_id=1",)}, 1, 1, 1, ())
 
@@ -50,13 +45,14 @@ def model(name: str, **meta: str) -> dict[str, Any]:
     ids=["no role", "renamed columns"],
 )
 def test_a_run_that_has_published_only_warns(
-    services: Services, tmp_path: Path, models: list[dict[str, Any]], told: str
+    services: Services, models: list[dict[str, Any]], told: str
 ) -> None:
     """Risk: an analyst renames a column, and each good run ends as a failed one, with an alarm."""
-    state = RunState("run", services, CONTRACT, Steps(None), lambda: None)
-    (tmp_path / "manifest.json").write_text(json.dumps({"nodes": dict(enumerate(models))}))
+    state = new_run(services)
+    target = services.workspace.dbt_target
+    target.mkdir()
+    (target / "manifest.json").write_text(json.dumps({"nodes": dict(enumerate(models))}))
     columns = ["sales_month", "store_id", "sales_person_id", "seller", "total_sales", "incentive"]
     session: Any = SimpleNamespace(table=lambda _: SimpleNamespace(columns=columns))
-    dbt = DbtProject(PROJECT, PROJECT, tmp_path, tmp_path)
-    assert mart_steps.read_top_sellers(state, dbt, session, PUBLISHED) == []
+    assert mart_steps.read_top_sellers(state, session, PUBLISHED) == []
     assert state.warnings == [f"the summary names no top sellers: {told}"]

@@ -157,7 +157,6 @@ def build(
         run_id=state.run_id,
         batch_ids=batch_ids,
         unchanged=unchanged,
-        full_refresh=batch_ids is None,
         steps=state.steps,
     )
     for warning in result.warnings:

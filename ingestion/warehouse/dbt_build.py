@@ -144,10 +144,9 @@ def build(
     run_id: str,
     batch_ids: Sequence[int] | None,
     unchanged: Collection[str],
-    full_refresh: bool,
     steps: Steps,
 ) -> BuildResult:
-    """Builds and tests every model; ``batch_ids`` None means all batches.
+    """Builds and tests every model for these batches; None means for all of them, and anew.
 
     The run is noted as the builder of the tables.
     ``unchanged`` are the dimension tables that are as they were at the last build that ended well.
@@ -158,7 +157,7 @@ def build(
     _set(UNCHANGED_VARIABLE, ",".join(sorted(unchanged)) or None)
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds
-    options += ["--full-refresh"] if full_refresh else ["--exclude-resource-type", "seed"]
+    options += ["--full-refresh"] if batch_ids is None else ["--exclude-resource-type", "seed"]
     _set(RUN_VARIABLE, run_id)
     try:
         outcome = _invoke(dbt.arguments("build", *options), manifest, [_follow(steps)])

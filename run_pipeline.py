@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import codecs
-import json
 import os
 import re
 import signal
@@ -13,18 +11,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingestion.commands.failures import FAILED, told_failures
-from ingestion.commands.streams import open_streams
+from ingestion.commands.streams import open_streams, write_json
 from ingestion.config.settings import Settings, load_secret_key, load_settings
-from ingestion.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ingestion.run.compaction_report import Compaction
     from ingestion.run.run_state import RunState
     from ingestion.run.services import Services
@@ -87,37 +82,18 @@ def run_after(
     """One run, which begins with ``change``, and what it says."""
     from rich.console import Console
 
+    from ingestion.run.run_state import open_run
     from ingestion.run.summary import show
 
     with command() as (settings, run_id):
         console = Console()
-        with alone(settings, run_id, None if as_json else console, full_refresh) as state:
+        with open_run(settings, run_id, None if as_json else console, full_refresh) as state:
             summary = execute(state, change)
         if as_json:
             write_json(summary.to_json())
         else:
             show(summary, console)
     raise typer.Exit(summary.exit_code)
-
-
-@contextmanager
-def alone(
-    settings: Settings, run_id: str, console: Console | None, full_refresh: bool = False
-) -> Iterator[RunState]:
-    """What the steps of one run share, while no other run is at work on its database."""
-    from ingestion.database.run_lock import run_lock
-    from ingestion.run.run_state import RunState, read_sales_contract
-    from ingestion.run.services import open_services
-    from ingestion.steps import Steps
-    from ingestion.warehouse.warehouse_state import logic_hash
-
-    contract = read_sales_contract(settings)
-    logic = logic_hash(settings.project, contract)
-    with (
-        open_services(settings, os.environ) as services,
-        run_lock(services.engine) as still_alone,
-    ):
-        yield RunState(run_id, services, contract, logic, Steps(console), still_alone, full_refresh)
 
 
 def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSummary:
@@ -193,12 +169,13 @@ def compact(
     from rich.console import Console
 
     from ingestion.run.compaction_report import NOTHING_TO_COMPACT, show
+    from ingestion.run.run_state import open_run
 
     if before is not None and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", before):
         raise typer.BadParameter(f"--before: expected a month such as 2024-03, found {before!r}")
     with command() as (settings, run_id):
         console = Console()
-        with alone(settings, run_id, None if as_json else console) as state:
+        with open_run(settings, run_id, None if as_json else console) as state:
             done = merge_batches(state, before)
         if as_json:
             write_json({"outcome": NOTHING_TO_COMPACT} if done is None else done.to_json())
@@ -384,15 +361,7 @@ def sample(
     ] = False,
 ) -> None:
     """Generate a sample star schema, into a folder or into the pipeline's own inbox and tables."""
-    from ingestion.commands.demo import (
-        dimension_columns,
-        is_embedded,
-        load_sample,
-        sample_spec,
-    )
-    from ingestion.database.run_lock import run_lock
-    from ingestion.run.services import open_services
-    from ingestion.sample.files import write_sample
+    from ingestion.commands.sample import make_sample, sample_spec
 
     with command() as (settings, _):
         spec = sample_spec(
@@ -405,20 +374,10 @@ def sample(
             files_per_store=files_per_store,
             bad_files=bad_files,
         )
-        if folder is not None:
-            made = write_sample(folder, spec, dimension_columns(settings))
-            place = str(folder)
-        elif not force and not is_embedded(settings):
-            raise UsageError(
-                "The sample would overwrite dimension rows with the same keys in your own services",
-                action="Give a folder to write to, or --force",
-            )
-        else:
-            with open_services(settings, os.environ) as services, run_lock(services.engine):
-                made, place = load_sample(services, spec), settings.inbox_prefix
+        made = make_sample(settings, spec, folder, force=force)
         typer.echo(
-            f"{len(made.files)} files with {made.rows} rows in {place}; of these "
-            f"{made.valid_rows} are valid and add up to {made.amount}"
+            f"{len(made.files)} files with {made.rows} rows in {folder or settings.inbox_prefix}; "
+            f"of these {made.valid_rows} are valid and add up to {made.amount}"
         )
 
 
@@ -465,13 +424,14 @@ def warm_up() -> None:
 def rehearse(folder: Path, runs: Annotated[bool, typer.Option("--runs")] = False) -> None:
     """Start Spark in a workspace of its own, or make two small runs; print the start's seconds."""
     from ingestion.commands import warm_up
+    from ingestion.run.run_state import open_run
 
     with command() as (settings, run_id):
         os.environ["RETAIL_WORKSPACE"] = str(folder)
         rehearsal = warm_up.rehearsal_settings(settings.project, folder)
         seconds = warm_up.time_start(rehearsal)
         for change in warm_up.rehearsal_changes() if runs else ():
-            with alone(rehearsal, run_id, None) as state:
+            with open_run(rehearsal, run_id, None) as state:
                 execute(state, change)
         write_json(seconds)
 
@@ -546,12 +506,6 @@ def encrypt() -> None:
 
     with told_failures():
         key = load_secret_key(PROJECT)
-        if key is None:
-            raise UsageError(
-                "There is no encryption key",
-                expected="RETAIL_SECRET_KEY or RETAIL_SECRET_KEY_FILE",
-                action="Create one: python run_pipeline.py secrets generate-key",
-            )
         if sys.stdin.isatty():
             value = typer.prompt("Value", hide_input=True)
         else:
@@ -575,12 +529,6 @@ def command() -> Iterator[tuple[Settings, str]]:
         os.environ.update(settings.dbt_variables)
         os.environ["RETAIL_WORKSPACE"] = str(settings.workspace)
         yield settings, run_id
-
-
-def write_json(content: Any) -> None:
-    """Prints the one object that ``--json`` promises, in UTF-8 or else in ASCII."""
-    is_utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=not is_utf8) + "\n")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def rehearsal_settings(project: Path, workspace: Path) -> Settings:
 
 def rehearsal_changes() -> list[Callable[[Services, str], None]]:
     """What two small runs begin with: a first sample, and one that replaces some of its rows."""
-    from ingestion.commands.demo import load_sample
+    from ingestion.commands.sample import load_sample
     from ingestion.sample.spec import SampleSpec
 
     def sending(spec: SampleSpec) -> Callable[[Services, str], None]:

@@ -48,6 +48,7 @@ from ingestion.config.setting_values import (
     region_of_endpoint,
     text_of,
 )
+from ingestion.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -152,6 +153,11 @@ class Settings(BaseSettings):
         password = self.database_password
         return url.set(password=password.get_secret_value()) if password else url
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether nothing but the workspace and a database file can be touched."""
+        return self.uses_embedded_s3 and self.database.get_backend_name() == SQLITE
+
     def today(self) -> date:
         """The day that a run takes for today: the one that is given, or the time zone's own."""
         return self.day_of(datetime.now(UTC).replace(tzinfo=None))
@@ -232,10 +238,10 @@ def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Se
     return settings
 
 
-def load_secret_key(project: Path, environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the key for secrets, or None; nothing else that is set needs to be right.
+def load_secret_key(project: Path, environ: Mapping[str, str] | None = None) -> str:
+    """Return the key for secrets; nothing else that is set needs to be right.
 
-    Raises UsageError as `load_key` does.
+    Raises UsageError where there is none, and as `load_key` does.
     """
     environ = os.environ if environ is None else environ
     project = project.resolve()
@@ -243,6 +249,12 @@ def load_secret_key(project: Path, environ: Mapping[str, str] | None = None) -> 
     mistakes = Mistakes()
     key = _secret_key(given, project, environ, mistakes)
     mistakes.raise_if_any()
+    if key is None:
+        raise UsageError(
+            "There is no encryption key",
+            expected="RETAIL_SECRET_KEY or RETAIL_SECRET_KEY_FILE",
+            action="Create one: python run_pipeline.py secrets generate-key",
+        )
     return key
 
 

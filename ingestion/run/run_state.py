@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ingestion.database.engine import in_transaction
+from ingestion.database.run_lock import run_lock
+from ingestion.run.services import Services, open_services
+from ingestion.steps import Steps
+from ingestion.warehouse.warehouse_state import logic_hash
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from sqlalchemy.engine import Connection
 
     from ingestion.config.settings import Settings
@@ -18,8 +25,6 @@ if TYPE_CHECKING:
     from ingestion.database.staging_table import FileRow
     from ingestion.reader.contract import Contract
     from ingestion.run.checking import CheckedFile
-    from ingestion.run.services import Services
-    from ingestion.steps import Steps
 
 T = TypeVar("T")
 SALES_CONTRACT = Path("models", "staging", "_pos__sources.yml")
@@ -87,3 +92,20 @@ class RunState:
         from ingestion.database.staging_table import rows_of_batches
 
         return self.in_transaction(lambda connection: rows_of_batches(connection, batch_ids))
+
+
+@contextlib.contextmanager
+def open_run(
+    settings: Settings, run_id: str, console: Console | None, full_refresh: bool = False
+) -> Iterator[RunState]:
+    """A new run, while no other is at work on its database; ``BusyError`` where one is.
+
+    Its steps are shown on ``console``, if it is a terminal.
+    """
+    contract = read_sales_contract(settings)
+    logic = logic_hash(settings.project, contract)
+    with (
+        open_services(settings, os.environ) as services,
+        run_lock(services.engine) as still_alone,
+    ):
+        yield RunState(run_id, services, contract, logic, Steps(console), still_alone, full_refresh)

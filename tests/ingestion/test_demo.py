@@ -7,7 +7,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ingestion.commands.demo import fill_first_demo, load_sample
+from ingestion.commands.demo import fill_first_demo
+from ingestion.commands.sample import load_sample
 from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.run.services import Services
 from ingestion.sample.spec import SampleSpec

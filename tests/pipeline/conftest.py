@@ -25,7 +25,7 @@ from ingestion.commands.status import read_status
 from ingestion.config.settings import Settings, load_settings
 from ingestion.database.engine import connect
 from ingestion.database.staging_table import FileRow
-from ingestion.run.run_state import DIMENSION_CONTRACT
+from ingestion.run.run_state import DIMENSION_CONTRACT, open_run
 from ingestion.run.services import Services, open_store
 from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
@@ -75,7 +75,7 @@ class Pipeline:
         change: Callable[[Services, str], object] = lambda *_: None,
     ) -> RunSummary:
         """One run, as the command line makes it; it begins with ``change``."""
-        with run_pipeline.alone(self.settings, str(uuid.uuid4()), None, full_refresh) as state:
+        with open_run(self.settings, str(uuid.uuid4()), None, full_refresh) as state:
             return run_pipeline.execute(state, change)
 
     def use_profiles(self, toml: str) -> None:

@@ -16,6 +16,7 @@ from ingestion.errors import PipelineError
 from ingestion.run import compact_steps
 from ingestion.run.compact_steps import record
 from ingestion.run.compaction_report import Compaction
+from ingestion.run.run_state import open_run
 from ingestion.run.summary import RunSummary
 from ingestion.warehouse import fact_tables
 from ingestion.warehouse.fact_tables import copy_batches
@@ -51,7 +52,7 @@ DELIVERIES: tuple[dict[str, str], ...] = (
 
 def compact(pipeline: Pipeline, before: str | None = None) -> Compaction | None:
     """One compaction, as the command line makes it."""
-    with run_pipeline.alone(pipeline.settings, str(uuid.uuid4()), None) as state:
+    with open_run(pipeline.settings, str(uuid.uuid4()), None) as state:
         return run_pipeline.merge_batches(state, before)
 
 

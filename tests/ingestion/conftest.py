@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -12,11 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 
 from ingestion.config.settings import load_settings
+from ingestion.database import staging_table
 from ingestion.database.engine import connect
 from ingestion.logs import QUIET_LOGGERS, SILENT_LOGGERS
 from ingestion.reader.contract import Contract, read_contract
 from ingestion.run.services import Services, open_services
+from tests.published_sales import put
 from tests.reader_bench import PROJECT, Bench
+from tests.run_without_spark import run
 from tests.services import Bucket, MariaDb
 
 
@@ -28,6 +32,15 @@ def each_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engi
     else:
         url = request.getfixturevalue("mariadb_url")
     engine = connect(make_url(url))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An empty database with the pipeline's tables."""
+    engine = connect(make_url(f"sqlite:///{tmp_path / 'database.sqlite'}"))
+    staging_table.metadata.create_all(engine)
     yield engine
     engine.dispose()
 
@@ -73,6 +86,36 @@ def opened_services(
         monkeypatch.setenv(name, value)
     with open_services(load_settings(folder, environ), os.environ) as opened:
         yield opened
+
+
+@pytest.fixture
+def machines(
+    s3_bucket: Bucket, mariadb_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Services, Services]]:
+    """Two machines that work for one bucket and one database; one sale is published."""
+    for name, value in s3_bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    with contextlib.ExitStack() as stack:
+        found = []
+        for name in ("one", "other"):
+            environ = s3_bucket.environment | {
+                "RETAIL_DATABASE_URL": mariadb_url,
+                "RETAIL_WORKSPACE": str(tmp_path / name),
+            }
+            settings = load_settings(tmp_path, environ)
+            found.append(stack.enter_context(open_services(settings, environ)))
+        one, other = found
+        put(one, "a.csv", 1, 1)
+        run(one)
+        yield one, other
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return an empty project folder with room beside it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -21,14 +21,6 @@ from ingestion.errors import UsageError
 KEY = generate_key()
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Return an empty project folder with room beside it."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    return folder
-
-
 def write_key(path: Path, mode: int = 0o600) -> Path:
     """Write the key as an editor would, with a line end, and set the file's mode."""
     path.write_text(f"{KEY}\n")

@@ -15,6 +15,13 @@ from ingestion.s3.connection import connect
 from ingestion.s3.object_store import ObjectStore
 from tests.services import Bucket, MariaDb, new_bucket, running_mariadb, running_s3
 
+pytest.register_assert_rewrite(  # a failure then shows what was compared
+    "tests.project_rules",
+    "tests.published_sales",
+    "tests.tried_settings",
+    "tests.wrong_rows",
+)
+
 PROJECT = Path(__file__).resolve().parent.parent
 _PREFIXES = ("RETAIL_", "AWS_", "DBT_")
 _SERVICES = {"s3_endpoint", "mariadb_server", "each_engine"}

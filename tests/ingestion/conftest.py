@@ -18,31 +18,41 @@ from ingestion.database.engine import connect
 from ingestion.logs import QUIET_LOGGERS, SILENT_LOGGERS
 from ingestion.reader.contract import Contract, read_contract
 from ingestion.run.services import Services, open_services
+from tests.dimension_files import CONTRACT
 from tests.published_sales import put
 from tests.reader_bench import PROJECT, Bench
 from tests.run_without_spark import run
 from tests.services import Bucket, MariaDb
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def each_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """A fresh database of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'database.sqlite'}"
-    else:
-        url = request.getfixturevalue("mariadb_url")
-    engine = connect(make_url(url))
+@pytest.fixture
+def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
+    """An empty SQLite database."""
+    engine = connect(make_url(f"sqlite:///{tmp_path / 'database.sqlite'}"))
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An empty database with the pipeline's tables."""
-    engine = connect(make_url(f"sqlite:///{tmp_path / 'database.sqlite'}"))
-    staging_table.metadata.create_all(engine)
+def mariadb_engine(mariadb_url: str) -> Iterator[Engine]:
+    """An empty database of the real server."""
+    engine = connect(make_url(mariadb_url))
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def each_engine(request: pytest.FixtureRequest) -> Engine:
+    """A fresh database of each kind."""
+    found: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return found
+
+
+@pytest.fixture
+def engine(sqlite_engine: Engine) -> Engine:
+    """An empty database with the pipeline's tables."""
+    staging_table.metadata.create_all(sqlite_engine)
+    return sqlite_engine
 
 
 @pytest.fixture
@@ -122,6 +132,14 @@ def project(tmp_path: Path) -> Path:
 def contract() -> Contract:
     """The project's own contract of sales files."""
     return read_contract(PROJECT / "models" / "staging" / "_pos__sources.yml")
+
+
+@pytest.fixture
+def star(tmp_path: Path) -> Path:
+    """A source definition with a column of each type."""
+    path = tmp_path / "_retail__sources.yml"
+    path.write_text(CONTRACT, encoding="utf-8")
+    return path
 
 
 @pytest.fixture

@@ -41,6 +41,10 @@ from tests.services import Bucket, machine_environ
 
 PROJECT = Path(run_pipeline.__file__).parent
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
+SALES = (
+    f"{HEADER}2,122,besan,2024-03-05,4,52,2,104\n16,122,maida,2024-04-12,6,20,7,140\n"
+    "2,122,besan,2024-04-06,4,52,1,52\n"
+)
 DIMENSIONS = {
     "customer": "customer_id,first_name,last_name,address,pincode,phone_number,"
     "customer_joining_date\n2,Dhanu,Sahni,Mill Lane,122009,9155328165,2022-03-27\n"

@@ -1,0 +1,230 @@
+"""What the dbt project promises of itself: layers, names, examples, descriptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.errors import PipelineError
+from ingestion.warehouse.dbt_build import DbtProject, run_command
+
+MAY_READ = {
+    "staging": {"source"},
+    "intermediate": {"staging", "intermediate", "core", "seed"},
+    "core": {"staging", "intermediate", "core"},
+    "customer": {"core", "intermediate", "customer"},
+    "sales": {"core", "intermediate", "sales", "seed"},
+    "reporting": {"customer", "sales", "intermediate", "reporting"},
+}
+# Marts that a model reads by name, as the last build left them: a ref() would make a circle.
+READ_AS_BUILT_BEFORE = {
+    "int_months_changed": {
+        "customers_data_mart",
+        "rpt_sales_by_product_and_month",
+        "sales_team_data_mart",
+        "sales_team_sales",
+    },
+    "int_months_touched": {
+        "customer_sales",
+        "customers_data_mart",
+        "fct_sales",
+        "rpt_sales_by_product_and_month",
+        "sales_team_data_mart",
+        "sales_team_sales",
+    },
+}
+# Data tests that hold the money of all tables against each other, within a month or over all.
+MONEY_TESTS = {
+    "marts_hold_the_rows_and_money_of_the_sales",
+    "reports_hold_the_money_of_the_marts",
+}
+# What an example has to show of a model: a branch, a window, rounding, or how tables come together.
+LOGIC = re.compile(r"\b(case\s+when|if\(|coalesce\(|over\s*\(|round\(|join|union)")
+
+
+def layer(node: dict[str, Any]) -> str:
+    """The folder that decides what a model may read."""
+    if node["resource_type"] != "model":
+        return str(node["resource_type"])
+    return Path(node["path"]).parent.name
+
+
+def check_unit_tests(manifest: dict[str, Any]) -> None:
+    """Every model that has more to it than names and types has an example."""
+    with_logic = {
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and LOGIC.search(node["compiled_code"])
+    }
+    assert {"dim_products", "fct_sales", "int_sales_checked", "sales_team_sales"} <= with_logic
+    assert with_logic - {test["model"] for test in manifest["unit_tests"].values()} == set()
+
+
+def check_examples(manifest: dict[str, Any]) -> None:
+    """Every row rule has an example, those of the contract for one column at least; and the example
+    of an unknown member tells every column, for a union goes by their place."""
+    examples = list(manifest["unit_tests"].values())
+    columns = manifest["sources"]["source.retail_mart.pos.sales"]["columns"]
+    of_a_column = re.compile(rf"^(empty|invalid|out_of_range)_(?:{'|'.join(columns)})$")
+    checked = manifest["nodes"]["model.retail_mart.int_sales_checked"]["compiled_code"]
+    codes = set(re.findall(r"then\s+concat\(\s*'(\w+)',", checked))
+    assert {"empty_price", "invalid_price", "out_of_range_price", "total_cost_mismatch"} <= codes
+    shown = {
+        reason.split(":")[0]
+        for test in examples
+        if test["model"] == "int_sales_checked"
+        for row in test["expect"]["rows"]
+        for reasons in (row["reject_reasons"], row["warn_reasons"])
+        for reason in reasons.split(" | ")
+    }
+    kinds, kinds_shown = ({of_a_column.sub(r"\1", code) for code in one} for one in (codes, shown))
+    assert kinds - kinds_shown == set()
+    for name in ("dim_customers", "dim_products", "dim_sales_people", "dim_stores"):
+        [member] = [
+            row
+            for test in examples
+            if test["model"] == name and test["name"].startswith("the_unknown_")
+            for row in test["expect"]["rows"]
+            if row["is_known"] is False
+        ]
+        assert set(member) == set(manifest["nodes"][f"model.retail_mart.{name}"]["columns"])
+
+
+def check_layers(manifest: dict[str, Any]) -> None:
+    """Layers point one way, but where a model reads what the last build has left."""
+    nodes = {**manifest["nodes"], **manifest["sources"]}
+    models = {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+    }
+    wrong = [
+        f"{name} ({layer(node)}) reads {nodes[parent]['name']} ({layer(nodes[parent])})"
+        for name, node in models.items()
+        for parent in node["depends_on"]["nodes"]
+        if layer(nodes[parent]) not in MAY_READ[layer(node)]
+    ]
+    assert wrong == []
+    named = {
+        name: set(re.findall(r"\w+", node["raw_code"]))
+        & set(models) - {name, *(nodes[parent]["name"] for parent in node["depends_on"]["nodes"])}
+        for name, node in models.items()
+    }
+    assert {name: found for name, found in named.items() if found} == READ_AS_BUILT_BEFORE
+
+
+def attributes_read(nodes: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
+    """The columns of dimensions that models name, by the dimension."""
+    return {
+        (dimension, column)
+        for node in nodes
+        for alias, dimension in re.findall(
+            r"(\w+) as \(\s+select \* from \{\{ ref\('(dim_\w+)'\) \}\}", node["raw_code"]
+        )
+        for column in re.findall(rf"\b{alias}\.(\w+)", node["raw_code"])
+    }
+
+
+def check_attributes(manifest: dict[str, Any]) -> None:
+    """What the marts show of a customer, product, seller or store is compared with what it is now;
+    a month without new sales would go on showing the old value."""
+    models = {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+    }
+    compared = attributes_read([models.pop("int_months_changed")])
+    shown = attributes_read(models.values())
+    assert {("dim_customers", "phone_number"), ("dim_sales_people", "manager_id")} <= shown
+    assert compared == shown
+
+
+def check_marts(manifest: dict[str, Any]) -> None:
+    """Published money is held against that of the files, and every table that is written by month
+    is looked at for months that a killed build has left out."""
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    held = {
+        parent
+        for node in manifest["nodes"].values()
+        if node["name"] in MONEY_TESTS
+        for parent in node["depends_on"]["nodes"]
+    }
+    with_money = {
+        node["unique_id"]
+        for node in models
+        if "publish" in node["config"]["meta"]
+        and node["config"]["meta"]["publish"].get("s3") != "quarantine"
+        and {"total_sales", "total_cost"} & set(node["columns"])
+    }
+    assert "model.retail_mart.rpt_sales_by_customer" in with_money
+    assert with_money - held == set()
+    by_month = {
+        node["name"]
+        for node in models
+        if any(column.endswith("month") for column in node["config"].get("partition_by") or ())
+    }
+    assert by_month == READ_AS_BUILT_BEFORE["int_months_touched"]
+
+
+def check_names(dbt: DbtProject) -> None:
+    """A wrong name is an error: no month would be touched, or nothing dropped, in silence."""
+    for call, told in {
+        "mart_to_compare('customers_mart', 'customer')": (
+            "'customers_mart' is no model; expected the name of a file in models/"
+        ),
+        "mart_to_compare('customers_data_mart', 'customers')": (
+            "is_unchanged: 'customers' is no table of the source retail; expected customer,"
+            " product, sales_team, store"
+        ),
+        "months_out_of_step('fct_sales', {'customers_data_mart': 'sales_month'})": (
+            "customers_data_mart is not partitioned by 'sales_month'; expected sales_date_month"
+        ),
+        "partitions_of(api.Relation.create(identifier='fct_sales'), 'month')": (
+            "fct_sales is not partitioned by 'month'; expected sales_month or batch_id"
+        ),
+        "partitions_of(api.Relation.create(identifier='dim_stores'), 'batch_id')": (
+            "dim_stores is not partitioned by 'batch_id'; expected a model with partition_by"
+        ),
+    }.items():
+        with pytest.raises(PipelineError, match=rf"\n +{re.escape(told)}\n"):
+            run_command(dbt, ("compile",), "--inline", f"{{{{ {call} }}}}", "--full-refresh")
+
+
+def check_descriptions(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:
+    """Every model, seed, source and column is described, as the tables have them; what is read
+    outside of dbt has an enforced contract, what is published has exposures."""
+    missing = []
+    for key, node in {**manifest["nodes"], **manifest["sources"]}.items():
+        if node["resource_type"] not in ("model", "seed", "source"):
+            continue
+        described = {name for name, column in node["columns"].items() if column["description"]}
+        # an ephemeral model has no table
+        columns = catalog[key]["columns"] if key in catalog else node["columns"]
+        if not node["description"].strip():
+            missing.append(node["name"])
+        missing += [f"{node['name']}.{name}" for name in described ^ set(columns)]
+        assert (key in catalog) == (node["config"].get("materialized") != "ephemeral"), key
+    assert missing == []
+    unbound = [
+        node["name"]
+        for node in manifest["nodes"].values()
+        if {"publish", "pipeline_role"} & set(node["config"].get("meta", {}))
+        and not node["config"]["contract"]["enforced"]
+    ]
+    assert unbound == []
+    exposed = {
+        parent
+        for exposure in manifest["exposures"].values()
+        for parent in exposure["depends_on"]["nodes"]
+    }
+    published = {
+        key
+        for key, node in manifest["nodes"].items()
+        if "publish" in node["config"].get("meta", {})
+    }
+    assert published
+    assert published <= exposed

@@ -99,7 +99,7 @@ def run_after(
 def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSummary:
     """The steps in their order; what an earlier run left unfinished comes first."""
     from ingestion.publication.publish import finish_pointer
-    from ingestion.run import bronze, history
+    from ingestion.run import bronze, old_versions
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run.summary import summarise
 
@@ -120,7 +120,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     if not build_scope.must_build(state):
         bronze.unmark(state, [state.batch_id])
         deliveries.archive_batch(state)
-        state.warnings += history.rollback_notices(services)
+        state.warnings += old_versions.rollback_notices(services)
         return summarise(state)
     with step("dimensions"):
         dimensions = marts.export_dimensions(state)
@@ -149,7 +149,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     bronze.unmark(state, [state.batch_id])
     with step("archive"):
         deliveries.archive_batch(state)
-        history.remove_old(services, services.settings.keep_publications)
+        old_versions.remove_old(services, services.settings.keep_publications)
     sellers = marts.read_top_sellers(state, session, published)
     return summarise(state, entries, published, sellers)
 
@@ -261,7 +261,7 @@ def publications() -> None:
     """List the published versions that can be shown again."""
     from rich.console import Console
 
-    from ingestion.run.history import list_publications, show_publications
+    from ingestion.commands.rollback import list_publications, show_publications
     from ingestion.run.services import open_services
 
     with command() as (settings, _), open_services(settings, os.environ) as services:
@@ -275,9 +275,9 @@ def rollback(
     ] = None,
 ) -> None:
     """Show an older version again, in the database and on S3, in one step."""
+    from ingestion.commands.rollback import roll_back
     from ingestion.database.run_lock import run_lock
     from ingestion.publication.publish import finish_pointer
-    from ingestion.run.history import roll_back
     from ingestion.run.services import open_services
 
     with (

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Engine, make_url
 from ingestion.config.settings import load_settings
 from ingestion.database.engine import connect
 from ingestion.errors import PipelineError
-from ingestion.run import history
+from ingestion.run import old_versions
 from ingestion.run.services import Services, open_services
 from ingestion.s3.object_store import ObjectStore
 from tests.failing_proxies import (
@@ -205,7 +205,7 @@ def test_an_expired_token_ends_the_run_and_the_next_one_ends_right(shop: Shop) -
         assert max(collections.Counter(failed).values()) <= 2, "it is not tried again"
         assert shop.error_of_run() == ""
         # what a run that finds all published leaves to the next one
-        history.remove_old(shop.services, KEPT_VERSIONS)
+        old_versions.remove_old(shop.services, KEPT_VERSIONS)
         shop.check()
     assert number > 20
 

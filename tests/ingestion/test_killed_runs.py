@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from ingestion.config.settings import load_settings
 from ingestion.database import staging_table
 from ingestion.errors import BusyError
-from ingestion.run import build_scope, compact_steps, history
+from ingestion.run import build_scope, compact_steps, old_versions
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.compaction import Merge
 from ingestion.run.services import Services, open_services
@@ -186,7 +186,7 @@ def test_killed_at_every_step_of_a_publication(shops: list[Shop]) -> None:
         for shop in shops:
             shop.run()
             # what a run that finds all published leaves to the next one
-            history.remove_old(shop.services, KEPT_VERSIONS)
+            old_versions.remove_old(shop.services, KEPT_VERSIONS)
         picture = killed.picture()
         assert picture == well.picture(), list(points)
         assert picture["inbox"] == picture["local copies"] == []

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from ingestion.commands import rollback
 from ingestion.database.engine import in_transaction
 from ingestion.errors import PipelineError
 from ingestion.publication import publications, publish
 from ingestion.publication.publications import Publication
-from ingestion.run import history
+from ingestion.run import old_versions
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
 from tests.published_sales import check_pointer, cut_short, database_rows, put
@@ -54,13 +55,13 @@ def test_what_another_version_of_the_pipeline_has_published_is_left_alone(
 
     first, before_first = of_newer_format(services, 1)
     with pytest.raises(PipelineError) as refused:
-        history.roll_back(services, 1, "a-run", lambda: None)
+        rollback.roll_back(services, 1, "a-run", lambda: None)
     assert str(refused.value) == refusal(first)
-    assert history.remove_old(services, keep=1) == 0
+    assert old_versions.remove_old(services, keep=1) == 0
 
     newest, before = of_newer_format(services, 2)
     services.store.put_bytes(first, before_first)
-    assert history.remove_old(services, keep=1) == 0
+    assert old_versions.remove_old(services, keep=1) == 0
     assert caplog.messages == [
         f"no object is removed that this version may need: {refusal(key)}"
         for key in (first, newest)
@@ -73,7 +74,7 @@ def test_what_another_version_of_the_pipeline_has_published_is_left_alone(
     assert database_rows(services) == [(1, 2)]
 
     services.store.put_bytes(newest, before)
-    assert history.remove_old(services, keep=1) == 2
+    assert old_versions.remove_old(services, keep=1) == 2
     check_pointer(services)
 
 
@@ -86,7 +87,7 @@ def test_a_damaged_manifest_stops_what_would_trust_it(
         put(services, "a.csv", 1, number)
         run(services)
     there = mart_objects(services)
-    second, third = history.list_publications(services)
+    second, third = rollback.list_publications(services)
     before = {item: services.store.get_bytes(item.manifest_key) for item in (second, third)}
 
     def refusal(item: Publication) -> str:
@@ -101,9 +102,9 @@ def test_a_damaged_manifest_stops_what_would_trust_it(
 
     told = refusal(second)
     with pytest.raises(PipelineError) as refused:
-        history.roll_back(services, second.version, "a-run", lambda: None)
+        rollback.roll_back(services, second.version, "a-run", lambda: None)
     assert str(refused.value) == told
-    assert history.remove_old(services, keep=1) == 0  # what it names, nobody knows
+    assert old_versions.remove_old(services, keep=1) == 0  # what it names, nobody knows
     told_third = refusal(third)
     put(services, "b.csv", 2, 2)
     with pytest.raises(PipelineError) as refused:
@@ -135,15 +136,15 @@ def test_a_removal_that_was_cut_short_is_finished_and_its_versions_are_not_shown
 
     monkeypatch.setattr(type(services.store), "delete", delete)
     with pytest.raises(KeyboardInterrupt):
-        history.remove_old(services, keep=1)
+        old_versions.remove_old(services, keep=1)
     monkeypatch.setattr(type(services.store), "delete", real)
     with pytest.raises(PipelineError, match="There is no earlier version"):
-        history.roll_back(services, None, "run", lambda: None)
-    assert history.remove_old(services, keep=1) > 0
-    [last] = history.list_publications(services)
+        rollback.roll_back(services, None, "run", lambda: None)
+    assert old_versions.remove_old(services, keep=1) > 0
+    [last] = rollback.list_publications(services)
     needed = {
         file.key
-        for table in history.manifest_of(services, last).tables.values()
+        for table in rollback.manifest_of(services, last).tables.values()
         for file in table.files
     }
     marts = [*services.prefixes.marts.values(), services.prefixes.manifests]
@@ -177,7 +178,7 @@ def test_objects_are_removed_side_by_side_and_their_manifest_last(
         put(services, "a.csv", 1, number)
         run(services)
     first, _ = in_transaction(services.engine, publications.kept_publications)
-    assert history.remove_old(services, keep=1) == 2
+    assert old_versions.remove_old(services, keep=1) == 2
     assert len(in_pairs) == 3
     assert in_pairs[-1] == first.manifest_key
     put(services, "a.csv", 1, 3)
@@ -208,7 +209,7 @@ def test_an_object_that_cannot_be_removed_is_told_once_and_removed_later(
     with monkeypatch.context() as patched:
         patched.setattr(ObjectStore, "delete", delete)
         with pytest.raises(PipelineError, match=r"^no permission to delete \S+_data_mart/\S+$"):
-            history.remove_old(services, keep=1)
+            old_versions.remove_old(services, keep=1)
     assert services.store.head(first.manifest_key) is not None
-    assert history.remove_old(services, keep=1) == 2
+    assert old_versions.remove_old(services, keep=1) == 2
     assert services.store.head(first.manifest_key) is None

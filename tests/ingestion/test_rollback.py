@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from ingestion.commands import rollback
 from ingestion.database.engine import in_transaction
 from ingestion.errors import PipelineError, UsageError
 from ingestion.publication import publications, publish
 from ingestion.publication.mart_files import PublishedModel, ScannedTable
-from ingestion.run import history
 from ingestion.run.services import Services
 from tests import run_without_spark
 from tests.published_sales import check_pointer, cut_short, database_rows, put
@@ -35,7 +35,7 @@ def test_a_database_older_than_all_that_is_kept_publishes_again(services: Servic
     with sqlite3.connect(backup) as copy, contextlib.closing(database()) as own:
         copy.backup(own.driver_connection)
     with pytest.raises(PipelineError, match="There is no earlier version to go back to"):
-        history.roll_back(services, None, "a-run", lambda: None)
+        rollback.roll_back(services, None, "a-run", lambda: None)
     for number in (5, 6, 7):
         put(services, f"{number}.csv", number, number)
         run(services)
@@ -53,12 +53,12 @@ def test_an_older_version_is_shown_until_the_next_one_has_all_files(
         put(services, f"{number}.csv", number, number)
         run(services)
     with pytest.raises(UsageError) as refused:
-        history.roll_back(services, 7, "a-run", lambda: None)
+        rollback.roll_back(services, 7, "a-run", lambda: None)
     assert str(refused.value) == (
         "Version 7 cannot be shown again. Expected: one of 1. Found: version 2 is current. "
         "python run_pipeline.py publications lists them."
     )
-    shown = history.roll_back(services, None, "a-run", lambda: None)
+    shown = rollback.roll_back(services, None, "a-run", lambda: None)
     assert (shown.version, shown.rolled_back_to, shown.amount_total) == (3, 1, 1)
     assert database_rows(services) == [(1, 1)]
     check_pointer(services)
@@ -68,7 +68,7 @@ def test_an_older_version_is_shown_until_the_next_one_has_all_files(
         "readers see version 1 again since the rollback of "
         f"{shown.published_at:%Y-%m-%d %H:%M:%S} UTC; the next publication shows all files"
     ]
-    assert [item.version for item in history.list_publications(services)] == [1, 2, 3]
+    assert [item.version for item in rollback.list_publications(services)] == [1, 2, 3]
     put(services, "3.csv", 3, 3)
     assert run(services).version == 4
     assert database_rows(services) == [(1, 1), (2, 2), (3, 3)]
@@ -82,13 +82,13 @@ def test_a_version_without_its_manifest_is_not_shown_again_and_hinders_no_other(
     for number in (1, 2):
         put(services, f"{number}.csv", number, number)
         run(services)
-    _, second = history.list_publications(services)
+    _, second = rollback.list_publications(services)
     services.store.delete(second.manifest_key)
-    history.roll_back(services, 1, "a-run", lambda: None)
+    rollback.roll_back(services, 1, "a-run", lambda: None)
     check_pointer(services)
     assert database_rows(services) == [(1, 1)]
     with pytest.raises(PipelineError) as gone:
-        history.roll_back(services, 2, "another-run", lambda: None)
+        rollback.roll_back(services, 2, "another-run", lambda: None)
     assert str(gone.value) == (
         f"Version 2 cannot be shown again. Expected: its manifest {second.manifest_key}. Found: no"
         " such object. Restore it, or choose another version."
@@ -98,7 +98,7 @@ def test_a_version_without_its_manifest_is_not_shown_again_and_hinders_no_other(
         run(services)
         check_pointer(services)
         assert database_rows(services) == [(each, each) for each in range(1, number + 1)]
-        services.store.delete(history.list_publications(services)[-1].manifest_key)
+        services.store.delete(rollback.list_publications(services)[-1].manifest_key)
 
 
 def test_a_rollback_leaves_nothing_of_a_run_that_was_cut_short(
@@ -113,11 +113,11 @@ def test_a_rollback_leaves_nothing_of_a_run_that_was_cut_short(
         patched.setattr(publish, "show_version", cut_short)
         with pytest.raises(KeyboardInterrupt):
             run(services)
-    history.roll_back(services, None, "rollback", lambda: None)
+    rollback.roll_back(services, None, "rollback", lambda: None)
     needed = {
         file.key
-        for item in history.list_publications(services)
-        for table in history.manifest_of(services, item).tables.values()
+        for item in rollback.list_publications(services)
+        for table in rollback.manifest_of(services, item).tables.values()
         for file in table.files
     }
     marts = services.prefixes.marts.values()
@@ -161,15 +161,15 @@ def test_a_rollback_leaves_no_table_of_a_newer_version(
         put(one, "b.csv", 2, 2)
         run(one)
         assert report_rows(one) == [1, 2]
-        history.roll_back(one, 1, "a-run", lambda: None)
+        rollback.roll_back(one, 1, "a-run", lambda: None)
         assert caplog.messages == [
             "version 1 does not have rpt_totals: emptied until a version with it is published"
         ]
         assert (database_rows(one), report_rows(one)) == ([(1, 1)], [])
         check_pointer(one)
-        history.roll_back(one, 2, "another-run", lambda: None)
+        rollback.roll_back(one, 2, "another-run", lambda: None)
         assert (len(database_rows(one)), report_rows(one)) == (2, [1, 2])
-        history.roll_back(one, 1, "a-third-run", lambda: None)
+        rollback.roll_back(one, 1, "a-third-run", lambda: None)
         put(one, "c.csv", 3, 3)
         run(one)
         assert (len(database_rows(one)), report_rows(one)) == (3, [1, 2, 3])
@@ -190,7 +190,7 @@ def test_a_rollback_does_without_a_table_that_somebody_has_dropped(
     run(services)
     with services.engine.begin() as connection:
         connection.execute(sa.text(f"drop table {REPORT.name}"))
-    history.roll_back(services, 1, "a-run", lambda: None)
+    rollback.roll_back(services, 1, "a-run", lambda: None)
     assert database_rows(services) == [(1, 1)]
     assert caplog.messages == []
 
@@ -201,9 +201,9 @@ def test_a_version_that_lacks_an_object_is_not_shown_again(services: Services) -
         put(services, "a.csv", 1, number)
         run(services)
     first, _ = in_transaction(services.engine, publications.kept_publications)
-    lines = history.manifest_of(services, first).tables["sales_lines"]
+    lines = rollback.manifest_of(services, first).tables["sales_lines"]
     services.store.delete(lines.files[0].key)
     with pytest.raises(PipelineError) as refused:
-        history.roll_back(services, None, "run", lambda: None)
+        rollback.roll_back(services, None, "run", lambda: None)
     assert "1 are missing or changed, such as sales_data_mart/" in str(refused.value)
     check_pointer(services)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.commands import quarantine, withdrawal
+from ingestion.commands import quarantine, rollback, withdrawal
 from ingestion.commands.replay import replay
 from ingestion.errors import UsageError
-from ingestion.run import history
 from ingestion.run.services import Services
 from tests.run_without_spark import HEADER, run, sale
 from tests.services import Bucket
@@ -35,7 +34,7 @@ def test_a_state_that_does_not_fit_is_wrong_usage(
         "run_pipeline.py status TEXT lists the files whose key contains TEXT."
     )
     with pytest.raises(UsageError, match=r"Version 1 cannot be shown again.*version 1 is current"):
-        history.roll_back(services, 1, "run", lambda: None)
+        rollback.roll_back(services, 1, "run", lambda: None)
     withdrawal.retract_file(services, "a.csv", "run")
     with pytest.raises(UsageError, match=r"a\.csv cannot be read.*Found: status A, retracted by"):
         replay(services, (), "a.csv")

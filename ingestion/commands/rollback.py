@@ -1,17 +1,16 @@
-"""Keeps, lists and removes older publications, and shows one of them again."""
+"""Lists the versions that are kept, and shows an older one again."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ingestion.database.engine import in_transaction, repeated, table_names
 from ingestion.database.staging_table import utc_now
 from ingestion.errors import PipelineError, UsageError
 from ingestion.publication import mart_tables, publications, publish
-from ingestion.publication.manifest import Manifest, UnknownFormat, from_json
+from ingestion.publication.manifest import Manifest, from_json
 from ingestion.publication.publications import Publication
 from ingestion.s3.object_store import ObjectGone
 
@@ -28,6 +27,31 @@ _LOG = logging.getLogger(__name__)
 def list_publications(services: Services) -> list[Publication]:
     """The versions that can be shown again, oldest first; the last one is current."""
     return in_transaction(services.engine, publications.kept_publications)
+
+
+def show_publications(kept: list[Publication], console: Console) -> None:
+    """Prints the versions, newest first."""
+    from rich.table import Table
+
+    if not kept:
+        console.print("Nothing is published yet.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("version", "published (UTC)", "sales", "total"):
+        table.add_column(name, justify="left" if "UTC" in name else "right", no_wrap=True)
+    table.add_column("")
+    for item in reversed(kept):
+        remarks = ["current"] if item is kept[-1] else []
+        if item.rolled_back_to is not None:
+            remarks.append(f"shows version {item.rolled_back_to} again")
+        table.add_row(
+            str(item.version),
+            f"{item.published_at:%Y-%m-%d %H:%M:%S}",
+            f"{item.rows_total:,}",
+            f"{item.amount_total:,.2f}",
+            ", ".join(remarks),
+        )
+    console.print(table)
 
 
 def roll_back(
@@ -79,6 +103,21 @@ def roll_back(
     return shown
 
 
+def _chosen(kept: list[Publication], version: int | None) -> Publication:
+    by_version = {item.version: item for item in kept[:-1]}
+    wanted = version if version is not None else max(by_version, default=None)
+    if wanted is None or wanted not in by_version:
+        raise UsageError(
+            "There is no earlier version to go back to"
+            if wanted is None
+            else f"Version {wanted} cannot be shown again",
+            expected=f"one of {', '.join(map(str, by_version))}" if by_version else None,
+            found=f"version {kept[-1].version} is current" if kept else "nothing is published yet",
+            action="python run_pipeline.py publications lists them",
+        )
+    return by_version[wanted]
+
+
 def _tables_to_empty(services: Services, last: Manifest | None, old: Manifest) -> list[str]:
     """The tables in the database of the version ``last`` that ``old`` does not have, by name."""
     before, after = (
@@ -119,107 +158,3 @@ def manifest_of(services: Services, item: Publication) -> Manifest:
             found="no such object",
             action="Restore it, or choose another version",
         ) from error
-
-
-def _chosen(kept: list[Publication], version: int | None) -> Publication:
-    by_version = {item.version: item for item in kept[:-1]}
-    wanted = version if version is not None else max(by_version, default=None)
-    if wanted is None or wanted not in by_version:
-        raise UsageError(
-            "There is no earlier version to go back to"
-            if wanted is None
-            else f"Version {wanted} cannot be shown again",
-            expected=f"one of {', '.join(map(str, by_version))}" if by_version else None,
-            found=f"version {kept[-1].version} is current" if kept else "nothing is published yet",
-            action="python run_pipeline.py publications lists them",
-        )
-    return by_version[wanted]
-
-
-def rollback_notices(services: Services) -> list[str]:
-    """What a run says while readers see an older version again; else nothing."""
-    current = in_transaction(services.engine, publications.current_publication)
-    if current is None or current.rolled_back_to is None:
-        return []
-    return [
-        f"readers see version {current.rolled_back_to} again since the rollback of "
-        f"{current.published_at:%Y-%m-%d %H:%M:%S} UTC; the next publication shows all files"
-    ]
-
-
-def remove_old(services: Services, keep: int) -> int:
-    """Removes the objects that only versions older than the last ``keep`` need.
-
-    Returns how many objects went. The current version always stays. A version is given up first,
-    and the manifests go last: as long as that is there, a call that was cut short is finished by
-    the next one. Where a manifest is damaged, or of another format, a warning says so: nothing goes
-    if one that stays may need it, and what a given up one names stays with it.
-    """
-    kept = list_publications(services)
-    old, staying = [item.version for item in kept[:-keep]], kept[-keep:]
-    if old:
-        in_transaction(services.engine, lambda found: publications.forget_publications(found, old))
-    store = services.store
-    not_kept = in_transaction(services.engine, publications.given_up_manifests)
-    there = [info.key for info in store.list_objects(services.prefixes.manifests)]
-    given_up = {key: not_kept[key] for key in there if key in not_kept}
-    if not given_up:
-        return 0
-    needed, unknown = _objects(
-        services, {item.manifest_key: item.manifest_sha256 for item in staying}
-    )
-    if unknown:
-        return 0
-    objects, unknown = _objects(services, given_up)
-    gone = [key for key in given_up if key not in unknown]
-    threads = services.settings.s3_threads
-    store.delete_all(objects - needed, threads)
-    store.delete_all(gone, threads)
-    _LOG.info("removed %d older versions with %d objects", len(gone), len(objects - needed))
-    return len(objects - needed)
-
-
-def _objects(services: Services, manifests: Mapping[str, str]) -> tuple[set[str], set[str]]:
-    """The objects of these versions, and the manifests that cannot be read, with a warning; of each
-    manifest, by key, the SHA-256 is given.
-
-    A version whose manifest is gone has none: it cannot be shown again.
-    """
-    objects: set[str] = set()
-    unknown: set[str] = set()
-    for key, sha256 in manifests.items():
-        try:
-            manifest = from_json(services.store.get_bytes(key), key, sha256)
-        except ObjectGone:
-            continue
-        except UnknownFormat as error:
-            unknown.add(key)
-            _LOG.warning("no object is removed that this version may need: %s", error)
-            continue
-        objects |= {file.key for table in manifest.tables.values() for file in table.files}
-    return objects, unknown
-
-
-def show_publications(kept: list[Publication], console: Console) -> None:
-    """Prints the versions, newest first."""
-    from rich.table import Table
-
-    if not kept:
-        console.print("Nothing is published yet.")
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in ("version", "published (UTC)", "sales", "total"):
-        table.add_column(name, justify="left" if "UTC" in name else "right", no_wrap=True)
-    table.add_column("")
-    for item in reversed(kept):
-        remarks = ["current"] if item is kept[-1] else []
-        if item.rolled_back_to is not None:
-            remarks.append(f"shows version {item.rolled_back_to} again")
-        table.add_row(
-            str(item.version),
-            f"{item.published_at:%Y-%m-%d %H:%M:%S}",
-            f"{item.rows_total:,}",
-            f"{item.amount_total:,.2f}",
-            ", ".join(remarks),
-        )
-    console.print(table)

@@ -98,7 +98,7 @@ def run_after(
 
 def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSummary:
     """The steps in their order; what an earlier run left unfinished comes first."""
-    from ingestion.publication.publish import finish_pointer
+    from ingestion.publication.pointer import finish_pointer
     from ingestion.run import bronze, old_versions
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run.summary import summarise
@@ -190,8 +190,8 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
 
     None where there is nothing to compact.
     """
+    from ingestion.publication.pointer import finish_pointer
     from ingestion.publication.publications import current_publication
-    from ingestion.publication.publish import finish_pointer
     from ingestion.run import build_scope, compact_steps
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run import mart_steps as marts
@@ -277,7 +277,7 @@ def rollback(
     """Show an older version again, in the database and on S3, in one step."""
     from ingestion.commands.rollback import roll_back
     from ingestion.database.run_lock import run_lock
-    from ingestion.publication.publish import finish_pointer
+    from ingestion.publication.pointer import finish_pointer
     from ingestion.run.services import open_services
 
     with (

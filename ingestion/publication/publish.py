@@ -10,7 +10,6 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import hashlib
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,7 +21,7 @@ from sqlalchemy.engine import Connection, Engine
 from ingestion.database.engine import in_transaction, repeated
 from ingestion.database.run_lock import StillAlone
 from ingestion.database.staging_table import published_totals, utc_now
-from ingestion.publication import mart_tables, publications
+from ingestion.publication import mart_tables, pointer, publications
 from ingestion.publication.manifest import (
     Manifest,
     MartTable,
@@ -31,6 +30,7 @@ from ingestion.publication.manifest import (
 )
 from ingestion.publication.mart_copies import MartCopies
 from ingestion.publication.mart_files import ScannedTable
+from ingestion.publication.places import Prefixes, run_tag, version_name, version_prefix
 from ingestion.publication.publications import Publication
 from ingestion.s3.object_store import ObjectChanged, ObjectGone
 
@@ -38,30 +38,7 @@ if TYPE_CHECKING:
     from ingestion.s3.object_store import ObjectStore
 
 _LOG = logging.getLogger(__name__)
-POINTER = "current.json"
 Scan: TypeAlias = Callable[[str, Mapping[str, MartTable]], Mapping[str, ScannedTable]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Prefixes:
-    """Where each kind of mart goes, and where manifests and the pointer lie; all end with '/'."""
-
-    marts: Mapping[str, str]
-    publications: str
-
-    @property
-    def manifests(self) -> str:
-        """Where the manifests of all versions lie."""
-        return f"{self.publications}manifests/"
-
-    def manifest_key(self, version: int, run_id: str) -> str:
-        """The key of a version's manifest."""
-        return f"{self.manifests}{version_name(version, run_id)}.json"
-
-    @property
-    def pointer_key(self) -> str:
-        """The key of the one object that names the current version."""
-        return f"{self.publications}{POINTER}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,20 +55,6 @@ class Sinks:
     scratch: Path
     threads: int
     still_alone: StillAlone
-
-
-def version_name(version: int, run_id: str) -> str:
-    """The folder of a version's objects; a run that lost its lock writes over no other's."""
-    return f"{_number(version)}{_tag(run_id)}"
-
-
-def _tag(run_id: str) -> str:
-    """What tells a run's objects and tables from those of another."""
-    return run_id[:8]
-
-
-def _number(version: int) -> str:
-    return f"v{version:06d}-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +111,7 @@ def publish(
     base = 0 if current is None else current.version
     sinks.still_alone()
     in_transaction(engine, lambda found: publications.is_recorded(found, version, run_id, base))
-    number = _number(version)
+    number = version_prefix(version)
     folders = {item.key_prefix.rpartition(number)[0] for item in scanned.values()}
     remove_leftovers(sinks, version, folders)
     uploaded = _upload(sinks, list(scanned.values()), progress)
@@ -210,7 +173,7 @@ def show_version(
         copies = MartCopies(store, Path(folder), local)
         for mart in marts:
             sinks.still_alone()
-            old, tag = before.get(mart.name), _tag(manifest.run_id)
+            old, tag = before.get(mart.name), run_tag(manifest.run_id)
             loaded.append(_load_beside(engine, old, mart, copies, tag))
     sinks.still_alone()
     changes = [change for change in loaded if change is not None]
@@ -227,7 +190,7 @@ def show_version(
         )
 
     in_transaction(engine, swap)
-    finish_pointer(store, engine, prefixes)  # should it fail, the next run does it
+    pointer.finish_pointer(store, engine, prefixes)  # should it fail, the next run does it
     return sum(change.row_count for change in changes)
 
 
@@ -246,63 +209,10 @@ def _load_beside(
         return load(None)
 
 
-def finish_pointer(store: ObjectStore, engine: Engine, prefixes: Prefixes) -> None:
-    """Makes the pointer name the version that the database shows, and removes the tables that were
-    loaded for it.
-
-    It is looked at each time: somebody may have deleted it, or brought an older database back.
-    """
-    current = in_transaction(engine, publications.current_publication)
-    if current is None:
-        return
-    content = json.dumps(
-        {
-            "version": current.version,
-            "manifest": current.manifest_key,
-            "sha256": current.manifest_sha256,
-        },
-        indent=1,
-    ).encode()
-    # a listing, since the answer to HEAD does not tell a missing bucket from a missing object
-    if current.pointer_written and not any(store.list_objects(current.manifest_key)):
-        _LOG.warning(
-            "the manifest of version %d is missing; the pointer is left as it is", current.version
-        )
-        return
-    there = store.head(prefixes.pointer_key)
-    shown = None if there is None else store.get_bytes(prefixes.pointer_key)
-    if shown != content:
-        if there is None:
-            store.put_bytes(prefixes.pointer_key, content, if_none_match="*")
-        else:
-            store.put_bytes(prefixes.pointer_key, content, if_match=there.etag)
-        if shown is not None and _version_in(shown) > current.version:
-            _LOG.warning(
-                "S3 showed version %d, the database shows version %d: it was restored from an"
-                " older backup. Sales of files taken since then no longer count: send these files "
-                "again; their objects are in the processed and error folders",
-                _version_in(shown),
-                current.version,
-            )
-        elif current.pointer_written:
-            _LOG.warning("the pointer on S3 named a version other than %d", current.version)
-    if not current.pointer_written:
-        repeated(engine, lambda: mart_tables.drop_loaded(engine, _tag(current.run_id)))
-        in_transaction(engine, lambda found: publications.record_pointer(found, current.version))
-
-
-def _version_in(pointer: bytes) -> int:
-    """The version that a pointer names; 0 where somebody has made something else of it."""
-    try:
-        return int(json.loads(pointer)["version"])
-    except (ValueError, TypeError, KeyError):
-        return 0
-
-
 def remove_leftovers(sinks: Sinks, version: int, folders: Collection[str]) -> None:
     """Removes what a run that was cut short has left under the number of this version, in these
     folders of marts and then among the manifests."""
-    number = _number(version)
+    number = version_prefix(version)
     store = sinks.store
     for places in (folders, (sinks.prefixes.manifests,)):
         keys = [info.key for place in places for info in store.list_objects(f"{place}{number}")]

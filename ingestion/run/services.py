@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ingestion.publication.publish import Prefixes, Sinks
+from ingestion.publication.places import Prefixes
+from ingestion.publication.publish import Sinks
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:

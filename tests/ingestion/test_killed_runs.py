@@ -41,7 +41,7 @@ from tests.services import Bucket, MariaDb, machine_environ, new_bucket
 MERGED = 3  # the batch that a compaction was about to make
 MONTHS = ("2024-03", "2024-04")
 S3 = "ingestion.s3.object_store:ObjectStore"
-PUBLISH = "ingestion.publication.publish"
+SHOW = "ingestion.publication.pointer"
 TABLES = "ingestion.publication.mart_tables"
 RECORD = "ingestion.publication.publications"
 # how far a run has come; versions count from the one that was published before it
@@ -59,10 +59,10 @@ POINTS = {
     f"{TABLES}:load_beside:after": MANIFEST,
     f"{TABLES}:swap_in:after": MANIFEST,
     f"{RECORD}:add_publication:after": MANIFEST,
-    f"{PUBLISH}:finish_pointer:before@2": DATABASE,
+    f"{SHOW}:finish_pointer:before@2": DATABASE,
     f"{S3}.put_bytes:after@3": POINTER,
     f"{TABLES}:drop_loaded:after": POINTER,
-    f"{PUBLISH}:finish_pointer:after@2": PUBLISHED,
+    f"{SHOW}:finish_pointer:after@2": PUBLISHED,
     f"{S3}._copy:after@3": PUBLISHED,
     f"{S3}._delete_version:after@3": PUBLISHED,
     "ingestion.run.delivery_steps:archive_batch:after": ARCHIVED,
@@ -70,8 +70,8 @@ POINTS = {
 }
 # of a run that finds what another has left; the first point is that other's
 IN_THE_NEXT_RUN = {
-    f"{PUBLISH}:finish_pointer:before@2": DATABASE,
-    f"{PUBLISH}:finish_pointer:before": DATABASE,
+    f"{SHOW}:finish_pointer:before@2": DATABASE,
+    f"{SHOW}:finish_pointer:before": DATABASE,
     f"{S3}.put_bytes:after": POINTER,
     "ingestion.run.delivery_steps:archive_last_batch:before": PUBLISHED,
     f"{S3}._delete_version:before": PUBLISHED,

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from ingestion.database.engine import in_transaction
 from ingestion.errors import PipelineError
-from ingestion.publication import publications, publish
+from ingestion.publication import publications
+from ingestion.publication.pointer import finish_pointer
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectChanged, ObjectStore
 from tests.published_sales import POINTER, check_pointer, database_rows, put
@@ -41,7 +42,7 @@ def test_a_database_that_was_brought_back_is_what_s3_shows(
         connection.execute(sa.text("delete from customers_data_mart where customer_id = 2"))
         with pytest.raises(PipelineError, match="cannot be published on top of version 2"):
             publications.is_recorded(connection, 3, "a run that began before", base=2)
-    publish.finish_pointer(services.store, services.engine, services.prefixes)
+    finish_pointer(services.store, services.engine, services.prefixes)
     check_pointer(services)
     assert services.store.get_bytes(POINTER) != newest
     [message] = caplog.messages
@@ -89,7 +90,7 @@ def test_a_pointer_that_another_run_has_moved_meanwhile_stays(
 
     monkeypatch.setattr(ObjectStore, "put_bytes", after_another)
     with pytest.raises(ObjectChanged):
-        publish.finish_pointer(services.store, services.engine, services.prefixes)
+        finish_pointer(services.store, services.engine, services.prefixes)
     assert services.store.get_bytes(POINTER) == b"newer"
 
 
@@ -106,7 +107,7 @@ def test_the_pointer_does_not_go_to_a_version_that_is_gone(services: Services) -
     )
     assert first is not None
     services.store.delete(first.manifest_key)
-    publish.finish_pointer(services.store, services.engine, services.prefixes)
+    finish_pointer(services.store, services.engine, services.prefixes)
     assert services.store.get_bytes(POINTER) == newest
 
 
@@ -118,5 +119,5 @@ def test_a_missing_bucket_is_told_as_such_and_not_as_a_missing_manifest(
     run(services)
     store = dataclasses.replace(services.store, bucket="no-such-bucket")
     with pytest.raises(PipelineError, match="no-such-bucket"):
-        publish.finish_pointer(store, services.engine, services.prefixes)
+        finish_pointer(store, services.engine, services.prefixes)
     assert not caplog.messages

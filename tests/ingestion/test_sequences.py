@@ -39,7 +39,7 @@ CUTS = (
     Cut("ingestion.publication.publish._upload"),
     Cut("ingestion.publication.mart_tables.load_beside"),
     Cut("ingestion.publication.mart_tables.swap_in"),  # in the transaction
-    Cut("ingestion.publication.publish.finish_pointer", is_before=True, call=2),  # committed
+    Cut("ingestion.publication.pointer.finish_pointer", is_before=True, call=2),  # committed
     Cut("ingestion.publication.publications.record_pointer", is_before=True),
     Cut("ingestion.publication.publications.record_pointer"),
     Cut(f"{STEPS}.archive_batch", is_before=True),

@@ -50,7 +50,7 @@ OF_A_DELIVERY = {
     "ingestion.run.delivery_steps:set_files_aside:after": CHECKED,
     "dbt:fct_sales:after": CHECKED,
     # each run begins with one; what comes behind it is in tests/ingestion/test_killed_runs.py
-    "ingestion.publication.publish:finish_pointer:before@2": DATABASE,
+    "ingestion.publication.pointer:finish_pointer:before@2": DATABASE,
 }
 BUILDING = Progress("bronze", manifest=1, database=1, pointer=1, is_noted=True)
 OF_A_CORRECTION = {"dbt:customers_data_mart:before": BUILDING}

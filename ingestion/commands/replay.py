@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from ingestion.commands.original_file import OriginalFile, open_original
 from ingestion.commands.quarantine import FIXED_COLUMNS
 from ingestion.commands.withdrawal import check_inbox, find_sendable, version_to_read
-from ingestion.database import staging_table
+from ingestion.database import staging_changes, staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, FileStatus, counting_row
 from ingestion.errors import PipelineError, UsageError
@@ -72,7 +72,7 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
         return [*mended]
     store.copy(archived, again.file_name)
     # Last: without its mark the object is a repeat to the next run, and counts once as before.
-    in_transaction(services.engine, lambda found: staging_table.ask_to_read_again(found, again))
+    in_transaction(services.engine, lambda found: staging_changes.ask_to_read_again(found, again))
     return [*mended, again.file_name]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from ingestion.config.profiles import composed
-from ingestion.database import batches, staging_table
+from ingestion.database import batches, staging_changes, staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import (
     RETRACTION,
@@ -61,8 +61,8 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
         delivery = Delivery(key, f"{RETRACTION}:{key}", RETRACTION, None, 0)
         waiting = [row for row in rows if row.batch_id == batch_id]
         published = counting_row([row for row in rows if row.batch_id != batch_id])
-        staging_table.supersede(connection, waiting, _NEVER_PUBLISHED)
-        staging_table.add_deliveries(connection, [delivery], batch_id=batch_id, run_id=run_id)
+        staging_changes.supersede(connection, waiting, _NEVER_PUBLISHED)
+        staging_changes.add_deliveries(connection, [delivery], batch_id=batch_id, run_id=run_id)
         newest = staging_table.rows_of_batch(connection, batch_id)[-1]
         verdict = Verdict(
             newest.id,
@@ -71,7 +71,7 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
             rows_read=0,
             replaces_id=None if published is None else published.id,
         )
-        staging_table.record_verdicts(connection, [verdict])
+        staging_changes.record_verdicts(connection, [verdict])
 
     in_transaction(services.engine, plan)
 

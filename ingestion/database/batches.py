@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ingestion.database import staging_table
+from ingestion.database import staging_changes
 from ingestion.database.engine import define_table
 from ingestion.database.staging_table import metadata, utc_now
 from ingestion.errors import PipelineError
@@ -146,7 +146,7 @@ def merge_batches(connection: Connection, merges: Mapping[int, Sequence[int]], r
         )
     now = utc_now()
     for batch_id, old_ids in merges.items():
-        staging_table.move_to_batch(connection, old_ids, batch_id)
+        staging_changes.move_to_batch(connection, old_ids, batch_id)
         connection.execute(
             batches.insert().values(
                 batch_id=batch_id,

@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,9 +16,7 @@ from ingestion.database.engine import ExactDecimal, define_table
 
 RETRACTION = "retracted"  # the ETag of a row that stands for the withdrawal of its file
 _LOOKUP = 500  # keys or hashes named in one statement
-_LONGEST_REASON = 8_000  # characters; MySQL's TEXT has room for 65,535 bytes
 _DIGITS_OF_A_SUM = 60  # as MySQL has them of a DECIMAL(38, 2)
-_UPDATED = 100  # rows set by one statement; reasons may be long
 metadata = sa.MetaData()
 _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -137,44 +135,6 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
 
 
-def add_deliveries(
-    connection: Connection, deliveries: Sequence[Delivery], *, batch_id: int, run_id: str
-) -> None:
-    """Gives each delivery a row with status 'A', but for those that this run has added already.
-
-    The caller holds the run lock, so ids are ours.
-    """
-    added = {
-        (row.file_name, row.etag)
-        for row in rows_of_batch(connection, batch_id)
-        if row.run_id == run_id
-    }
-    deliveries = [item for item in deliveries if (item.key, item.etag) not in added]
-    if not deliveries:
-        return
-    first = (connection.execute(sa.select(sa.func.max(files.c.id))).scalar() or 0) + 1
-    now = utc_now()
-    connection.execute(
-        files.insert(),
-        [
-            {
-                "id": first + position,
-                "file_name": delivery.key,
-                "file_location": delivery.location,
-                "created_date": now,
-                "updated_date": now,
-                "status": FileStatus.ACTIVE.value,
-                "etag": delivery.etag,
-                "sha256": delivery.sha256,
-                "size_bytes": delivery.size_bytes,
-                "batch_id": batch_id,
-                "run_id": run_id,
-            }
-            for position, delivery in enumerate(deliveries)
-        ],
-    )
-
-
 def all_rows(connection: Connection) -> list[FileRow]:
     """Every row, oldest first."""
     return _rows(connection, sa.select(files))
@@ -228,7 +188,7 @@ def counting_row(rows: Sequence[FileRow]) -> FileRow | None:
 def changes_what_counts(row: FileRow) -> bool:
     """Whether marts that know the row differ from those that do not: it counts, or it takes the
     place of a version that did, as a copy of another file may."""
-    return is_accepted(row) or _replaces(row)
+    return is_accepted(row) or replaces(row)
 
 
 def is_in_bronze(row: FileRow) -> bool:
@@ -237,10 +197,15 @@ def is_in_bronze(row: FileRow) -> bool:
     return was_read and row.status in (FileStatus.INACTIVE, FileStatus.ERROR)
 
 
+def replaces(row: FileRow) -> bool:
+    """Whether the row takes the place of an older version, or is to; one set aside does not."""
+    return row.replaces_id is not None and row.status != FileStatus.ERROR
+
+
 def replacements(rows: Iterable[FileRow]) -> list[tuple[FileRow, FileRow | None]]:
     """Each row with the version that replaces it, or is to replace it; set aside ones do not."""
     rows = list(rows)
-    replacing = {row.replaces_id: row for row in rows if _replaces(row)}
+    replacing = {row.replaces_id: row for row in rows if replaces(row)}
     return [(row, replacing.get(row.id)) for row in rows]
 
 
@@ -275,184 +240,10 @@ def published_totals(connection: Connection) -> tuple[int, decimal.Decimal]:
     return int(rows or 0), total
 
 
-def _replaces(row: FileRow) -> bool:
-    return row.replaces_id is not None and row.status != FileStatus.ERROR
-
-
 def first_run(connection: Connection) -> str | None:
     """The run that took the very first file: it tells this database from any other."""
     query = sa.select(files.c.run_id).order_by(files.c.id).limit(1)
     return connection.execute(query).scalar()
-
-
-def record_verdicts(connection: Connection, verdicts: Sequence[Verdict]) -> None:
-    """Writes what the checks decided."""
-    _update(
-        connection,
-        {
-            verdict.file_id: {
-                "status": verdict.status.value,
-                "reason": _fitting(verdict.reason),
-                "rows_read": verdict.rows_read,
-                "content_sha256": verdict.content_sha256,
-                "replaces_id": verdict.replaces_id,
-                "duplicate_of_id": verdict.duplicate_of_id,
-            }
-            for verdict in verdicts
-        },
-    )
-
-
-def _fitting(reason: str | None) -> str | None:
-    """The reason as the table has room for it; the report beside the file has all of it."""
-    if reason is None or len(reason) <= _LONGEST_REASON:
-        return reason
-    return reason[: _LONGEST_REASON - 1] + "…"
-
-
-def record_counts(
-    connection: Connection, counts: Sequence[FileCount], batch_id: int | None
-) -> None:
-    """Writes what the models counted.
-
-    The batch's accepted files become 'I' and the versions they replace 'S'; a file that the models
-    set aside whole becomes 'E', with their reason and what the check has said of it. Files of other
-    batches that were counted again keep their status.
-    """
-    rows = [] if batch_id is None else rows_of_batch(connection, batch_id)
-    active = {row.id for row in rows if row.status == FileStatus.ACTIVE}
-    _update(
-        connection,
-        {
-            count.file_id: {
-                "rows_valid": count.rows_valid,
-                "rows_quarantined": count.rows_quarantined,
-                "amount_valid": count.amount_valid,
-            }
-            for count in counts
-        },
-    )
-    _set_status(connection, active, FileStatus.INACTIVE, {})
-    hints = {row.id: row.reason for row in rows if row.reason}  # the check's, on the cause
-    refused = {
-        count.file_id: _fitting(" | ".join(filter(None, (count.reason, hints.get(count.file_id)))))
-        for count in counts
-        if count.reason
-    }
-    _set_status(connection, active & refused.keys(), FileStatus.ERROR, refused)
-    superseding = {
-        row.replaces_id: row
-        for row in rows
-        if row.replaces_id is not None and _replaces(row) and row.id not in refused
-    }
-    _set_status(
-        connection,
-        superseding.keys(),
-        FileStatus.SUPERSEDED,
-        {
-            old: f"superseded by the version of {row.created_date:%Y-%m-%d %H:%M:%S} UTC "
-            f"(id {row.id})"
-            for old, row in superseding.items()
-        },
-    )
-
-
-def _set_status(
-    connection: Connection,
-    ids: Collection[int],
-    status: FileStatus,
-    reasons: Mapping[int, str | None],
-) -> None:
-    _update(
-        connection,
-        {
-            row_id: {"status": status.value} | ({"reason": reasons[row_id]} if reasons else {})
-            for row_id in ids
-        },
-    )
-
-
-def supersede(connection: Connection, rows: Iterable[FileRow], reason: str) -> None:
-    """Versions of an unfinished batch that are accepted, or replace another, no longer are."""
-    _update(
-        connection,
-        {
-            row.id: {
-                "status": FileStatus.SUPERSEDED.value,
-                "reason": reason,
-                "replaces_id": None,
-                "duplicate_of_id": None,
-            }
-            for row in rows
-            if row.status in (FileStatus.ACTIVE, FileStatus.DUPLICATE)
-        },
-    )
-
-
-def record_locations(connection: Connection, locations: Mapping[int, str]) -> None:
-    """Writes where each row's object lies now."""
-    _update(connection, {key: {"file_location": value} for key, value in locations.items()})
-
-
-def record_etags(connection: Connection, etags: Mapping[int, str]) -> None:
-    """Writes the ETag of each row's object, for the same bytes were sent again."""
-    _update(connection, {key: {"etag": value} for key, value in etags.items()})
-
-
-def record_rows_read(connection: Connection, file_id: int, rows_read: int) -> None:
-    """Writes how many rows the reader finds in the file now."""
-    _update(connection, {file_id: {"rows_read": rows_read}})
-
-
-def ask_to_read_again(connection: Connection, row: FileRow) -> None:
-    """The next delivery of the row's bytes under its key is read anew and replaces it."""
-    connection.execute(files.update().where(files.c.id == row.id).values(is_read_again=True))
-
-
-def move_to_batch(connection: Connection, old_ids: Sequence[int], batch_id: int) -> None:
-    """Makes every file version of the old batches one of this batch."""
-    for start in range(0, len(old_ids), _LOOKUP):
-        connection.execute(
-            files.update()
-            .where(files.c.batch_id.in_(old_ids[start : start + _LOOKUP]))
-            .values(batch_id=batch_id, updated_date=utc_now())
-        )
-
-
-def add_note(connection: Connection, rows: Iterable[FileRow], note: str) -> None:
-    """Adds a remark to each row's reason; the same remark is not added twice."""
-    _update(
-        connection,
-        {
-            row.id: {"reason": f"{row.reason}; {note}" if row.reason else note}
-            for row in rows
-            if note not in (row.reason or "")
-        },
-    )
-
-
-def _update(connection: Connection, values: Mapping[int, Mapping[str, Any]]) -> None:
-    """Sets columns of rows, by id; many rows go in one statement. All rows name the same columns.
-
-    A driver's ``executemany`` would send one statement for each row.
-    """
-    ids = list(values)
-    for start in range(0, len(ids), _UPDATED):
-        part = ids[start : start + _UPDATED]
-        changes = {
-            name: _by_id(files.c[name], {row_id: values[row_id][name] for row_id in part})
-            for name in values[part[0]]
-        }
-        changes["updated_date"] = utc_now()
-        connection.execute(files.update().where(files.c.id.in_(part)).values(changes))
-
-
-def _by_id(column: sa.Column[Any], values: Mapping[int, Any]) -> Any:
-    """The one value of all these rows, or a ``case`` that gives each its own."""
-    if len(set(values.values())) == 1:
-        return next(iter(values.values()))
-    given = {row_id: sa.literal(value, column.type) for row_id, value in values.items()}
-    return sa.case(given, value=files.c.id)
 
 
 def _lookup(

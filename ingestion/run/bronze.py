@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.database import batches, staging_table
+from ingestion.database import batches, staging_changes, staging_table
 from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
@@ -183,7 +183,9 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     if report.rows_read != row.rows_read:  # an older version of the reader counted them otherwise
         _LOG.info("%s has %d rows, not %s", row.file_name, report.rows_read, row.rows_read)
         state.in_transaction(
-            lambda connection: staging_table.record_rows_read(connection, row.id, report.rows_read)
+            lambda connection: staging_changes.record_rows_read(
+                connection, row.id, report.rows_read
+            )
         )
 
 

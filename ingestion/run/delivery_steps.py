@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.database import batches, staging_table
+from ingestion.database import batches, staging_changes, staging_table
 from ingestion.database.batches import BatchState
 from ingestion.database.staging_table import Delivery, FileRow, FileStatus
 from ingestion.local_paths import local_path
@@ -146,7 +146,7 @@ def _unfinished(connection: Connection) -> tuple[Batch | None, list[FileRow]]:
 
 def _plan(connection: Connection, planned: Sequence[Delivery], state: RunState) -> int:
     batch_id = batches.open_batch(connection, state.run_id)
-    staging_table.add_deliveries(connection, planned, batch_id=batch_id, run_id=state.run_id)
+    staging_changes.add_deliveries(connection, planned, batch_id=batch_id, run_id=state.run_id)
     return batch_id
 
 
@@ -180,9 +180,9 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
     locations = {row.id: location for (_, row), location in moved if location is not None}
 
     def record(connection: Connection) -> None:
-        staging_table.record_etags(connection, waiting)
-        staging_table.record_locations(connection, locations)
-        staging_table.add_note(connection, rows, "already loaded: sent again, counted once")
+        staging_changes.record_etags(connection, waiting)
+        staging_changes.record_locations(connection, locations)
+        staging_changes.add_note(connection, rows, "already loaded: sent again, counted once")
 
     state.in_transaction(record)
     state.repeated = len(rows)
@@ -215,7 +215,7 @@ def check_files(state: RunState) -> None:
     )
 
     def record(connection: Connection) -> None:
-        staging_table.record_verdicts(connection, [item.verdict for item in state.checked])
+        staging_changes.record_verdicts(connection, [item.verdict for item in state.checked])
         if state.batch_id is not None:
             batches.move_batch(connection, state.batch_id, BatchState.BRONZE, state.run_id)
 
@@ -306,7 +306,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
     for row in again:
         moved = newest[row.file_name, row.etag]
         locations[row.id] = locations.get(moved.id, moved.file_location)
-    state.in_transaction(lambda connection: staging_table.record_locations(connection, locations))
+    state.in_transaction(lambda connection: staging_changes.record_locations(connection, locations))
 
 
 def _report_again(state: RunState, row: FileRow) -> FileReport:

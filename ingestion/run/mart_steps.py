@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.config.settings import Settings
-from ingestion.database import batches, staging_table
+from ingestion.database import batches, staging_changes, staging_table
 from ingestion.database.batches import BatchState
 from ingestion.database.engine import repeated
 from ingestion.errors import PipelineError
@@ -203,7 +203,7 @@ def audit(
         known = state.rows_of_batches(None)
         copies = refusals.copies_that_lose_sales(known, refused)
         if copies:
-            state.in_transaction(lambda found: staging_table.record_verdicts(found, copies))
+            state.in_transaction(lambda found: staging_changes.record_verdicts(found, copies))
             raise refusals.would_be_lost(known, copies)
         refusals.check_none_counts_twice(known, refused)
     changed = ledger.changed_verdicts(entries, rows)
@@ -234,7 +234,7 @@ def publish_marts(
 
     def finish(connection: Connection) -> None:
         counts = [entry.count for entry in entries]
-        staging_table.record_counts(connection, counts, state.batch_id)
+        staging_changes.record_counts(connection, counts, state.batch_id)
         if state.batch_id is not None:
             batches.move_batch(connection, state.batch_id, BatchState.PUBLISHED, state.run_id)
 

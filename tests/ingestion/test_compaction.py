@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy.engine import Engine
 
-from ingestion.database import batches, staging_table
+from ingestion.database import batches, staging_changes, staging_table
 from ingestion.database.batches import BatchState, merge_batches, move_batch, open_batch
 from ingestion.database.staging_table import Delivery, FileCount, FileRow, utc_now
 from ingestion.errors import PipelineError
@@ -190,14 +190,16 @@ def test_merged_batches_take_the_place_of_the_old_ones_in_one_step(
     each_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Risk: a file belongs to a batch that nobody knows; or an old run's batches are taken away."""
-    monkeypatch.setattr(staging_table, "_LOOKUP", 1)  # a statement for each of the old batches
+    monkeypatch.setattr(staging_changes, "_BATCHES_AT_ONCE", 1)
     staging_table.metadata.create_all(each_engine)
     way = [BatchState.BRONZE, BatchState.ARCHIVED]
     with each_engine.begin() as connection:
         for number in (1, 2, 3):
             batch_id = open_batch(connection, "run-1")
             delivery = Delivery(f"{number}.csv", "s3://bucket/x", "e1", None, 1)
-            staging_table.add_deliveries(connection, [delivery], batch_id=batch_id, run_id="run-1")
+            staging_changes.add_deliveries(
+                connection, [delivery], batch_id=batch_id, run_id="run-1"
+            )
             for state in way:
                 move_batch(connection, batch_id, state, "run-1")
     for _ in range(2):  # the second time stands for a commit whose answer was lost

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from ingestion.commands.quarantine import Group, group_by_reason, rows_to_export
 from ingestion.config.profiles import FileProfile
 from ingestion.database.batches import BatchState
-from ingestion.database.staging_table import FileCount, record_counts
+from ingestion.database.staging_changes import record_counts
+from ingestion.database.staging_table import FileCount
 from ingestion.errors import UsageError
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.quarantined_rows import FILE_REASON, QuarantinedRow, first_bad_rows, read_rows

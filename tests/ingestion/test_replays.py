@@ -11,7 +11,7 @@ import pytest
 from ingestion.commands import quarantine
 from ingestion.commands.replay import replay
 from ingestion.config.profiles import FileProfile
-from ingestion.database import staging_table
+from ingestion.database import staging_changes, staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError, UsageError
@@ -224,7 +224,7 @@ def test_a_replay_that_is_killed_before_its_end_changes_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(staging_table, "ask_to_read_again", killed)
+        patched.setattr(staging_changes, "ask_to_read_again", killed)
         with pytest.raises(KeyboardInterrupt):
             replay(shop, (), "b.csv")
     assert_untouched(shop, s3_bucket, "b.csv")

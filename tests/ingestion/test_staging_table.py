@@ -8,7 +8,7 @@ import decimal
 import pytest
 from sqlalchemy.engine import Engine
 
-from ingestion.database import staging_table
+from ingestion.database import staging_changes, staging_table
 from ingestion.database.batches import BatchState, move_batch, open_batch
 from ingestion.database.staging_table import Delivery, FileCount, FileStatus, Verdict
 
@@ -21,14 +21,14 @@ def deliver(engine: Engine, batch_id: int, *keys: str) -> list[staging_table.Fil
         for key in keys
     ]
     with engine.begin() as connection:
-        staging_table.add_deliveries(connection, deliveries, batch_id=batch_id, run_id="run")
+        staging_changes.add_deliveries(connection, deliveries, batch_id=batch_id, run_id="run")
         return staging_table.rows_of_batch(connection, batch_id)
 
 
 def accept(engine: Engine, row: staging_table.FileRow, replaces: int | None = None) -> None:
     verdict = Verdict(row.id, FileStatus.ACTIVE, None, 1, HASHES["a"], replaces)
     with engine.begin() as connection:
-        staging_table.record_verdicts(connection, [verdict])
+        staging_changes.record_verdicts(connection, [verdict])
 
 
 def statuses(engine: Engine) -> list[str]:
@@ -45,14 +45,14 @@ def test_a_correction_counts_instead_of_the_version_that_it_replaces(engine: Eng
     [old] = deliver(engine, 1, "a.csv")
     accept(engine, old)
     with engine.begin() as connection:
-        staging_table.record_counts(connection, [count(old)], 1)
+        staging_changes.record_counts(connection, [count(old)], 1)
     [new] = deliver(engine, 2, "a.csv")
     accept(engine, new, replaces=old.id)
     with engine.begin() as connection:
         rows = staging_table.all_rows(connection)
         assert [row.status for row in rows] == ["I", "A"]
         assert staging_table.counted_ids(connection, rows) == {new.id}
-        staging_table.record_counts(connection, [count(new)], 2)
+        staging_changes.record_counts(connection, [count(new)], 2)
         rows = staging_table.all_rows(connection)
         assert [row.status for row in rows] == ["S", "I"]
         assert staging_table.counted_ids(connection, rows) == {new.id}
@@ -65,11 +65,11 @@ def test_a_correction_that_is_set_aside_replaces_nothing(engine: Engine) -> None
     [old] = deliver(engine, 1, "a.csv")
     accept(engine, old)
     with engine.begin() as connection:
-        staging_table.record_counts(connection, [count(old)], 1)
+        staging_changes.record_counts(connection, [count(old)], 1)
     [new] = deliver(engine, 2, "a.csv")
     accept(engine, new, replaces=old.id)
     with engine.begin() as connection:
-        staging_table.record_counts(connection, [count(new, "file_too_bad: rubbish")], 2)
+        staging_changes.record_counts(connection, [count(new, "file_too_bad: rubbish")], 2)
     assert statuses(engine) == ["I", "E"]
 
 
@@ -78,12 +78,12 @@ def test_a_file_that_is_counted_again_keeps_its_status(engine: Engine) -> None:
     [old] = deliver(engine, 1, "a.csv")
     accept(engine, old)
     with engine.begin() as connection:
-        staging_table.record_counts(connection, [count(old)], 1)
+        staging_changes.record_counts(connection, [count(old)], 1)
     [new] = deliver(engine, 2, "b.csv")
     accept(engine, new)
     counts = [count(old, "file_too_bad: by a new rule"), count(new)]
     with engine.begin() as connection:
-        staging_table.record_counts(connection, counts, 2)
+        staging_changes.record_counts(connection, counts, 2)
     assert statuses(engine) == ["I", "I"]
 
 
@@ -98,7 +98,7 @@ def test_only_a_row_that_counts_makes_another_its_copy(engine: Engine) -> None:
     ]
     deliver(engine, 1, *(f"{verdict.file_id}.csv" for verdict in verdicts))
     with engine.begin() as connection:
-        staging_table.record_verdicts(connection, verdicts)
+        staging_changes.record_verdicts(connection, verdicts)
         found = staging_table.counted_by_content(connection, HASHES.values())
     assert {content: row.id for content, row in found.items()} == {HASHES["a"]: 4}
 
@@ -142,8 +142,8 @@ def test_a_withdrawn_version_of_an_unfinished_batch_replaces_nothing(engine: Eng
         Verdict(3, FileStatus.ERROR, "name: no CSV"),
     ]
     with engine.begin() as connection:
-        staging_table.record_verdicts(connection, verdicts)
-        staging_table.supersede(connection, staging_table.all_rows(connection), "retracted")
+        staging_changes.record_verdicts(connection, verdicts)
+        staging_changes.supersede(connection, staging_table.all_rows(connection), "retracted")
         rows = staging_table.all_rows(connection)
     assert [(row.status, row.reason) for row in rows] == [
         ("S", "retracted"),
@@ -169,7 +169,7 @@ def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:
     for batch_id, keys in enumerate(("abc", "d", "efg", "h"), start=1):
         deliver(each_engine, batch_id, *keys)
     with each_engine.begin() as connection:
-        staging_table.record_verdicts(connection, verdicts)
+        staging_changes.record_verdicts(connection, verdicts)
         rows = staging_table.all_rows(connection)
         for batch_ids in (None, [1], [3, 4], []):
             some = staging_table.rows_of_batches(connection, batch_ids)
@@ -194,7 +194,7 @@ def test_the_totals_of_a_publication_are_exact(each_engine: Engine) -> None:
         amount = decimal.Decimal(f"{3 * 10**30 + batch_id}.{batch_id:02d}")
         with each_engine.begin() as connection:
             counted = FileCount(row.id, 10**batch_id, 10**batch_id, 0, amount)
-            staging_table.record_counts(connection, [counted], batch_id if batch_id < 4 else None)
+            staging_changes.record_counts(connection, [counted], batch_id if batch_id < 4 else None)
     with each_engine.begin() as connection:
         assert staging_table.published_totals(connection) == (
             1100,
@@ -219,9 +219,9 @@ def test_a_file_that_the_models_refuse_keeps_the_hint_on_its_cause(engine: Engin
     hint = "sales_date is not in the contract's format. Paste this file profile:\n[[profiles]]"
     verdicts = [Verdict(row.id, FileStatus.ACTIVE, hint, 2), Verdict(other.id, FileStatus.ACTIVE)]
     with engine.begin() as connection:
-        staging_table.record_verdicts(connection, verdicts)
+        staging_changes.record_verdicts(connection, verdicts)
         counts = [count(item, "file_too_bad: 1 of 1 rows are rejected") for item in (row, other)]
-        staging_table.record_counts(connection, counts, 1)
+        staging_changes.record_counts(connection, counts, 1)
         reasons = [item.reason for item in staging_table.all_rows(connection)]
     assert reasons == [f"{counts[0].reason} | {hint}", counts[1].reason]
 
@@ -254,7 +254,7 @@ def test_a_note_is_added_once(engine: Engine) -> None:
     for _ in range(2):
         with engine.begin() as connection:
             [row] = staging_table.rows_of_batch(connection, 1)
-            staging_table.add_note(connection, [row], "already loaded")
+            staging_changes.add_note(connection, [row], "already loaded")
     with engine.begin() as connection:
         assert staging_table.rows_of_batch(connection, 1)[0].reason == "already loaded"
 
@@ -280,7 +280,7 @@ def test_a_reason_is_cut_to_what_the_table_holds(each_engine: Engine) -> None:
     [row] = deliver(each_engine, 1, "a.csv")
     verdict = Verdict(row.id, FileStatus.ERROR, "☂" * 70_000)
     with each_engine.begin() as connection:
-        staging_table.record_verdicts(connection, [verdict])
+        staging_changes.record_verdicts(connection, [verdict])
         [row] = staging_table.all_rows(connection)
     assert row.reason == "☂" * 7_999 + "…"
 
@@ -308,9 +308,9 @@ def test_each_of_many_rows_gets_its_own_values(each_engine: Engine) -> None:
     ]
     places = {row.id: f"s3://bucket/done/{row.id}.csv" for row in delivered}
     with each_engine.begin() as connection:
-        staging_table.record_verdicts(connection, verdicts)
-        staging_table.record_counts(connection, counts, 1)
-        staging_table.record_locations(connection, places)
+        staging_changes.record_verdicts(connection, verdicts)
+        staging_changes.record_counts(connection, counts, 1)
+        staging_changes.record_locations(connection, places)
         rows = staging_table.rows_of_batch(connection, 1)
         assert staging_table.rows_of_batch(connection, 2) == [untouched]
 

@@ -40,9 +40,9 @@ DATABASE = Progress("published", manifest=1, database=1, pointer=0, is_noted=Fal
 # dbt and the first of the database are reached without Spark.
 OF_A_DELIVERY = {
     "ingestion.s3.object_store:ObjectStore.download:after": NOTHING,
-    "ingestion.database.staging_table:add_deliveries:after": NOTHING,
+    "ingestion.database.staging_changes:add_deliveries:after": NOTHING,
     "ingestion.run.checking:check_batch:after": PLANNED,
-    "ingestion.database.staging_table:record_verdicts:after": PLANNED,
+    "ingestion.database.staging_changes:record_verdicts:after": PLANNED,
     "ingestion.run.delivery_steps:set_files_aside:before": CHECKED,
     "ingestion.s3.object_store:ObjectStore._copy:after": CHECKED,
     "ingestion.run.archive:move_all:after": CHECKED,

@@ -44,7 +44,7 @@ def fill_first_demo(services: Services) -> bool:
 
 
 def _has_dimensions(engine: Engine) -> bool:
-    from ingestion.warehouse.dimensions import DIMENSION_TABLES
+    from ingestion.warehouse.dimension_tables import DIMENSION_TABLES
 
     there = repeated(engine, lambda: table_names(engine))
     return _has_rows(engine, [name for name in DIMENSION_TABLES if name in there])

@@ -73,7 +73,7 @@ def examine_database(settings: Settings) -> str:
     from ingestion.database.engine import in_transaction, repeated, table_names
     from ingestion.database.errors import describe
     from ingestion.run.services import open_database
-    from ingestion.warehouse.dimensions import DIMENSION_TABLES
+    from ingestion.warehouse.dimension_tables import DIMENSION_TABLES
 
     engine = open_database(settings)
     write_a_table(engine)

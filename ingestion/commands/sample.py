@@ -15,7 +15,8 @@ from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.run.services import open_services
 from ingestion.sample.files import write_sample
 from ingestion.sample.spec import DEFAULT_SHARES, SampleSpec
-from ingestion.warehouse.dimensions import load_dimensions, read_dimension_contracts
+from ingestion.warehouse.dimension_tables import read_dimension_contracts
+from ingestion.warehouse.dimensions import load_dimensions
 
 if TYPE_CHECKING:
     from ingestion.config.settings import Settings

@@ -11,7 +11,7 @@ from ingestion.database import batches, staging_table
 from ingestion.database.staging_table import FileStatus
 from ingestion.publication.publications import built_publication, current_publication
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
-from ingestion.warehouse import dimensions, fact_tables, warehouse_state
+from ingestion.warehouse import dimension_exports, fact_tables, warehouse_state
 from ingestion.warehouse.dbt_manifest import last_manifest
 from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.spark import WorkSize
@@ -199,7 +199,7 @@ def judging_values(state: RunState) -> str:
     """What decides, beside the models, which sales count: values of dimensions, and the settings by
     which a file has its day. All batches are to be judged by the same ones."""
     settings, workspace = state.services.settings, state.services.workspace
-    values = dimensions.judging_values(
+    values = dimension_exports.judging_values(
         settings.project / DIMENSION_CONTRACT, workspace.bronze / "dimensions"
     )
     return f"{values} {settings.time_zone} {settings.business_date}"

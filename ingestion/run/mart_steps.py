@@ -29,7 +29,8 @@ from ingestion.warehouse import (
     builder,
     class_archive,
     dbt_build,
-    dimensions,
+    dimension_exports,
+    dimension_tables,
     ledger,
     raw_tables,
     spark,
@@ -59,8 +60,8 @@ def export_dimensions(state: RunState) -> dict[str, Contract]:
     settings = state.services.settings
     folder = state.services.workspace.bronze / "dimensions"
     contracts = dimension_contracts(settings)
-    dimensions.export_dimensions(state.services.engine, contracts, folder)
-    hidden = dimensions.hidden_rows(contracts, folder)
+    dimension_exports.export_dimensions(state.services.engine, contracts, folder)
+    hidden = dimension_exports.hidden_rows(contracts, folder)
     for warning in hidden:
         _LOG.warning("%s", warning)
     state.warnings += hidden
@@ -69,7 +70,7 @@ def export_dimensions(state: RunState) -> dict[str, Contract]:
 
 def dimension_contracts(settings: Settings) -> dict[str, Contract]:
     """The contracts of the dimension tables, by name."""
-    return dimensions.read_dimension_contracts(settings.project / DIMENSION_CONTRACT)
+    return dimension_tables.read_dimension_contracts(settings.project / DIMENSION_CONTRACT)
 
 
 def dbt_project(settings: Settings) -> DbtProject:

@@ -9,13 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from ingestion.errors import PipelineError
-from ingestion.warehouse.dimensions import (
-    DIMENSION_TABLES,
-    export_dimensions,
-    hidden_rows,
-    load_dimensions,
-    read_dimension_contracts,
-)
+from ingestion.warehouse.dimension_exports import export_dimensions, hidden_rows
+from ingestion.warehouse.dimension_tables import DIMENSION_TABLES, read_dimension_contracts
+from ingestion.warehouse.dimensions import load_dimensions
 from tests.dimension_files import FILES, write_folder
 from tests.ingestion.test_dimension_exports import rows_of
 
@@ -23,12 +19,12 @@ BROKEN = "The dimension files in {} have mistakes; nothing was changed. Found: \
 MEND = ". Fix them and load again (at most 10 are shown per file)."
 
 
-def refusal(each_engine: Engine, folder: Path, star: Path) -> str:
+def refusal(engine: Engine, folder: Path, star: Path) -> str:
     """The message of a load that is refused, without its frame, and nothing changed."""
     with pytest.raises(PipelineError) as raised:
-        load_dimensions(each_engine, folder, star)
+        load_dimensions(engine, folder, star)
     message, opening = str(raised.value), BROKEN.format(folder)
-    assert not any(sa.inspect(each_engine).has_table(table) for table in DIMENSION_TABLES)
+    assert not any(sa.inspect(engine).has_table(table) for table in DIMENSION_TABLES)
     assert raised.value.exit_code == 1
     assert (message[: len(opening)], message[-len(MEND) :]) == (opening, MEND)
     return message[len(opening) : -len(MEND)]

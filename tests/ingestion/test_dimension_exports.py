@@ -14,13 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from ingestion.errors import PipelineError
-from ingestion.warehouse.dimensions import (
-    DimensionLoad,
-    export_dimensions,
-    judging_values,
-    load_dimensions,
-    read_dimension_contracts,
-)
+from ingestion.warehouse.dimension_exports import export_dimensions, judging_values
+from ingestion.warehouse.dimension_tables import read_dimension_contracts
+from ingestion.warehouse.dimensions import DimensionLoad, load_dimensions
 from tests.dimension_files import CONTRACT, write_folder
 
 

@@ -14,11 +14,9 @@ from sqlalchemy.engine import Engine
 from ingestion.errors import PipelineError, UsageError
 from ingestion.sample.files import write_sample
 from ingestion.sample.spec import SampleSpec
-from ingestion.warehouse.dimensions import (
-    export_dimensions,
-    load_dimensions,
-    read_dimension_contracts,
-)
+from ingestion.warehouse.dimension_exports import export_dimensions
+from ingestion.warehouse.dimension_tables import read_dimension_contracts
+from ingestion.warehouse.dimensions import load_dimensions
 from tests.dimension_files import CONTRACT, FILES, write_folder
 
 PROJECT_CONTRACT = Path(__file__).parents[2] / "models/staging/_retail__sources.yml"

@@ -61,7 +61,7 @@ def _contract(settings: Settings) -> str:
 
 
 def _java(_settings: Settings) -> str:
-    from ingestion.warehouse.spark import find_java
+    from ingestion.warehouse.java import find_java
 
     return f"found in {find_java(os.environ)}"
 

@@ -20,7 +20,8 @@ from ingestion.config.settings import Settings, load_settings
 from ingestion.errors import PipelineError
 from ingestion.s3.embedded_s3 import stop
 from ingestion.warehouse.class_archive import ARCHIVE_VARIABLE, archive_file, takes_archive
-from ingestion.warehouse.spark import find_java, find_profiles, read_target
+from ingestion.warehouse.java import find_java
+from ingestion.warehouse.spark import find_profiles, read_target
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from ingestion.database.staging_table import Delivery, FileRow, FileStatus
 from ingestion.local_paths import local_path
 from ingestion.run import archive, bronze, intake
 from ingestion.run.run_state import RunState
-from ingestion.warehouse.spark import find_java
+from ingestion.warehouse.java import find_java
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -13,7 +13,7 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-from ingestion.warehouse.spark import find_java, java_version
+from ingestion.warehouse.java import find_java, java_version
 from ingestion.workspace import Workspace
 
 ARCHIVE_VARIABLE = "RETAIL_CLASS_ARCHIVE"  # the file, for the profile; set where there is one

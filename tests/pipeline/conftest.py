@@ -31,12 +31,8 @@ from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
 from ingestion.warehouse.class_archive import archive_file, takes_archive
 from ingestion.warehouse.dimensions import load_dimensions
-from ingestion.warehouse.spark import (
-    SCRATCH_VARIABLE,
-    WORK_SIZE_VARIABLE,
-    WorkSize,
-    find_java,
-)
+from ingestion.warehouse.java import find_java
+from ingestion.warehouse.spark import SCRATCH_VARIABLE, WORK_SIZE_VARIABLE, WorkSize
 from tests.services import Bucket, machine_environ
 
 PROJECT = Path(run_pipeline.__file__).parent

@@ -160,8 +160,8 @@ def test_no_java_is_one_sentence_and_changes_nothing(
     """Risk: files are half way in before it turns out that Spark cannot start."""
     s3_bucket.put("sales_data/a.csv", b"x")
     script = (
-        "import ingestion.warehouse.spark as spark, run_pipeline, sys\n"
-        "spark.find_java.__defaults__ = ((),)\n"
+        "import ingestion.warehouse.java as java, run_pipeline, sys\n"
+        "java.find_java.__defaults__ = ((),)\n"
         "run_pipeline.app(['run'])\n"
     )
     result = subprocess.run(

@@ -128,7 +128,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         dbt = marts.dbt_project(services.settings)
         size = build_scope.work_size(state)
         parsing = marts.parse_models(dbt)
-        session = marts.start_spark(dbt, services.workspace.root, size)
+        session = marts.start_spark(dbt, services.workspace, size)
         models = parsing.result()
         marts.check_live_tables(state)
     with step("raw tables"):
@@ -207,7 +207,7 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
         compact_steps.refuse_unfinished(state)
     if compact_steps.is_cut_short(state):
         with step("Spark"):
-            session = marts.start_spark(dbt, services.workspace.root, size)
+            session = marts.start_spark(dbt, services.workspace, size)
         with step("settle"):
             compact_steps.settle(state, session)
     merges = compact_steps.plan(state, before or f"{services.settings.today():%Y-%m}")
@@ -217,7 +217,7 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
     with step("bronze"):
         compact_steps.merge_bronze(state, merges)
     with step("Spark"):
-        session = marts.start_spark(dbt, services.workspace.root, size)
+        session = marts.start_spark(dbt, services.workspace, size)
     with step("facts"):
         moved = compact_steps.merge_facts(state, session, merges)
     with step("settle"):

@@ -104,7 +104,7 @@ def build_and_publish(state: RunState) -> None:
     services = state.services
     with without_spark():
         dbt = mart_steps.dbt_project(services.settings)
-        session = mart_steps.start_spark(dbt, services.workspace.root)
+        session = mart_steps.start_spark(dbt, services.workspace)
         mart_steps.build(state, dbt, mart_steps.parse_models(dbt).result(), session, None, ())
         entries = mart_steps.audit(state, session, None)
         mart_steps.publish_marts(state, session, entries)
@@ -117,7 +117,7 @@ def without_spark() -> Iterator[None]:
         "export_dimensions": lambda _: {},
         "dbt_project": dbt_project,
         "parse_models": parse_models,
-        "start_spark": lambda _, workspace, *__: Tables(Workspace(workspace).warehouse),
+        "start_spark": lambda _, workspace, *__: Tables(workspace.warehouse),
         "last_builder": last_builder,
         "register_raw_tables": lambda *_: None,
         "build": build,

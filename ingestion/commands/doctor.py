@@ -184,5 +184,5 @@ def _spark(settings: Settings) -> str:
     from ingestion.run.mart_steps import dbt_project, start_spark
 
     dbt = dbt_project(settings)
-    session = start_spark(dbt, settings.workspace)
+    session = start_spark(dbt, Workspace(settings.workspace))
     return f"version {session.version}, profile {dbt.profiles / 'profiles.yml'}"

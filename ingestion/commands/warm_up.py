@@ -66,7 +66,7 @@ def time_start(settings: Settings) -> float:
     from ingestion.run import mart_steps
 
     start = time.perf_counter()
-    mart_steps.start_spark(mart_steps.dbt_project(settings), settings.workspace)
+    mart_steps.start_spark(mart_steps.dbt_project(settings), Workspace(settings.workspace))
     return time.perf_counter() - start
 
 

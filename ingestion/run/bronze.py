@@ -17,7 +17,7 @@ from ingestion.errors import PipelineError
 from ingestion.local_paths import local_path
 from ingestion.run.run_state import RunState
 from ingestion.warehouse import warehouse_state
-from ingestion.warehouse.raw_tables import batch_folder, bronze_path, merged_files
+from ingestion.warehouse.raw_tables import batch_folder, bronze_path, merged_files, sales_folder
 
 if TYPE_CHECKING:
     from ingestion.database.batches import Batch
@@ -41,7 +41,7 @@ def claim(state: RunState) -> None:
         return
     if mark.exists() and mark.read_text() != first_run:
         _LOG.warning("the workspace was filled from another database; bronze is read again")
-        shutil.rmtree(bronze / "sales", ignore_errors=True)
+        shutil.rmtree(sales_folder(bronze), ignore_errors=True)
     bronze.mkdir(parents=True, exist_ok=True)
     _write(mark, first_run)
     known = warehouse_state.read_state(state.services.workspace.root)

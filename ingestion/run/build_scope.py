@@ -13,7 +13,7 @@ from ingestion.publication.publications import built_publication, current_public
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import dimension_exports, fact_tables, warehouse_state
 from ingestion.warehouse.dbt_manifest import last_manifest
-from ingestion.warehouse.raw_tables import bronze_path
+from ingestion.warehouse.raw_tables import bronze_path, dimensions_folder
 from ingestion.warehouse.spark import WorkSize
 from ingestion.warehouse.warehouse_state import WarehouseState
 
@@ -191,7 +191,7 @@ def _batches_to_write(state: RunState) -> list[int]:
 
 def dimension_versions(state: RunState) -> dict[str, str]:
     """Each dimension table's content as it was exported, by the name of its file."""
-    folder = state.services.workspace.bronze / "dimensions"
+    folder = dimensions_folder(state.services.workspace.bronze)
     return {path.parent.name: path.stem for path in folder.glob("*/*.parquet")}
 
 
@@ -200,7 +200,7 @@ def judging_values(state: RunState) -> str:
     which a file has its day. All batches are to be judged by the same ones."""
     settings, workspace = state.services.settings, state.services.workspace
     values = dimension_exports.judging_values(
-        settings.project / DIMENSION_CONTRACT, workspace.bronze / "dimensions"
+        settings.project / DIMENSION_CONTRACT, dimensions_folder(workspace.bronze)
     )
     return f"{values} {settings.time_zone} {settings.business_date}"
 

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.config.settings import Settings
@@ -37,6 +36,7 @@ from ingestion.warehouse import (
 )
 from ingestion.warehouse.dbt_build import BuildResult, DbtProject
 from ingestion.warehouse.dbt_manifest import read_manifest
+from ingestion.warehouse.raw_tables import dimensions_folder
 from ingestion.warehouse.spark import WorkSize, has_ended
 from ingestion.warehouse.spark_errors import damage_action
 from ingestion.warehouse.top_sellers import Seller, read_sellers
@@ -58,7 +58,7 @@ def export_dimensions(state: RunState) -> dict[str, Contract]:
     """Copies the database's dimension tables to bronze, and warns of rows that the models leave
     out; returns their contracts by name."""
     settings = state.services.settings
-    folder = state.services.workspace.bronze / "dimensions"
+    folder = dimensions_folder(state.services.workspace.bronze)
     contracts = dimension_contracts(settings)
     dimension_exports.export_dimensions(state.services.engine, contracts, folder)
     hidden = dimension_exports.hidden_rows(contracts, folder)
@@ -84,19 +84,21 @@ def dbt_project(settings: Settings) -> DbtProject:
     )
 
 
-def start_spark(dbt: DbtProject, workspace: Path, size: WorkSize = WorkSize.SMALL) -> SparkSession:
+def start_spark(
+    dbt: DbtProject, workspace: Workspace, size: WorkSize = WorkSize.SMALL
+) -> SparkSession:
     """The session that the dbt profile describes, set up for work of this size.
 
     The JVM takes its classes from the workspace's archive, where ``warm-up`` has recorded one.
     """
-    class_archive.use_archive(workspace)
+    class_archive.use_archive(workspace.root)
     os.environ[spark.WORK_SIZE_VARIABLE] = size
-    os.environ[spark.SCRATCH_VARIABLE] = str(Workspace(workspace).make_scratch())
+    os.environ[spark.SCRATCH_VARIABLE] = str(workspace.make_scratch())
     os.environ.setdefault(spark.DRIVER_MEMORY_VARIABLE, spark.driver_memory())
     target = spark.read_target(dbt.profiles, os.environ)
-    spark.check_warehouse(target, Workspace(workspace).warehouse)
+    spark.check_warehouse(target, workspace.warehouse)
     session = spark.start_session(target, os.environ, dbt.logs / "spark.log")
-    Workspace(workspace).clear_scratch_of_dbt()  # one process at a time has the metastore
+    workspace.clear_scratch_of_dbt()  # one process at a time has the metastore
     return session
 
 

@@ -35,9 +35,19 @@ _FILES = (
 )
 
 
+def sales_folder(bronze: Path) -> Path:
+    """Where the rows of all batches lie, each batch in a folder of its own."""
+    return bronze / "sales"
+
+
+def dimensions_folder(bronze: Path) -> Path:
+    """Where the copies of the dimension tables lie, each in a folder of its name."""
+    return bronze / "dimensions"
+
+
 def batch_folder(bronze: Path, batch_id: int) -> Path:
     """Where the batch's accepted files lie: a Parquet file each, or of many in a merged batch."""
-    return bronze / "sales" / f"batch_id={batch_id}"
+    return sales_folder(bronze) / f"batch_id={batch_id}"
 
 
 def bronze_path(bronze: Path, batch_id: int, file_id: int) -> Path:
@@ -63,7 +73,7 @@ def merged_files(bronze: Path, batch_id: int) -> dict[range, Path]:
 def batch_folders(bronze: Path) -> dict[int, Path]:
     """The folders of all batches that are in this workspace, by batch."""
     return {
-        int(path.name.partition("=")[2]): path for path in (bronze / "sales").glob("batch_id=*")
+        int(path.name.partition("=")[2]): path for path in sales_folder(bronze).glob("batch_id=*")
     }
 
 
@@ -131,11 +141,11 @@ def register(
         present = {row["tableName"] for row in spark.sql(f"show tables in {SCHEMA}").collect()}
         text = tuple((column.name, "string") for column in sales.columns)
         sales_columns = (*_SALES_HEAD, *text, *_SALES_TAIL, ("batch_id", "int"))
-        _ensure(spark, "sales", sales_columns, bronze / "sales", present, by="batch_id")
+        _ensure(spark, "sales", sales_columns, sales_folder(bronze), present, by="batch_id")
         _ensure(spark, "files", _FILES, bronze / "files", present)
         for name, dimension in dimensions.items():
             columns = tuple((column.name, column.data_type) for column in dimension.columns)
-            _ensure(spark, name, columns, bronze / "dimensions" / name, present)
+            _ensure(spark, name, columns, dimensions_folder(bronze) / name, present)
         _set_batches(spark, bronze, batch_ids)
 
 

@@ -20,6 +20,7 @@ from ingestion.warehouse.spark import (
     find_profiles,
     read_target,
 )
+from ingestion.workspace import Workspace
 from tests.conftest import PROJECT
 from tests.services import machine_environ
 
@@ -198,4 +199,4 @@ def test_a_trial_leaves_the_tables_of_the_pipeline_alone(
     monkeypatch.setattr(os, "environ", {**machine_environ(), **environ, "DBT_TARGET": "trial"})
     dbt = DbtProject(PROJECT, tmp_path, tmp_path / "dbt", tmp_path / "logs")
     with pytest.raises(PipelineError, match="not for runs of the pipeline"):
-        start_spark(dbt, tmp_path)
+        start_spark(dbt, Workspace(tmp_path))

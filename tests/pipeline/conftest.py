@@ -156,9 +156,10 @@ from pathlib import Path
 from ingestion.run import mart_steps
 from ingestion.config.settings import load_settings
 from ingestion.warehouse.spark import WORK_SIZE_VARIABLE, WorkSize
+from ingestion.workspace import Workspace
 settings = load_settings(Path.cwd())
 dbt = mart_steps.dbt_project(settings)
-session = mart_steps.start_spark(dbt, settings.workspace, WorkSize(sys.argv[1]))
+session = mart_steps.start_spark(dbt, Workspace(settings.workspace), WorkSize(sys.argv[1]))
 print(session.sql("select 40 + 2 as answer").collect())
 """
 

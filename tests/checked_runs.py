@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from ingestion.database.engine import in_transaction
-from ingestion.database.staging_table import FileRow, all_rows, counted_ids
+from ingestion.database.staging_table import FileRow, all_rows, counted_rows
 from ingestion.run import build_scope
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.run_state import RunState
@@ -66,5 +66,5 @@ def file_rows(services: Services) -> list[FileRow]:
 def counted(services: Services) -> list[str]:
     """What counts: each file with its days in bronze."""
     rows = file_rows(services)
-    ids = in_transaction(services.engine, lambda connection: counted_ids(connection, rows))
-    return [f"{row.id} {row.file_name}" for row in rows if row.id in ids]
+    found = in_transaction(services.engine, lambda connection: counted_rows(connection, rows))
+    return [f"{row.id} {row.file_name}" for row in found]

@@ -159,15 +159,13 @@ def build(state: RunState, _dbt: DbtProject, _manifest: None, tables: Tables, *_
     tables.built_by.write_text(state.run_id)
     bronze.restore(state, None)
     rows = state.in_transaction(staging_table.all_rows)
-    counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
     lines: list[Line] = []
-    for row in rows:
-        if row.id in counted:
-            row_count, sales = read_sales(services, row)
-            lines += sales
-            amount = sum((cost for *_, cost in sales), ZERO)
-            count = FileCount(row.id, row_count, len(sales), row_count - len(sales), amount)
-            tables.ledger.append(LedgerEntry(count, amount, ZERO))
+    for row in state.in_transaction(lambda found: staging_table.counted_rows(found, rows)):
+        row_count, sales = read_sales(services, row)
+        lines += sales
+        amount = sum((cost for *_, cost in sales), ZERO)
+        count = FileCount(row.id, row_count, len(sales), row_count - len(sales), amount)
+        tables.ledger.append(LedgerEntry(count, amount, ZERO))
     totals: dict[tuple[str, int], decimal.Decimal] = collections.defaultdict(decimal.Decimal)
     for customer, month, _, cost in lines:
         totals[month, customer] += cost

@@ -209,10 +209,10 @@ def replacements(rows: Iterable[FileRow]) -> list[tuple[FileRow, FileRow | None]
     return [(row, replacing.get(row.id)) for row in rows]
 
 
-def counted_ids(connection: Connection, rows: Iterable[FileRow]) -> set[int]:
-    """The ids of these rows that count: accepted, and not replaced by an accepted newer version."""
+def counted_rows(connection: Connection, rows: Iterable[FileRow]) -> list[FileRow]:
+    """Those of these rows that count: accepted, and not replaced by an accepted newer version."""
     replaced: set[int] = set(connection.execute(_REPLACED_IDS).scalars())
-    return {row.id for row in rows if is_accepted(row) and row.id not in replaced}
+    return [row for row in rows if is_accepted(row) and row.id not in replaced]
 
 
 def counted_by_batch(connection: Connection) -> dict[int, int]:

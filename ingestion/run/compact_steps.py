@@ -128,9 +128,9 @@ def merge_facts(
         fact_tables.copy_batches(session, table, merging)
         fact_tables.check_copies(session, table, merging)
     rows = state.rows_of_batches([old_id for merge in merges for old_id in merge.old_ids])
-    counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
+    counted = state.in_transaction(lambda found: staging_table.counted_rows(found, rows))
     entries = ledger.read_ledger(session, manifest, list(merging))
-    ledger.check_ledger(entries, [row for row in rows if row.id in counted])
+    ledger.check_ledger(entries, counted)
     return entries
 
 

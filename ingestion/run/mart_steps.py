@@ -199,8 +199,8 @@ def audit(
     manifest = read_manifest(state.services.workspace.dbt_target)
     entries = ledger.read_ledger(session, manifest, batch_ids)
     rows = state.rows_of_batches(batch_ids)
-    counted = state.in_transaction(lambda found: staging_table.counted_ids(found, rows))
-    ledger.check_ledger(entries, [row for row in rows if row.id in counted])
+    counted = state.in_transaction(lambda found: staging_table.counted_rows(found, rows))
+    ledger.check_ledger(entries, counted)
     refused = {entry.count.file_id for entry in entries if entry.count.reason is not None}
     if refused:
         known = state.rows_of_batches(None)

@@ -6,7 +6,7 @@ import dataclasses
 import decimal
 
 import pytest
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from ingestion.database import staging_changes, staging_table
 from ingestion.database.batches import BatchState, move_batch, open_batch
@@ -40,6 +40,10 @@ def count(row: staging_table.FileRow, reason: str | None = None) -> FileCount:
     return FileCount(row.id, 1, 1, 0, decimal.Decimal("1.10"), reason)
 
 
+def counted_ids(connection: Connection, rows: list[staging_table.FileRow]) -> set[int]:
+    return {row.id for row in staging_table.counted_rows(connection, rows)}
+
+
 def test_a_correction_counts_instead_of_the_version_that_it_replaces(engine: Engine) -> None:
     """Risk: old and new version of one file are both counted."""
     [old] = deliver(engine, 1, "a.csv")
@@ -51,11 +55,11 @@ def test_a_correction_counts_instead_of_the_version_that_it_replaces(engine: Eng
     with engine.begin() as connection:
         rows = staging_table.all_rows(connection)
         assert [row.status for row in rows] == ["I", "A"]
-        assert staging_table.counted_ids(connection, rows) == {new.id}
+        assert counted_ids(connection, rows) == {new.id}
         staging_changes.record_counts(connection, [count(new)], 2)
         rows = staging_table.all_rows(connection)
         assert [row.status for row in rows] == ["S", "I"]
-        assert staging_table.counted_ids(connection, rows) == {new.id}
+        assert counted_ids(connection, rows) == {new.id}
     assert rows[0].reason is not None
     assert rows[0].reason.startswith("superseded by the version of")
 
@@ -174,12 +178,12 @@ def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:
         for batch_ids in (None, [1], [3, 4], []):
             some = staging_table.rows_of_batches(connection, batch_ids)
             assert some == [row for row in rows if batch_ids is None or row.batch_id in batch_ids]
-            assert staging_table.counted_ids(connection, some) == {
+            assert counted_ids(connection, some) == {
                 row.id
                 for row, newer in staging_table.replacements(rows)
                 if row in some and staging_table.is_accepted(row) and newer is None
             }
-        assert staging_table.counted_ids(connection, rows) == {1, 3, 7, 8}
+        assert counted_ids(connection, rows) == {1, 3, 7, 8}
         assert staging_table.counted_by_batch(connection) == {1: 1 + 4, 3: 64, 4: 0}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,3 +64,9 @@ class Steps:
             return lambda _: None
         self._line.count(total, unit)
         return self._line.advance
+
+
+def shown_seconds(seconds: Mapping[str, float]) -> str:
+    """What each step took, and all of them together, in one line."""
+    steps = "  ".join(f"{name} {spent:.1f}" for name, spent in seconds.items())
+    return f"Seconds: {steps}  total {sum(seconds.values()):.1f}"

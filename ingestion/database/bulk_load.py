@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
+from ingestion.config.database_url import CHARSET
 from ingestion.database.engine import local_file_engine
 from ingestion.database.errors import error_number
 from ingestion.database.row_text import DELIMITER, ESCAPE, as_lines
@@ -46,7 +47,7 @@ def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table
     preparer = engine.dialect.identifier_preparer
     statement = (
         f"load data local infile %s into table {preparer.format_table(table)}"
-        " character set utf8mb4 fields terminated by %s escaped by %s lines terminated by '\\n'"
+        f" character set {CHARSET} fields terminated by %s escaped by %s lines terminated by '\\n'"
     )
     rows = 0
     try:

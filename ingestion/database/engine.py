@@ -15,6 +15,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from ingestion.config.database_url import CHARSET
 from ingestion.database.errors import database_error, is_transient
 from ingestion.errors import PipelineError
 
@@ -27,12 +28,13 @@ T = TypeVar("T")
 _KEY_TEXT_LENGTH = 191
 _LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 _TYPE = re.compile(r"^(?P<name>[a-z]+)(\((?P<precision>\d+),\s*(?P<scale>\d+)\))?$")
+COLLATION = f"{CHARSET}_bin"
 _MYSQL_TABLE: dict[str, Any] = {
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
+    "mysql_charset": CHARSET,
+    "mysql_collate": COLLATION,
     "mysql_engine": "InnoDB",
-    "mariadb_charset": "utf8mb4",
-    "mariadb_collate": "utf8mb4_bin",
+    "mariadb_charset": CHARSET,
+    "mariadb_collate": COLLATION,
     "mariadb_engine": "InnoDB",
 }
 

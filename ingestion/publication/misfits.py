@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Engine
 
-from ingestion.database.engine import ExactDecimal
+from ingestion.config.database_url import CHARSET
+from ingestion.database.engine import COLLATION, ExactDecimal
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import ReflectedColumn
 
-CHARSET = "utf8mb4"
-_COLLATED = f"character set {CHARSET} collate {CHARSET}_bin"
+_COLLATED = f"character set {CHARSET} collate {COLLATION}"
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _DIGITS = {32: 10, 64: 19}  # of the largest whole number with so many bits
 # A length is nothing that a model says: a text that is too long is an error, and never cut. The

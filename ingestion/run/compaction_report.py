@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingestion.plain_data import as_plain
+from ingestion.steps import shown_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,8 +107,7 @@ def show(done: Compaction, console: Console) -> None:
         )
     console.print()
     console.print(numbers)
-    steps = "  ".join(f"{name} {seconds:.1f}" for name, seconds in done.seconds.items())
-    console.print(f"\n[dim]Seconds: {steps}  total {sum(done.seconds.values()):.1f}[/dim]")
+    console.print(f"\n[dim]{shown_seconds(done.seconds)}[/dim]")
 
 
 def _numbers(before: Layer, after: Layer) -> list[str]:

@@ -13,6 +13,7 @@ from ingestion.database.staging_table import FileStatus
 from ingestion.plain_data import as_plain
 from ingestion.printable import printable, printable_lines
 from ingestion.publication.manifest import touched_months
+from ingestion.steps import shown_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -214,8 +215,7 @@ def show(summary: RunSummary, console: Console) -> None:
             places.add_row(name, escape(place))
         console.print(places)
     _show_warnings(summary, console)
-    steps = "  ".join(f"{name} {seconds:.1f}" for name, seconds in summary.seconds.items())
-    console.print(f"\n[dim]Seconds: {steps}  total {sum(summary.seconds.values()):.1f}[/dim]")
+    console.print(f"\n[dim]{shown_seconds(summary.seconds)}[/dim]")
 
 
 def _show_warnings(summary: RunSummary, console: Console) -> None:

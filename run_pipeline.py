@@ -130,6 +130,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         parsing = marts.parse_models(dbt)
         session = marts.start_spark(dbt, services.workspace, size)
         models = parsing.result()
+        state.kept_logic = build_scope.kept_logic(state)
         marts.check_live_tables(state)
     with step("raw tables"):
         compact_steps.settle(state, session)
@@ -199,6 +200,7 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
 
     services, step = state.services, state.steps.step
     dbt = marts.dbt_project(services.settings)
+    state.kept_logic = build_scope.kept_logic(state)
     size = build_scope.work_size(state)
     with step("recover"):
         services.clear_scratch()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 from ingestion.database.engine import in_transaction
@@ -33,15 +32,7 @@ def started(services: Services) -> RunState:
 
 def scope(state: RunState, builder: str = "") -> list[int] | None:
     """The batches that the run builds; None for all."""
-    write_manifest(state.services)
     return build_scope.batches_to_build(state, builder)
-
-
-def write_manifest(services: Services) -> None:
-    """The manifest of a project without models."""
-    target = services.workspace.dbt_target
-    target.mkdir(exist_ok=True)
-    (target / "manifest.json").write_text(json.dumps({"nodes": {}}))
 
 
 def cut_short(services: Services) -> RunState:

@@ -32,7 +32,7 @@ from ingestion.database.staging_table import FileCount, FileRow
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
 from ingestion.reader.contract import read_contract
-from ingestion.run import bronze, mart_steps
+from ingestion.run import bronze, build_scope, mart_steps
 from ingestion.run.run_state import SALES_CONTRACT, RunState
 from ingestion.run.services import Services
 from ingestion.run.summary import RunSummary
@@ -86,7 +86,10 @@ class Tables:
 def new_run(services: Services, still_alone: StillAlone = lambda: None) -> RunState:
     """A run that a test leads itself, step by step."""
     logic = logic_hash(services.settings.project, CONTRACT)
-    return RunState(str(uuid.uuid4()), services, CONTRACT, logic, Steps(None), still_alone)
+    state = RunState(str(uuid.uuid4()), services, CONTRACT, logic, Steps(None), still_alone)
+    write_manifest(services.workspace.dbt_target)
+    state.kept_logic = build_scope.kept_logic(state)
+    return state
 
 
 def run(
@@ -145,8 +148,17 @@ def last_builder(_: None, tables: Tables) -> str:
     return tables.built_by.read_text() if tables.built_by.exists() else ""
 
 
-def parse_models(_: DbtProject) -> Future[None]:
-    """There are none."""
+def write_manifest(target: Path) -> None:
+    """The manifest of a project without models, unless a test has noted some."""
+    target.mkdir(exist_ok=True)
+    manifest = target / "manifest.json"
+    if not manifest.exists():
+        manifest.write_text('{"nodes": {}}')
+
+
+def parse_models(dbt: DbtProject) -> Future[None]:
+    """There are none, unless a test has noted some."""
+    write_manifest(dbt.target)
     parsed: Future[None] = Future()
     parsed.set_result(None)
     return parsed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 from collections.abc import Collection, Mapping
@@ -12,7 +13,7 @@ from ingestion.database.staging_table import FileStatus
 from ingestion.publication.publications import built_publication, current_publication
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
 from ingestion.warehouse import dimension_exports, fact_tables, warehouse_state
-from ingestion.warehouse.dbt_manifest import last_manifest
+from ingestion.warehouse.dbt_manifest import last_manifest, lasting_models
 from ingestion.warehouse.raw_tables import bronze_path, dimensions_folder
 from ingestion.warehouse.spark import WorkSize
 from ingestion.warehouse.warehouse_state import WarehouseState
@@ -32,9 +33,22 @@ def must_build(state: RunState) -> bool:
     if current is None:
         return False
     if current.logic_hash != state.logic:
-        _LOG.info("the models have changed since the last publication: everything is rebuilt")
+        _LOG.info("the models have changed since the last publication: the marts are built")
         return True
     return state.full_refresh
+
+
+def kept_logic(state: RunState) -> str:
+    """The hash of what makes those rows that outlast a build. What only reads them, as most reports
+    do, is not in it: that is made anew in each build. '' where dbt has not read the project yet.
+
+    Which models these are is taken from dbt's last command in the workspace.
+    """
+    manifest = last_manifest(state.services.workspace.dbt_target)
+    if manifest is None:
+        return ""
+    models = map(glob.escape, lasting_models(manifest))
+    return warehouse_state.logic_hash(state.services.settings.project, state.contract, models)
 
 
 def work_size(state: RunState) -> WorkSize:
@@ -47,7 +61,10 @@ def work_size(state: RunState) -> WorkSize:
     if counted < SMALL_WORK_ROWS:
         return WorkSize.SMALL
     manifest = last_manifest(state.services.workspace.dbt_target)
-    if manifest is None or not _may_increment(state, builder=None):
+    current = state.in_transaction(current_publication)
+    if manifest is None or current is None or current.logic_hash != state.logic:
+        return WorkSize.LARGE
+    if not _may_increment(state, builder=None):
         return WorkSize.LARGE
     rows = state.rows_of_batches(_batches_to_write(state))
     written = sum(row.rows_read or 0 for row in rows)
@@ -59,11 +76,16 @@ def work_size(state: RunState) -> WorkSize:
 
 
 def batches_to_build(state: RunState, builder: str) -> list[int] | None:
-    """This batch and those that hold a file it replaces; None where all have to be built.
+    """This batch, where the run has one, and those that hold a file it replaces; None where all
+    have to be built.
 
     All are built, too, where another workspace has published or merged batches meanwhile.
     ``builder`` is who built the tables last.
     """
+    known = warehouse_state.read_state(state.services.workspace.root)
+    if known is not None and known.logic_hash != state.kept_logic:
+        _LOG.info("the rows of earlier runs are of other models: everything is rebuilt")
+        return None
     if not _may_increment(state, builder):
         return None
     batch_ids = _batches_to_write(state)
@@ -78,7 +100,7 @@ def batches_to_build(state: RunState, builder: str) -> list[int] | None:
 def _may_increment(state: RunState, builder: str | None) -> bool:
     """Whether the tables are those of the last publication, or on their way from there to where
     this run leads. Who built them last is not known before Spark has started."""
-    if state.full_refresh or state.batch_id is None:
+    if state.full_refresh:
         return False
     known = warehouse_state.read_state(state.services.workspace.root)
     if known is None or known.judged_by != judging_values(state):
@@ -86,7 +108,7 @@ def _may_increment(state: RunState, builder: str | None) -> bool:
     if is_as_published(state):
         return True
     published = state.in_transaction(built_publication)
-    if published is None or known.files or known.logic_hash != state.logic:
+    if published is None or known.files:
         return False
     if builder not in (known.run_id, known.built_before, None):  # an analyst, say, on a trial
         return False
@@ -125,7 +147,7 @@ def is_as_published(state: RunState) -> bool:
         known is not None
         and published is not None
         and known.publication == published.manifest_sha256
-        and warehouse_state.is_as_built(known, state.logic, workspace.warehouse)
+        and warehouse_state.is_as_built(known, workspace.warehouse)
     )
 
 
@@ -151,7 +173,7 @@ def note_begun(state: RunState, builder: str, *, is_whole: bool) -> None:
     """
     published = state.in_transaction(built_publication)
     begun = WarehouseState(
-        state.logic,
+        state.kept_logic,
         files="",
         is_whole=is_whole,
         publication="" if published is None else published.manifest_sha256,
@@ -169,7 +191,7 @@ def note_published(state: RunState) -> None:
     workspace = state.services.workspace
     published = state.in_transaction(built_publication)
     built = WarehouseState(
-        state.logic,
+        state.kept_logic,
         files=warehouse_state.list_hash(workspace.warehouse),
         is_whole=True,
         dimensions=dimension_versions(state),

@@ -58,7 +58,9 @@ def plan(state: RunState, before: str) -> list[Merge]:
     if len(archived) < 2:  # the newest one stays
         return []
     known = warehouse_state.read_state(workspace.root)
-    if not build_scope.is_as_published(state) or not build_scope.holds_batches(state):
+    is_current = known is not None and known.logic_hash == state.kept_logic
+    as_published = is_current and build_scope.is_as_published(state)
+    if not as_published or not build_scope.holds_batches(state):
         raise PipelineError(
             "The warehouse cannot be compacted as it is",
             expected="the tables that the last run built, with the current models",
@@ -157,7 +159,7 @@ def settle(state: RunState, session: SparkSession) -> None:
     if known is None or not known.merging:
         return
     manifest = last_manifest(workspace.dbt_target)
-    if known.logic_hash != state.logic or manifest is None:
+    if known.logic_hash != state.kept_logic or manifest is None:
         return
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     others = warehouse_state.list_hash(workspace.warehouse, [table.folder for table in tables])

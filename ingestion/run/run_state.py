@@ -46,7 +46,8 @@ def read_sales_contract(settings: Settings) -> Contract:
 class RunState:
     """One run. ``batch_id`` is None until a batch is open, and where only the logic changed.
 
-    ``logic`` is the hash of the models as the run has found them (see ``logic_hash``).
+    ``logic`` is the hash of the models as the run has found them (see ``logic_hash``),
+    ``kept_logic`` that of those whose rows outlast a build; '' until dbt has read them.
     ``still_alone`` is what the run lock gave. ``unreadable`` files stay in the inbox, for S3 does
     not give them out. ``archived`` are the files of the batches that it has finished: its own, and
     one that an earlier run had published. ``sets_published_rows_aside`` where rows of files
@@ -60,6 +61,7 @@ class RunState:
     steps: Steps
     still_alone: StillAlone
     full_refresh: bool = False
+    kept_logic: str = ""
     batch_id: int | None = None
     checked: Sequence[CheckedFile] = ()
     repeated: int = 0

@@ -146,14 +146,15 @@ def build(
     unchanged: Collection[str],
     steps: Steps,
 ) -> BuildResult:
-    """Builds and tests every model for these batches; None means for all of them, and anew.
+    """Builds and tests every model for these batches, which may be none; None means for all of
+    them, and anew.
 
     The run is noted as the builder of the tables.
     ``unchanged`` are the dimension tables that are as they were at the last build that ended well.
     ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
     cannot start; failed models and tests are returned.
     """
-    _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)))
+    _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)) or "0")
     _set(UNCHANGED_VARIABLE, ",".join(sorted(unchanged)) or None)
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds

@@ -27,6 +27,23 @@ def last_manifest(target: Path) -> dict[str, Any] | None:
         return None
 
 
+def lasting_models(manifest: Mapping[str, Any]) -> list[str]:
+    """The files of the models of which rows outlast a build, the incremental ones, and of all that
+    they are made from; by path in the project."""
+    nodes = manifest["nodes"]
+    found: set[str] = set()
+    waiting = [
+        name for name, node in nodes.items() if node["config"].get("materialized") == "incremental"
+    ]
+    while waiting:
+        name = waiting.pop()
+        if name in nodes and name not in found:
+            found.add(name)
+            waiting += nodes[name]["depends_on"].get("nodes", [])  # a seed has macros only
+    models = (nodes[name] for name in found if nodes[name]["resource_type"] == "model")
+    return sorted(node["original_file_path"] for node in models)
+
+
 def model_with_role(manifest: Mapping[str, Any], role: str) -> str:
     """The relation, as Spark SQL names it, of the one model with ``meta.pipeline_role: role``."""
     node = _node_with_role(manifest, role)

@@ -12,7 +12,7 @@ import json
 import logging
 import operator
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ingestion.reader.contract import Contract
@@ -20,13 +20,15 @@ from ingestion.warehouse.project_files import add_files
 
 _FILE = "warehouse.json"
 _LOG = logging.getLogger(__name__)
-_LOGIC = ("models/**/*.sql", "macros/**/*.sql", "seeds/**/*", "dbt_project.yml")
+_ALL_MODELS = "models/**/*.sql"
+_RULES = ("macros/**/*.sql", "seeds/**/*", "dbt_project.yml")
 
 
 @dataclasses.dataclass(frozen=True)
 class WarehouseState:
-    """``logic_hash`` built the tables. ``files`` is the hash of their file list, '' while a run is
-    changing them; ``is_whole`` is false while all of them are being built anew.
+    """``logic_hash`` is of what made the rows that outlast a build. ``files`` is the hash of the
+    tables' file list, '' while a run is changing them; ``is_whole`` is false while all of them are
+    being built anew.
 
     ``dimensions`` are the versions of the dimension tables that the marts show, by table; empty
     where that is not known. ``merging`` is filled while batches are merged: the old ones of each
@@ -53,15 +55,15 @@ class WarehouseState:
     judged_by: str = ""
 
 
-def logic_hash(project: Path, contract: Contract) -> str:
+def logic_hash(project: Path, contract: Contract, models: Iterable[str] = (_ALL_MODELS,)) -> str:
     """The hash of the SQL of models and macros, the seeds, ``dbt_project.yml``, and what the sales
-    contract says of each column.
+    contract says of each column. ``models`` are patterns of paths.
 
     The models' other YAML and the contract of the dimensions are not in it. What else decides which
     sales count, values of dimensions and settings, is in ``judged_by``.
     """
     digest = hashlib.sha256()
-    add_files(digest, project, _LOGIC)
+    add_files(digest, project, (*models, *_RULES))
     for column in contract.columns:
         rules = (column.name, column.data_type, column.required, column.minimum, column.maximum)
         digest.update(repr((*rules, column.personal)).encode())
@@ -115,8 +117,8 @@ def _sizes(folder: str, prefix: str, left_out: Collection[str]) -> Iterator[tupl
                 yield name, entry.stat().st_size
 
 
-def is_as_built(state: WarehouseState, logic: str, warehouse: Path) -> bool:
-    """Whether the tables are whole, as this logic built them, and nobody has changed them since."""
-    if state.logic_hash != logic or not state.is_whole or state.merging or not state.files:
+def is_as_built(state: WarehouseState, warehouse: Path) -> bool:
+    """Whether the tables are whole, and nobody has changed them since the last build."""
+    if not state.is_whole or state.merging or not state.files:
         return False
     return state.files == list_hash(warehouse)

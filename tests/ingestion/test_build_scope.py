@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
 from ingestion.warehouse.raw_tables import bronze_path
 from tests import run_without_spark
-from tests.checked_runs import cut_short, elsewhere, file_rows, put, scope, started, write_manifest
+from tests.checked_runs import cut_short, elsewhere, file_rows, put, scope, started
 from tests.run_without_spark import CONTRACT, HEADER, build_and_publish, run, sale
 from tests.services import Bucket
 from tests.statements import sent_to
@@ -65,7 +66,6 @@ def test_a_run_reads_the_rows_of_its_own_batches(
     run(services)
     put(services, "b.csv", "2024-03-06")
     monkeypatch.setattr(build_scope, "SMALL_WORK_ROWS", 0)
-    write_manifest(services)
     state = started(services)
     with sent_to(services.engine) as sent:
         build_scope.work_size(state)
@@ -184,7 +184,6 @@ def test_a_run_asks_who_has_built_since_one_was_killed(
     """Risk: the note of who builds is written, and no run looks at it."""
     put(services, "a.csv", "2024-03-05")
     run(services)
-    write_manifest(services)
     put(services, "b.csv", "2024-03-06")
     real = run_without_spark.build
     built: list[list[int] | None] = []
@@ -216,11 +215,72 @@ def test_a_run_adds_to_no_half_rebuild_and_to_no_tables_of_other_models(services
     put(services, "b.csv", "2024-03-06")
     assert scope(cut_short(services)) == [2]
     state = started(services)
-    assert scope(dataclasses.replace(state, logic="other logic")) is None
+    assert scope(dataclasses.replace(state, kept_logic="other logic")) is None
     state.full_refresh = True
     assert scope(state) is None
     build_scope.note_begun(state, "", is_whole=False)
     assert scope(started(services)) is None
+
+
+def model(materialized: str, name: str, *parents: str) -> dict[str, Any]:
+    """A model as dbt's manifest has it."""
+    return {
+        "resource_type": "model",
+        "config": {"materialized": materialized},
+        "depends_on": {"nodes": [*parents]},
+        "original_file_path": f"models/{name}.sql",
+    }
+
+
+def test_a_report_that_only_reads_the_kept_rows_costs_no_rebuild(
+    services: Services, tmp_path: Path
+) -> None:
+    """Risk: a new report, or a word in one, pays for the whole history; or a rule that a report
+    shares with a mart is taken for a report, and old months keep the old rule."""
+    nodes = {
+        "view": model("view", "view", "source.sales"),
+        "fact": model("incremental", "fact", "view", "seed.rates"),
+        "seed.rates": {"resource_type": "seed", "config": {}, "depends_on": {"macros": []}},
+        "report": model("table", "report", "fact"),
+        "report of a report": model("table", "second", "report"),
+    }
+    settings = services.settings.model_copy(update={"project": tmp_path / "project"})
+    services = dataclasses.replace(services, settings=settings)
+    models = settings.project / "models"
+    models.mkdir(parents=True)
+    for name in ("view", "fact", "report", "second"):
+        (models / f"{name}.sql").write_text("select 1")
+    target = services.workspace.dbt_target
+    target.mkdir()
+
+    def change(name: str, text: str) -> None:
+        (target / "manifest.json").write_text(json.dumps({"nodes": nodes}))
+        (models / f"{name}.sql").write_text(text)
+
+    put(services, "a.csv", "2024-03-05")
+    change("report", "select 2")
+    run(services)
+    change("report", "select 3")
+    change("second", "select 3")
+    state = started(services)
+    assert build_scope.must_build(state)
+    assert scope(state) == [], "no file is new"
+    put(services, "b.csv", "2024-03-06")
+    assert scope(started(services)) == [2]
+    nodes["third"] = model("table", "third", "fact")
+    change("third", "select 1")
+    assert scope(started(services)) == [2]
+    for name in ("view", "fact"):
+        change(name, "select 2")
+        assert scope(started(services)) is None, name
+        change(name, "select 1")
+    nodes["fact"]["depends_on"]["nodes"].append("third")
+    change("third", "select 2")
+    assert scope(started(services)) is None, "a mart reads it by now"
+    nodes["fact"]["depends_on"]["nodes"].remove("third")
+    nodes["third"]["config"]["materialized"] = "incremental"
+    change("third", "select 2")
+    assert scope(started(services)) is None, "its own rows are kept by now"
 
 
 def test_a_rebuild_that_got_published_is_not_made_twice(services: Services) -> None:

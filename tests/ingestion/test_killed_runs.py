@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -258,8 +257,6 @@ def test_a_batch_with_the_number_of_a_merge_that_never_was_is_unfinished(
     assert deliveries.take_files(state)
     deliveries.check_files(state)
     assert state.batch_id == MERGED
-    workspace.dbt_target.mkdir()
-    (workspace.dbt_target / "manifest.json").write_text(json.dumps({"nodes": {}}))
     compact_steps.settle(state, None)
     known = warehouse_state.read_state(workspace.root)
     assert known is not None

@@ -50,7 +50,6 @@ def test_a_run_that_has_published_only_warns(
     """Risk: an analyst renames a column, and each good run ends as a failed one, with an alarm."""
     state = new_run(services)
     target = services.workspace.dbt_target
-    target.mkdir()
     (target / "manifest.json").write_text(json.dumps({"nodes": dict(enumerate(models))}))
     columns = ["sales_month", "store_id", "sales_person_id", "seller", "total_sales", "incentive"]
     session: Any = SimpleNamespace(table=lambda _: SimpleNamespace(columns=columns))

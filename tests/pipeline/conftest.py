@@ -78,6 +78,16 @@ class Pipeline:
         with open_run(self.settings, str(uuid.uuid4()), None, full_refresh) as state:
             return run_pipeline.execute(state, change)
 
+    def copy_project(self, folder: Path) -> Path:
+        """A copy of the project's models, which a test may change; runs build it from now on."""
+        shutil.copytree(
+            self.settings.project,
+            folder,
+            ignore=lambda _, names: {".git", ".venv", ".workspace", "ingestion"} & set(names),
+        )
+        self.settings = self.settings.model_copy(update={"project": folder})
+        return folder
+
     def use_profiles(self, toml: str) -> None:
         """From now on these file profiles are in the settings."""
         path = self.settings.workspace / "pipeline.toml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,56 @@ def test_late_and_corrected_files_count_in_their_months_and_touch_no_other(
         (16, "2024-05"): Decimal("140.00"),
     }
     assert [row.status for row in pipeline.files()] == ["S", "I", "S", "I", "D"]
+
+
+REPORT = """
+select
+    sales_date_month as sales_month,
+    cast(sum(total_sales) as decimal(28, 2)) as total_sales
+
+from {{ ref('customers_data_mart') }}
+
+group by sales_date_month
+"""
+REPORT_YAML = """
+models:
+  - name: rpt_sales_by_month
+    config:
+      meta:
+        publish:
+          s3: customer
+          database: true
+          key: [sales_month]
+    columns:
+      - name: sales_month
+        data_type: string
+      - name: total_sales
+        data_type: decimal(28,2)
+"""
+
+
+def test_a_new_report_reads_the_marts_and_no_sale(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Risk: each report that an analyst adds makes the next run build years of sales again."""
+    project = pipeline.copy_project(tmp_path / "project")
+    pipeline.put("a.csv", HEADER + MARCH + JUNE)
+    pipeline.run()
+    rows, fact = published_rows(pipeline), pipeline.settings.workspace / "warehouse/retail.db"
+    files = sorted(fact.glob("*_sales/**/*.parquet"))
+
+    reports = project / "models" / "reporting"
+    (reports / "rpt_sales_by_month.sql").write_text(REPORT)
+    (reports / "_more__models.yml").write_text(REPORT_YAML)
+    shutil.rmtree(pipeline.settings.workspace / "bronze" / "sales")
+    summary = pipeline.run()
+
+    assert summary.exit_code == 0
+    assert sorted(fact.glob("*_sales/**/*.parquet")) == files
+    new = [{"sales_month": "2024-03", "total_sales": Decimal("104.00")}]
+    new += [{"sales_month": "2024-06", "total_sales": Decimal("52.00")}]
+    assert pipeline.table("rpt_sales_by_month") == new
+    assert published_rows(pipeline) - rows == {("rpt_sales_by_month", str(row)) for row in new}
+    assert rows <= published_rows(pipeline)
+    assert summary.rows_loaded == 2
 
 
 def published_rows(pipeline: Pipeline) -> set[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -150,19 +149,12 @@ def test_a_changed_contract_changes_what_is_accepted_and_what_the_models_make_of
     assert pipeline.run().exit_code == 3
     assert "missing column: price" in (pipeline.file("a.csv").reason or "")
 
-    project = tmp_path / "project"
-    shutil.copytree(
-        pipeline.settings.project,
-        project,
-        ignore=lambda _, names: {".git", ".venv", ".workspace", "ingestion"} & set(names),
-    )
-    contract = project / SALES_CONTRACT
+    contract = pipeline.copy_project(tmp_path / "project") / SALES_CONTRACT
     text = contract.read_text(encoding="utf-8")
     text = text.replace('["Unit Price", ', '["Preis", "Unit Price", ', 1)
     before, after = text.split("- name: quantity", 1)
     changed = after.replace('minimum: "1"', 'minimum: "1"\n                maximum: "5"', 1)
     contract.write_text(f"{before}- name: quantity{changed}", encoding="utf-8")
-    pipeline.settings = pipeline.settings.model_copy(update={"project": project})
     summary = pipeline.run(change=lambda services, _: replay(services, (), "a.csv"))
     assert pipeline.totals() == {(2, "2024-03"): Decimal("104.00")}
     assert summary.warnings == [

@@ -227,14 +227,19 @@ def _show_warnings(summary: RunSummary, console: Console) -> None:
 
 def _show_set_aside(summary: RunSummary, console: Console) -> None:
     from rich.markup import escape
+    from rich.padding import Padding
 
     if not summary.set_aside:
         return
     console.print("\n[bold]Set aside[/bold]")
     for item in summary.set_aside[:_SHOWN]:
         name, reason = printable(item.file_name), printable_lines(item.reason)
-        console.print(f"  [red]{escape(name)}[/red]  {escape(reason)}")
-        console.print(f"  [dim]{escape(printable(item.location))}[/dim]")
+        lines = (
+            f"[red]{escape(name)}[/red]",
+            escape(reason),
+            f"[dim]{escape(printable(item.location))}[/dim]",
+        )
+        console.print(Padding("\n".join(lines), (0, 0, 0, 2), expand=False))
     if len(summary.set_aside) > _SHOWN:
         console.print(f"  and {len(summary.set_aside) - _SHOWN} more; see: run_pipeline.py status")
 

@@ -25,6 +25,7 @@ DATE_DIRECTIVES = frozenset("YymdbBHMSfpIz%")
 
 ThousandsMark = Literal["", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u202f"]
 Formula = Literal["price*quantity", "total_cost/quantity"]
+Negative = Literal["(5)", "5-", "\u22125"]  # the last begins with the minus sign of Unicode
 
 
 def _check_pattern(pattern: str) -> str:
@@ -172,6 +173,10 @@ class FileProfile(BaseModel):
     )
     currency_signs: tuple[CurrencySign, ...] = Field(
         default=(), description="texts that may stand before or after an amount, such as €"
+    )
+    negatives: tuple[Negative, ...] = Field(
+        default=(),
+        description="ways to write -5 besides -5 itself: '(5)', '5-' or '\u22125' with U+2212",
     )
     formula_texts: bool = Field(
         default=False,

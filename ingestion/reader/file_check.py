@@ -192,8 +192,9 @@ def _last_is_no_text(layout: RowLayout, contract: Contract) -> bool:
 def _meaning(profile: FileProfile, rules: ValueRules) -> dict[str, str]:
     """What of the profile has made other sales of the same bytes: which store they are of, say, or
     what 03/04 means. A profile that changes nothing in a file leaves it what it was without one;
-    headers, currency signs, formulas of texts and composed letters are not counted, so that a file
-    sent again under another name is known after its sender's profile has learned some."""
+    headers, currency signs, negatives, formulas of texts and composed letters are not counted, so
+    that a file sent again under another name is known after its sender's profile has learned some.
+    """
     meaning = {**rules.constants, **{name: formula for name, (formula, _) in rules.derived.items()}}
     if "date" in rules.rewritten:
         meaning["date_format"] = profile.date_format

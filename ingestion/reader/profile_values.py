@@ -33,6 +33,7 @@ BELOW_MICROSECONDS = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
 ANYTHING = r"[\s\S]*"
 FORMULA_TEXT = r'="([^"]*)"'
 BLANKS = " \u00a0\u202f"
+MINUS = "\u2212"
 THREE_DECIMALS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
 WHOLE = re.compile(r"(-?[0-9]+)\.(0+)")
 EXACT = Context(prec=76)
@@ -111,12 +112,12 @@ def value_rules(
     """
     rewrites: dict[str, Callable[[str], Rewritten]] = {}
     told = profile.model_fields_set
-    has_own_numbers = {"decimal_mark", "thousands_mark", "currency_signs"} & told
-    rewrite_number = number_rewrite(
-        profile.decimal_mark, profile.thousands_mark, profile.currency_signs
-    )
+    has_own_numbers = {"decimal_mark", "thousands_mark", "currency_signs", "negatives"} & told
+    form = (profile.decimal_mark, profile.thousands_mark, profile.currency_signs)
+    rewrite_number = number_rewrite(*form, profile.negatives)
     is_sure = "decimal_mark" in told or profile.thousands_mark != ""
     rewrite_whole = whole_rewrite(rewrite_number, is_sure=is_sure)
+    rewrite_id = whole_rewrite(number_rewrite(*form), is_sure=is_sure)
     # who names the contract's own form means days without their zeros too, as in any other form
     has_own_days = "date_format" in told
     for column in contract.columns:
@@ -125,7 +126,7 @@ def value_rules(
         elif column.data_type.startswith("decimal") and has_own_numbers:
             rewrites[column.name] = rewrite_number
         elif column.data_type in ("int", "bigint") and has_own_numbers:
-            rewrites[column.name] = rewrite_whole
+            rewrites[column.name] = rewrite_id if is_id(column.name) else rewrite_whole
     missing = {column.name: column for column in contract.columns if column.name not in found}
     derived = {
         name: (formula, decimal_digits(missing[name].data_type)[1])
@@ -141,10 +142,23 @@ def value_rules(
     return ValueRules(rewrites, filled, derived, personal, dates, has_marks)
 
 
+def is_id(column: str) -> bool:
+    """Whether a column of this name holds keys: brackets around one, or a hyphen behind it, make no
+    other key of it."""
+    return column.endswith("_id")
+
+
 def number_rewrite(
-    decimal_mark: str, thousands_mark: str, currency_signs: tuple[str, ...]
+    decimal_mark: str,
+    thousands_mark: str,
+    currency_signs: tuple[str, ...],
+    negatives: Collection[str] = (),
 ) -> Callable[[str], Rewritten]:
-    """Return a function that writes a number of this form plainly, ``€ 1.234,50`` as 1234.50."""
+    """Return a function that writes a number of this form plainly, ``€ 1.234,50`` as 1234.50.
+
+    ``negatives`` are the ways to write -5 besides -5 itself. A value with two of them may be
+    anything, and so may a price of ``5,-``, in which the hyphen stands for the cents: they stay.
+    """
     signs = sorted(currency_signs, key=len, reverse=True)
     sign = f"(?:{'|'.join(re.escape(text) for text in signs)})" if signs else "(?:(?!))"
     mark, point = re.escape(thousands_mark), re.escape(decimal_mark)
@@ -154,23 +168,34 @@ def number_rewrite(
         by_thousand = rf"[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+"
         by_lakh = rf"[1-9][0-9]?(?:{mark}[0-9]{{2}})+{mark}[0-9]{{3}}"
         whole = f"(?:{by_thousand}|{by_lakh}|[0-9]+)"
+    number = rf"(?P<whole>{whole})(?:{point}(?P<fraction>[0-9]+))?"
     blank = f"[{BLANKS}]*"
-    form = re.compile(
-        rf"{blank}(?P<minus>[+-]?){blank}(?:{sign}{blank})?(?P<inner>-?)"
-        rf"(?P<whole>{whole})(?:{point}(?P<fraction>[0-9]+))?{blank}(?:{sign})?{blank}"
+    before, behind = f"(?:{sign}{blank})?", f"(?:{blank}{sign})?"
+    minus = f"{MINUS}-" if f"{MINUS}5" in negatives else "-"
+    plain = re.compile(
+        rf"{blank}(?P<minus>[+{minus}]?){blank}{before}(?P<inner>[{minus}]?)"
+        rf"{number}{behind}{blank}"
     )
+    negative_forms = {
+        "(5)": rf"{blank}{before}\({blank}{before}{number}{behind}{blank}\){behind}{blank}",
+        "5-": rf"{blank}{before}{number}{behind}{blank}-{behind}{blank}",
+    }
+    others = [re.compile(form) for way, form in negative_forms.items() if way in negatives]
 
     def rewrite(text: str) -> Rewritten:
-        match = form.fullmatch(text)
-        if match is None or (match["minus"] and match["inner"]):
+        match = plain.fullmatch(text)
+        if match is not None and not (match["minus"] and match["inner"]):
+            is_negative = match["minus"] not in ("", "+") or match["inner"] != ""
+        else:
+            match = next(filter(None, (form.fullmatch(text) for form in others)), None)
+            is_negative = True
+        if match is None:
             return Rewritten(text, misfit=PLAIN_NUMBER.fullmatch(text.strip()) is not None)
-        minus = "-" if "-" in (match["minus"], match["inner"]) else ""
         whole_part = (
             match["whole"].replace(thousands_mark, "") if thousands_mark else match["whole"]
         )
-        return Rewritten(
-            minus + whole_part + ("." + match["fraction"] if match["fraction"] else "")
-        )
+        fraction = "." + match["fraction"] if match["fraction"] else ""
+        return Rewritten(("-" if is_negative else "") + whole_part + fraction)
 
     return rewrite
 

@@ -19,11 +19,13 @@ from ingestion.reader.dialects import changed_profile_text, profile_text
 from ingestion.reader.headers import shown
 from ingestion.reader.profile_values import (
     FORMULA_TEXT,
+    MINUS,
     PLAIN_DATE,
     PLAIN_NUMBER,
     THREE_DECIMALS,
     WHOLE,
     date_rewrite,
+    is_id,
     number_rewrite,
 )
 
@@ -31,16 +33,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ingestion.config.profiles import FileProfile
-    from ingestion.reader.contract import Contract
+    from ingestion.reader.contract import Contract, ContractColumn
 
 CURRENCY = re.compile(
     r"AED|ARS|AUD|BDT|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|"
     r"IDR|ILS|INR|JPY|KES|KRW|KWD|LKR|MXN|MYR|NGN|NOK|NPR|NZD|PEN|PHP|PKR|PLN|"
     r"QAR|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR|Rs|Re|kr|Kr|kn|zł|"
-    r"Kč|Ft|lei|TL|Rp|RM|Fr|SFr|Ksh|TND|MAD|DZD",
+    r"Kč|Ft|lei|TL|Rp|RM|Fr|SFr|Ksh|TND|MAD|DZD|R|S/|Bs|Dhs?|\u0440\u0443\u0431|\u0440|"  # roubles
+    r"грн|лв|円|元|원",
     re.IGNORECASE,
 )
-SIGN = re.compile(r"^[^\d\s.,'+-]{1,4}\s*(?=[\d+-])|(?<=\d)\s*[^\d\s.,'+-]{1,4}$")
+SIGN = re.compile(r"^[^\d\s.,'+-]{1,4}\.?\s*(?=[\d+-])|(?<=\d)\s*[^\d\s.,'+-]{1,4}\.?$")
+NEGATIVES = ("(5)", "5-", f"{MINUS}5")
+OF_NEGATIVES = str.maketrans("", "", f"()-{MINUS}")
 SAMPLE_ROWS = 500
 FEWEST_VALUES = 3
 NEARLY_EVERY = 0.9
@@ -135,6 +140,8 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile) -> lis
             if hint is not None:
                 hints.append(hint)
                 break
+    if "negatives" not in told:
+        hints += _negative_hints(texts_of, contract, profile, hints)
     return hints
 
 
@@ -188,7 +195,7 @@ def _letter_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:
 def _is_currency(sign: str) -> bool:
     letters = "".join(letter for letter in sign if unicodedata.category(letter) != "Sc")
     if letters == sign:
-        return CURRENCY.fullmatch(sign) is not None
+        return CURRENCY.fullmatch(sign.removesuffix(".")) is not None
     return letters == "" or (letters.isalpha() and letters.upper() not in ("DR", "CR"))  # R$, US$
 
 
@@ -245,7 +252,8 @@ def _day_number_hint(seen: str, texts: Sequence[str]) -> Hint | None:
 
 
 def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:
-    others = [text for text in texts if not PLAIN_NUMBER.fullmatch(text)]
+    rewrite = number_rewrite(".", "", (), NEGATIVES)  # these have a hint of their own
+    others = [text for text in texts if not PLAIN_NUMBER.fullmatch(rewrite(text).value)]
     by_thousand = [text for text in texts if THREE_DECIMALS.fullmatch(text)]
     if len(by_thousand) >= NEARLY_EVERY * len(texts):
         return Hint(
@@ -256,26 +264,33 @@ def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:
         )
     if len(others) < NOTABLE * len(texts):
         return None
-    signs = sorted({match[0].strip() for text in others for match in SIGN.finditer(text)})
-    if not all(map(_is_currency, signs)):  # brackets or Dr may say that an amount is negative
-        return None
+    bare = [text.translate(OF_NEGATIVES).strip() for text in others]
+    found = {
+        match[0].strip()
+        for text in bare
+        for match in SIGN.finditer(text)
+        if match.start() == 0 or match[0].strip() != "R"  # the rand; behind an amount, a refund
+    }
+    signs = sorted(filter(_is_currency, found))  # what Dr and others say, no profile knows
     fits = []
     for decimal_mark, thousands_mark in NUMBER_FORMS:
-        rewrite = number_rewrite(decimal_mark, thousands_mark, tuple(signs))
+        rewrite = number_rewrite(decimal_mark, thousands_mark, tuple(signs), NEGATIVES)
         count = sum(PLAIN_NUMBER.fullmatch(rewrite(text).value) is not None for text in texts)
         misfits = sum(rewrite(text).misfit for text in texts)
         if count - misfits >= NEARLY_EVERY * len(texts):
             fits.append((decimal_mark, thousands_mark))
     if not fits:
         return None
-    meanings = {
-        tuple(number_rewrite(*form, tuple(signs))(text).value for text in texts) for form in fits
-    }
+    forms = [number_rewrite(*form, tuple(signs), NEGATIVES) for form in fits]
+    read = [text for text in others if PLAIN_NUMBER.fullmatch(forms[0](text).value)]
+    if len(read) < NOTABLE * len(texts):  # the others are no numbers in any form
+        return None
+    meanings = {tuple(rewrite(text).value for text in texts) for rewrite in forms}
     options: dict[str, object] = {"decimal_mark": fits[0][0], "thousands_mark": fits[0][1]}
     if signs:
         options["currency_signs"] = signs
-    seen = f"{name} is not in the contract's format: {len(others)} of the first {len(texts)} values"
-    seen += f" are like '{shown(others[0])}'."
+    seen = f"{name} is not in the contract's format: {len(read)} of the first {len(texts)} values"
+    seen += f" are like '{shown(read[0])}'."
     if len(meanings) > 1:
         return Hint(
             f"{seen} Their comma or point can be a decimal mark or a thousands mark: ask the"
@@ -283,10 +298,60 @@ def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:
             " right marks:",
             options,
         )
+    if len(signs) > 1:
+        return Hint(
+            f"{seen} They have several currency signs, {' and '.join(signs)}: ask the sender"
+            " whether all stand for the store's currency, as a file profile converts nothing. If"
+            " so, paste this file profile:",
+            options,
+        )
     return Hint(
         f"{seen} Certain: {NEARLY_EVERY:.0%} or more of them fit this file profile, and no other"
         " reading of the marks does:",
         options,
+    )
+
+
+def _negative_hints(
+    texts_of: Mapping[str, Sequence[str]],
+    contract: Contract,
+    profile: FileProfile,
+    hints: Sequence[Hint],
+) -> list[Hint]:
+    """Even a single such value tells: few sales are taken back."""
+    options = {name: value for hint in hints for name, value in hint.options.items()}
+    form = profile.model_copy(update=options)
+    marks = (form.decimal_mark, form.thousands_mark, tuple(form.currency_signs))
+    plain = number_rewrite(*marks)
+    rewrites = {way: number_rewrite(*marks, (way,)) for way in NEGATIVES}
+    words, ways = "", set[str]()
+    for column in contract.columns:
+        if is_id(column.name) or not column.data_type.startswith(("decimal", "int", "bigint")):
+            continue
+        texts = [_without_formula(text) for text in texts_of.get(column.name, ())]
+        found = [
+            (text, way)
+            for text in texts
+            for way, rewrite in rewrites.items()
+            if rewrite(text).value != plain(text).value
+        ]
+        if len(texts) < FEWEST_VALUES or not found:
+            continue
+        ways |= {way for _, way in found}
+        words = words or (
+            f"{column.name}: {len(found)} of the first {len(texts)} values are like"
+            f" '{shown(found[0][0])}', as accounting programs and SAP write negative numbers."
+            f"{_limit_of(column)} To have them read so, paste this file profile:"
+        )
+    return [Hint(words, {"negatives": [way for way in NEGATIVES if way in ways]})] if ways else []
+
+
+def _limit_of(column: ContractColumn) -> str:
+    if column.minimum is None or column.minimum.startswith("-"):
+        return ""
+    return (
+        f" The contract wants at least {column.minimum} there, so even when read, such rows are"
+        " quarantined, as out of range."
     )
 
 

@@ -123,6 +123,11 @@ def test_constants_come_from_the_key() -> None:
         ("decimal_mark", ";", "Wrong value. Expected: '.' or ','. Found: ';'."),
         ("thousands_mark", "x", "Wrong value. Expected: ',', '.', an apostrophe"),
         ("currency_signs", ["€", "5"], "A currency sign must not be blank or contain a digit"),
+        (
+            "negatives",
+            ["-5"],
+            "Wrong value. Expected: ways to write -5 besides -5 itself: '(5)', '5-'",
+        ),
         ("date_format", "%d/%m", "The year is missing. Expected: year, month and day as strptime"),
         ("date_format", "dd/mm/yyyy", "The year is missing."),
         ("date_format", "%d %b %m %Y", "The month is given twice."),

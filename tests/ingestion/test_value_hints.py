@@ -313,11 +313,10 @@ def test_three_decimals_may_be_thousands(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("plain", "other"),
     [
-        ("104.00", "(52.00)"),
-        ("$104.00", "($52.00)"),
         ("104.00 Cr", "52.00 Dr"),
         ("104.00 Cr₹", "52.00 Dr₹"),
         ("104.00", "neg 52.00"),
+        ("104.00", "52.00 R"),
     ],
 )
 def test_what_may_be_a_minus_is_no_currency(bench: Bench, plain: str, other: str) -> None:
@@ -327,6 +326,101 @@ def test_what_may_be_a_minus_is_no_currency(bench: Bench, plain: str, other: str
     report = bench.check(text(HEADER, *lines))
     assert report.accepted
     assert report.hints == ()
+
+
+@pytest.mark.parametrize(
+    ("plain", "negative", "options"),
+    [
+        ("104.00", "(52.00)", ['negatives = ["(5)"]']),
+        ("104.00", "52.00-", ['negatives = ["5-"]']),
+        ("104.00", "\u221252.00", ['negatives = ["\u22125"]']),
+        (
+            '"$1,104.00"',
+            '"$(1,052.00)"',
+            [
+                *('decimal_mark = "."', 'thousands_mark = ","'),
+                *('currency_signs = ["$"]', 'negatives = ["(5)"]'),
+            ],
+        ),
+        (
+            '"1.104,00"',
+            '"1.052,00-"',
+            ['decimal_mark = ","', 'thousands_mark = "."', 'negatives = ["5-"]'],
+        ),
+    ],
+)
+def test_a_single_negative_amount_brings_the_profile_that_reads_it(
+    bench: Bench, plain: str, negative: str, options: list[str]
+) -> None:
+    """Risk: the few refunds of a day are rejected as no numbers, and nothing says how to read
+    them."""
+    row = BESAN.removesuffix("104")
+    content = text(HEADER, *[row + plain] * 30, row + negative)
+    hint = bench.check(content).hints[-1]
+    words, _, _, _, *proposed_options = hint.split("\n")
+    amount = negative.strip('"')
+    assert words == (
+        f"total_cost: 1 of the first 31 values are like '{amount}', as accounting programs and SAP"
+        " write negative numbers. The contract wants at least 0 there, so even when read, such rows"
+        " are quarantined, as out of range. To have them read so, paste this file profile:"
+    )
+    assert proposed_options == options
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).hints == ()
+    assert bench.rows()[-1]["total_cost"] in ("-52.00", "-1052.00")
+
+
+def test_negatives_are_told_of_quantities_but_not_of_ids(bench: Bench) -> None:
+    """Risk: a profile is proposed that makes another customer of 2-."""
+    sale = "{},122,rug,2024-03-05,4,52,{},52"
+    rows = [sale.format("2-", "1")] * 3
+    assert bench.check(text(HEADER, *rows)).hints == ()
+    [hint] = bench.check(text(HEADER, *rows, sale.format("2-", "(1)"))).hints
+    assert hint.startswith("quantity: 1 of the first 4 values are like '(1)', as accounting")
+    assert "The contract wants at least 1 there" in hint
+
+
+def test_one_odd_amount_does_not_hide_how_the_others_are_read(bench: Bench) -> None:
+    """Risk: thousands of amounts with a currency sign bring no profile, as one says '5 EA'."""
+    row = BESAN.removesuffix("104")
+    [hint] = bench.check(text(HEADER, *[row + "kr. 104.50"] * 19, row + "5 EA")).hints
+    assert hint.startswith(
+        "total_cost is not in the contract's format: 19 of the first 20 values are like 'kr."
+    )
+    assert hint.endswith('currency_signs = ["kr."]')
+
+
+def test_amounts_that_are_none_in_any_form_bring_no_hint(bench: Bench) -> None:
+    """Risk: 'unknown' is told to fit a profile that reads only what was plain before."""
+    row = BESAN.removesuffix("104")
+    assert bench.check(text(HEADER, *[row + "104"] * 9, row + "unknown")).hints == ()
+
+
+def test_several_currency_signs_are_a_question(bench: Bench) -> None:
+    """Risk: dollars and pounds are added up, as a message was certain of the profile that does."""
+    row = BESAN.removesuffix("104")
+    [hint] = bench.check(text(HEADER, *[row + "$104.00", row + "£104.00"] * 3)).hints
+    assert hint.split("\n")[0] == (
+        "total_cost is not in the contract's format: 6 of the first 6 values are like '$104.00'."
+        " They have several currency signs, $ and £: ask the sender whether all stand for the"
+        " store's currency, as a file profile converts nothing. If so, paste this file profile:"
+    )
+
+
+@pytest.mark.parametrize(
+    ("amount", "sign"),
+    [("R1,104.00", "R"), ("Rs. 1,104.00", "Rs."), ("1,104.00 лв.", "лв."), ("S/ 1,104.00", "S/")],
+)
+def test_currencies_with_a_point_or_of_one_letter_bring_a_hint(
+    bench: Bench, amount: str, sign: str
+) -> None:
+    """Risk: nothing says how the amounts of a whole country are read."""
+    content = text(HEADER, *[f'{BESAN.removesuffix("104")}"{amount}"'] * 3)
+    [hint] = bench.check(content).hints
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    assert proposed["currency_signs"] == [sign]
+    bench.check(content, FileProfile(**proposed))
+    assert [row["total_cost"] for row in bench.rows()] == ["1104.00"] * 3
 
 
 def test_a_hint_is_the_reason_of_a_file_that_counts(services: Services, s3_bucket: Bucket) -> None:

@@ -109,15 +109,33 @@ def wrong_encoding(head: bytes, key: str, profile: FileProfile | None) -> Reason
     message += f" Found: {found} ({proof})."
     if found not in TOLD_ENCODINGS:
         message += " Correct the profile's encoding."
-    elif profile is not None:
-        message += f" Send it in {encoding}, or {_change(profile, {'encoding': found})}"
     else:
-        options = {"encoding": found}
-        delimiter = _delimiter_of(head.decode(found, "replace"))
-        if delimiter != ",":
-            options["delimiter"] = delimiter
-        message += f" Send it as UTF-8, or paste this file profile:\n{profile_text(key, options)}"
+        options = encoding_options(found, head, profile)
+        wanted = "as UTF-8" if profile is None else f"in {encoding}"
+        message += f" Send it {wanted}, or {proposal(key, profile, options)}"
     return Reason("encoding", message)
+
+
+def encoding_options(encoding: str, head: bytes, profile: FileProfile | None) -> dict[str, object]:
+    """Return what of a profile reads a file that begins with ``head`` and is in ``encoding``; its
+    delimiter is known where it has a profile already."""
+    options: dict[str, object] = {"encoding": encoding}
+    delimiter = _delimiter_of(head.decode(encoding, "replace"))
+    if profile is None and delimiter != ",":
+        options["delimiter"] = delimiter
+    return options
+
+
+def proposal(key: str, profile: FileProfile | None, options: Mapping[str, object]) -> str:
+    """Return the end of a message that proposes ``options`` for files named like ``key``: in their
+    ``profile``, as a new one would have to repeat what it says and come before it, or else in one
+    to paste."""
+    if profile is None:
+        return f"paste this file profile into pipeline.toml:\n{profile_text(key, options)}"
+    return (
+        f"set in the file profile {profile.name}, or in a copy placed above it with a pattern for"
+        f" such files:\n{_toml_lines(options)}"
+    )
 
 
 def _shown_encoding(head: bytes, expected: str) -> tuple[str | None, str]:
@@ -254,28 +272,18 @@ def _other_dialect(
 ) -> Reason:
     if profile is None:
         expected = "a comma-separated header with them in the first line"
-        action = (
-            "Send the file in the contract's format, or paste this file profile into "
-            "pipeline.toml:\n" + profile_text(key, options)
-        )
+        action = "Send the file in the contract's format"
     else:
         mark = DELIMITERS.get(profile.delimiter, repr(profile.delimiter))
         expected = (
             f"a header with them in line {profile.skip_lines + 1}, separated by a {mark}, as the"
         )
         expected += f" file profile {profile.name} says"
-        action = f"Send the file in this format, or {_change(profile, options)}"
+        action = "Send the file in this format"
     return Reason(
         "dialect",
-        f"missing columns: {', '.join(missing)}. Expected: {expected}. Found: {found}. {action}",
-    )
-
-
-def _change(profile: FileProfile, options: Mapping[str, object]) -> str:
-    """A new profile would have to repeat what this one says, and come before it."""
-    return (
-        f"set in the file profile {profile.name}, or in a copy placed above it with a pattern for"
-        f" such files:\n{_toml_lines(options)}"
+        f"missing columns: {', '.join(missing)}. Expected: {expected}. Found: {found}. {action}, or"
+        f" {proposal(key, profile, options)}",
     )
 
 

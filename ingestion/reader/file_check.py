@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import nsmallest
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,13 @@ from ingestion.reader.dialects import (
     DATA_VALUE,
     HEAD_BYTES,
     binary_kind,
+    encoding_options,
     explain_header,
+    proposal,
     text_kind,
     wrong_encoding,
 )
+from ingestion.reader.encodings import in_words, readings
 from ingestion.reader.file_content import (
     CHUNK_BYTES,
     decode_chunks,
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
     from ingestion.reader.contract import Contract
 
 SHOWN_BAD_ROWS = 10
+SHOWN_WRONG_TEXTS = 3
+MOST_WRONG_ROWS = 100
+LONGEST_WRONG_TEXT = 40
 HOPELESS_ROWS = 100_000
 MOST_TRAILER_VALUES = 2
 END_MARK = b"\x1a"
@@ -58,6 +64,7 @@ class _Tally:
     rows_faulty: int = 0
     rows_short: int = 0
     rows_wrong_bytes: int = 0
+    wrong_texts: list[bytes] = field(default_factory=list)
     meaning: Mapping[str, str] = field(default_factory=dict)
     bad_rows: list[BadRow] = field(default_factory=list)
     hints: list[Hint] = field(default_factory=list)
@@ -117,7 +124,8 @@ def _read_file(
     form = profile or CONTRACT_FORM
     dialect = Dialect(form.delimiter.encode(), form.quote.encode())
     text = _without_end_mark(_without_nul(decode_chunks(chain([head], chunks), form.encoding)))
-    header = read_header_line(text, dialect, form.encoding, form.skip_lines)
+    propose = partial(_encoding_of_header, key, profile)
+    header = read_header_line(text, dialect, form.encoding, form.skip_lines, propose)
     layout = _layout(header, dialect, key, file_id, contract, profile)
     match, rules = layout.match, layout.rules
     blocks = record_blocks(
@@ -144,7 +152,22 @@ def _read_file(
         tally.meaning = _meaning(form, rules) if rules else {}
         file.finish()
     if tally.rows_wrong_bytes and "encoding" not in form.model_fields_set:
-        tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read))
+        sample = b", ".join(tally.wrong_texts)
+        tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read, sample))
+
+
+def _encoding_of_header(key: str, profile: FileProfile | None, record: bytes) -> str:
+    """What to do about the header ``record``, which is not in the encoding of its profile."""
+    if profile is not None and "encoding" in profile.model_fields_set:
+        return f"Correct the encoding of the file profile {profile.name}."
+    texts = readings(record)
+    if not texts:
+        return "Send the file as UTF-8, or give the sender a file profile with its encoding."
+    options = encoding_options(next(iter(texts)), record, profile)
+    return (
+        f"It may be {in_words(texts)}. Send the file as UTF-8, or with the encoding in which the"
+        f" header is right, {proposal(key, profile, options)}"
+    )
 
 
 def _layout(
@@ -266,6 +289,8 @@ def _count(
     tally.rows_faulty += len(rows.faults)
     tally.rows_short += len(rows.short)
     tally.rows_wrong_bytes += sum(fault.code == "encoding" for fault in rows.faults.values())
+    if len(tally.wrong_texts) < SHOWN_WRONG_TEXTS:
+        _note_wrong_texts(block, rows, layout, contract, tally)
     positions = layout.match.positions
     personal = personal_positions(
         layout.headers,
@@ -281,6 +306,31 @@ def _count(
         values = [shown_text(raw, layout.encoding) for raw in raws]
         text = masked(values, len(layout.headers), personal, layout.dialect.delimiter.decode())
         tally.bad_rows.append(BadRow(int(block.lines[index]), rows.faults[index].detail, text))
+
+
+def _note_wrong_texts(
+    block: RecordBlock,
+    rows: BronzeRows,
+    layout: RowLayout,
+    contract: Contract,
+    tally: _Tally,
+) -> None:
+    """Note a few texts, none of them personal, that show in which encoding they are right."""
+    places = [
+        layout.match.positions[column.name]
+        for column in contract.columns
+        if column.data_type == "string" and not column.personal
+        if column.name in layout.match.positions
+    ]
+    wrong = (index for index, fault in rows.faults.items() if fault.code == "encoding")
+    for index in islice(wrong, MOST_WRONG_ROWS):
+        values = raw_values(block.text(index), layout.dialect)
+        for place in places:
+            text = plain_value(values[place], layout.dialect) if place < len(values) else b""
+            if not text.isascii() and text not in tally.wrong_texts:
+                tally.wrong_texts.append(text[:LONGEST_WRONG_TEXT])
+        if len(tally.wrong_texts) >= SHOWN_WRONG_TEXTS:
+            return
 
 
 def _check_faults(rows: BronzeRows, tally: _Tally) -> None:

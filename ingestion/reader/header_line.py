@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ingestion.reader.csv_blocks import MAX_RECORD_BYTES
@@ -39,11 +39,20 @@ class _Place:
     next_start: int
 
 
+def _no_proposal(_: bytes) -> str:
+    return "Send the file as UTF-8, or give the sender a file profile with its encoding."
+
+
 def read_header_line(
-    chunks: Iterator[bytes], dialect: Dialect, encoding: str, skip_lines: int
+    chunks: Iterator[bytes],
+    dialect: Dialect,
+    encoding: str,
+    skip_lines: int,
+    propose: Callable[[bytes], str] = _no_proposal,
 ) -> HeaderLine:
     """Take the header from the front of ``chunks``: the first line after ``skip_lines`` with text.
 
+    ``propose`` ends the message about a header that is not in ``encoding``, from its bytes.
     Raises FileSetAside where there is none, or where it cannot be read.
     """
     text, place = b"", None
@@ -62,7 +71,8 @@ def read_header_line(
     try:
         values = [plain_value(raw, dialect).decode("utf-8") for raw in raw_values(record, dialect)]
     except UnicodeDecodeError as error:
-        raise FileSetAside(_wrong_bytes(record, place.line, encoding)) from error
+        reason = _wrong_bytes(record, place.line, encoding, propose(record))
+        raise FileSetAside(reason) from error
     return HeaderLine(
         values=tuple(values),
         line=place.line,
@@ -130,11 +140,10 @@ def _open_quote(line: int) -> Reason:
     )
 
 
-def _wrong_bytes(record: bytes, line: int, encoding: str) -> Reason:
+def _wrong_bytes(record: bytes, line: int, encoding: str, proposed: str) -> Reason:
     found = without_personal(shown_text(record, encoding)[:200])
     return Reason(
         "encoding",
         f"encoding: the header in line {line} has a byte that is not a character. Expected:"
-        f" {encoding}. Found: '{found}'. Send the file as UTF-8, or"
-        " give the sender a file profile with its encoding.",
+        f" {encoding}. Found: '{found}'. {proposed}",
     )

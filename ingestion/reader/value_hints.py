@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from ingestion.reader.dialects import changed_profile_text, profile_text
+from ingestion.reader.encodings import in_words, readings
 from ingestion.reader.headers import shown
 from ingestion.reader.profile_values import (
     FORMULA_TEXT,
@@ -145,14 +146,20 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile) -> lis
     return hints
 
 
-def encoding_hint(wrong: int, rows: int) -> Hint:
-    """Return the hint for a file of which ``wrong`` rows are not UTF-8."""
-    return Hint(
-        f"{wrong:,} of {rows:,} rows have bytes that are not UTF-8. The most likely encoding of "
-        "such files is cp1252 (Windows, Western Europe); ask the sender, and if so paste this file"
-        " profile:",
-        {"encoding": "cp1252"},
-    )
+def encoding_hint(wrong: int, rows: int, sample: bytes) -> Hint:
+    """Return the hint for a file of which ``wrong`` rows are not UTF-8, as in ``sample``."""
+    seen = f"{wrong:,} of {rows:,} rows have bytes that are not UTF-8."
+    texts = readings(sample) if sample else {}
+    if not texts:
+        return Hint(
+            f"{seen} The most likely encoding of such files is cp1252 (Windows, Western Europe);"
+            " ask the sender, and if so paste this file profile:",
+            {"encoding": "cp1252"},
+        )
+    action = "If that is right, paste this file profile:"
+    if len(texts) > 1:
+        action = "Paste this file profile with the encoding in which they are right:"
+    return Hint(f"{seen} They may be {in_words(texts)}. {action}", {"encoding": next(iter(texts))})
 
 
 def _without_formula(text: str) -> str:

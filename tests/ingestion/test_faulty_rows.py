@@ -293,7 +293,7 @@ def test_rows_that_are_not_utf8_bring_a_hint(bench: Bench) -> None:
     report = bench.check(text(HEADER, BESAN).encode() + b"3,122,caf\xe9,2024-03-06,4,90,1,90\n")
 
     assert report.hints == (
-        "1 of 2 rows have bytes that are not UTF-8. The most likely encoding of such files is "
-        "cp1252 (Windows, Western Europe); ask the sender, and if so paste this file profile:\n"
+        "1 of 2 rows have bytes that are not UTF-8. They may be 'café' in cp1252 (Windows, Western "
+        "Europe). If that is right, paste this file profile:\n"
         '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\nencoding = "cp1252"',
     )

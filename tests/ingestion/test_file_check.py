@@ -256,8 +256,9 @@ def test_wide_encodings_are_named_and_their_profile_reads_them(
     assert bench.reason(content) == (
         "encoding",
         "encoding: the file is not in the expected encoding. Expected: UTF-8. Found:"
-        f" {found}. Send it as UTF-8, or paste this file profile:\n[[profiles]]\n"
-        f'name = "north-day"\npattern = "north/day.csv"\nencoding = "{name}"\ndelimiter = "\\t"',
+        f" {found}. Send it as UTF-8, or paste this file profile into pipeline.toml:\n"
+        '[[profiles]]\nname = "north-day"\npattern = "north/day.csv"\n'
+        f'encoding = "{name}"\ndelimiter = "\\t"',
     )
     profile = FileProfile(name="p", pattern="*", encoding=name, delimiter="\t")
     assert bench.check(content, profile).rows_read == 2

@@ -67,8 +67,9 @@ def match_header(
     """Match ``headers``, the texts of the header line, with the contract's columns.
 
     A column is found by its name, then by one of ``aliases`` (a sender's header to a column), who
-    knows best what is meant, then by an alias of the contract. ``supplied`` are columns that a
-    profile fills in by itself; it is no reason that they are missing.
+    knows best what is meant, then by an alias of the contract. Of several headers for one column,
+    the one that ``aliases`` names is taken. ``supplied`` are columns that a profile fills in by
+    itself; it is no reason that they are missing.
     """
     if len(headers) > MOST_COLUMNS:
         return HeaderMatch({}, {}, frozenset(), frozenset(), (_too_many(headers),))
@@ -86,6 +87,13 @@ def match_header(
             others.append(position)
         else:
             claims.setdefault(name, []).append(position)
+    told = {(normalised(header), column) for header, column in (aliases or {}).items()}
+    for name, found in claims.items():
+        right = [place for place in found if (normalised(headers[place]), name) in told]
+        if len(found) > 1 and len(right) == 1:
+            others += [place for place in found if place not in right]
+            claims[name] = right
+    others.sort()
     reasons = [_duplicate(name, found, headers) for name, found in claims.items() if len(found) > 1]
     missing = [
         column.name
@@ -140,10 +148,18 @@ def _duplicate(name: str, positions: Sequence[int], headers: Sequence[str]) -> R
     )
     if len(positions) > _SHOWN_DUPLICATES:
         found += f" and {len(positions) - _SHOWN_DUPLICATES} more"
+    action = "Send the file with one of them, or rename the other"
+    spellings = [normalised(headers[place]) for place in positions]
+    if len(set(spellings)) == len(spellings):
+        example = json.dumps(headers[positions[-1]].strip(), ensure_ascii=False)
+        action += (
+            ", or have a file profile say which one counts, as in"
+            f' aliases = {{ {example} = "{name}" }}'
+        )
     return Reason(
         "duplicate_column",
         f"duplicate column: {len(positions)} headers map to {name}. Expected: one."
-        f" Found: {found}. Send the file with one of them, or rename the other.",
+        f" Found: {found}. {action}.",
     )
 
 

@@ -60,9 +60,24 @@ def test_two_headers_for_one_column_are_a_reason() -> None:
             "duplicate_column",
             "duplicate column: 2 headers map to sales_date. Expected: one. Found: 'Sales Date'"
             " (column 2), 'Order Date' (column 3). Send the file with one of them, or rename the"
-            " other.",
+            " other, or have a file profile say which one counts, as in aliases = {"
+            ' "Order Date" = "sales_date" }.',
         ),
     )
+
+
+def test_a_profile_says_which_of_several_headers_counts() -> None:
+    """Risk: no profile can read a sender that has an order's day and a delivery's; or one of two
+    columns with the same header is taken."""
+    headers = ["When", "customer_id", "Sales Date", "Order Date"]
+    for header, place in (("order date", 3), ("SALES_DATE", 2), ("When", 0)):
+        match = match_header(headers, CONTRACT, {header: "sales_date"})
+        assert match.reasons == ()
+        assert match.positions == {"customer_id": 1, "sales_date": place}
+        assert sorted(match.extras) == sorted({0, 2, 3} - {place})
+    headers = ["customer_id", "Order Date", "Order Date"]
+    [reason] = match_header(headers, CONTRACT, {"Order Date": "sales_date"}).reasons
+    assert reason.message.endswith("Send the file with one of them, or rename the other.")
 
 
 def test_a_missing_column_names_the_nearest_header_and_the_line_to_paste() -> None:

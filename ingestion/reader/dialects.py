@@ -181,7 +181,8 @@ def explain_header(
     """Return the reason against a header that has its columns in another dialect, if it shows.
 
     Tried are the usual delimiters and quotes and the first lines of the file; the profile to paste
-    is part of the message. No profile reads lines that are each one quoted value.
+    is part of the message. No profile reads lines that are each one quoted value, or quotes behind
+    blanks.
     """
     form = profile or CONTRACT_FORM
     delimiter, quote = form.delimiter, form.quote
@@ -200,6 +201,8 @@ def explain_header(
         [inside] = header.values
         if any(fits(_values(inside, mark, '"')) for mark in (delimiter, *DELIMITERS)):
             return _quoted_lines(missing)
+    if quote and fits([name.strip().strip(quote) for name in header.values]):
+        return _quotes_behind_blanks(missing)
     dialects = [*product([quote, *(other for other in QUOTES if other != quote)], DELIMITERS)]
     for (number, line), (other, mark) in product(enumerate(lines), dialects):
         is_own = number == 0 and (mark, other) == (delimiter, quote)
@@ -260,6 +263,15 @@ def _quoted_lines(missing: Sequence[str]) -> Reason:
         f"missing columns: {', '.join(missing)}. Expected: quotes around single values, if any."
         " Found: a header line that is one quoted value with all the columns in it. Export the file"
         " without quotes around whole lines, and send that.",
+    )
+
+
+def _quotes_behind_blanks(missing: Sequence[str]) -> Reason:
+    return Reason(
+        "dialect",
+        f"missing columns: {', '.join(missing)}. Expected: a quote as the first character of a"
+        " value in quotes. Found: blanks before the quotes (certain: all the columns are there)."
+        " Export the file without blanks between delimiters and quotes, and send that.",
     )
 
 

@@ -122,7 +122,9 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile) -> lis
         for column in contract.columns
         if column.name not in filled
     }
-    hints = [] if "formula_texts" in told else _formula_hints(texts_of)
+    hints = _quote_hints(sample, contract, profile.quote)
+    if "formula_texts" not in told:
+        hints += _formula_hints(texts_of)
     if "compose_letters" not in told:
         hints += _letter_hints(texts_of)
     for kinds, describe, settings in (
@@ -165,6 +167,24 @@ def encoding_hint(wrong: int, rows: int, sample: bytes) -> Hint:
 def _without_formula(text: str) -> str:
     match = FORMULA.fullmatch(text)
     return match[1].strip() if match else text
+
+
+def _quote_hints(sample: pa.Table, contract: Contract, quote: str) -> list[Hint]:
+    """The values of such a column may be persons' names, so none is shown."""
+    shape = re.compile(rf"\s+{re.escape(quote)}.*{re.escape(quote)}\s*", re.DOTALL)
+    for column in contract.columns:
+        texts = [text for text in sample[column.name].to_pylist() if text]
+        count = sum(shape.fullmatch(text) is not None for text in texts)
+        if quote and len(texts) >= FEWEST_VALUES and count >= NOTABLE * len(texts):
+            return [
+                Hint(
+                    f"{column.name}: {count} of the first {len(texts)} values begin with a blank"
+                    " before their quotes, which therefore count as part of the value. Have the"
+                    " file exported without blanks between delimiters and quotes.",
+                    {},
+                )
+            ]
+    return []
 
 
 def _formula_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:

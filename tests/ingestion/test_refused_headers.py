@@ -41,6 +41,18 @@ def test_two_headers_for_one_column_set_the_file_aside(bench: Bench) -> None:
     )
 
 
+def test_quotes_behind_blanks_in_the_header_are_told(bench: Bench) -> None:
+    """Risk: a file that has all the columns is told to miss seven of them."""
+    names = ", ".join(f'"{name}"' for name in HEADER.split(","))
+    assert bench.reason(text(names, BESAN)) == (
+        "dialect",
+        "missing columns: customer_id, store_id, product_name, sales_date, sales_person_id, price,"
+        " quantity, total_cost. Expected: a quote as the first character of a value in quotes."
+        " Found: blanks before the quotes (certain: all the columns are there). Export the file"
+        " without blanks between delimiters and quotes, and send that.",
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "found", "option"),
     [

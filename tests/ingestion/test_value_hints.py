@@ -423,6 +423,16 @@ def test_currencies_with_a_point_or_of_one_letter_bring_a_hint(
     assert [row["total_cost"] for row in bench.rows()] == ["1104.00"] * 3
 
 
+def test_quotes_behind_blanks_are_told(bench: Bench) -> None:
+    """Risk: every product bears quotes that no dimension has, without a word."""
+    row = '2, 122, "rug", 2024-03-05, 4, 52, 2, 104'
+    assert bench.check(text(HEADER, *[row] * 3)).hints == (
+        "product_name: 3 of the first 3 values begin with a blank before their quotes, which"
+        " therefore count as part of the value. Have the file exported without blanks between"
+        " delimiters and quotes.",
+    )
+
+
 def test_a_hint_is_the_reason_of_a_file_that_counts(services: Services, s3_bucket: Bucket) -> None:
     """Risk: rows are set aside, and nobody is told of the profile that reads them."""
     row = '2,122,rug,2024-03-05,4,"$1,963.10",1,5'

@@ -21,7 +21,7 @@ from pydantic import (
 from ingestion.errors import UsageError
 
 REGEX_PREFIX = "re:"
-DATE_DIRECTIVES = frozenset("YymdbBHMSfpIz%")
+DATE_DIRECTIVES = frozenset("YymdbBaAHMSfpIz%")
 
 ThousandsMark = Literal["", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u202f"]
 Formula = Literal["price*quantity", "total_cost/quantity"]

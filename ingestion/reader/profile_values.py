@@ -223,10 +223,11 @@ def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
 
     The day is the one that is written, whatever the time and its offset. A value that has the
     contract's form is taken as it stands only where the profile's form could not be meant. Where
-    nothing stands between two numbers, each needs all its digits.
+    nothing stands between two numbers, each needs all its digits. A day of the week must be right.
     """
     year_first = date_format.startswith("%Y") and date_format != PLAIN_DATE_FORMAT
     shape = _packed_shape(date_format)
+    weekdays = {"%a", "%A"} & set(re.findall(r"%.", date_format))
     has_offset, has_fraction = date_format.endswith("%z"), "%f" in date_format
 
     def rewrite(text: str) -> Rewritten:
@@ -239,6 +240,8 @@ def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
             day = datetime.strptime(known, date_format).date()
             if shape.fullmatch(text.strip()) is None:
                 raise ValueError("a zero is missing, and nobody can say where")
+            if any(day.strftime(name).casefold() not in known.casefold() for name in weekdays):
+                raise ValueError("that day is another one of the week")
             return Rewritten(day.isoformat())
         except ValueError:
             looks_plain = PLAIN_DATE.fullmatch(text.strip()) is not None

@@ -55,7 +55,7 @@ DAYS = (
     *("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d"),
     *("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d"),
 )
-HALF_DAYS = (" %I:%M %p", " %I:%M:%S %p")
+HALF_DAYS = (" %I:%M %p", " %I:%M:%S %p", " %I:%M%p", " %I:%M:%S%p")
 ISO_TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
 UTC_MARKS = ("Z", " UTC")
 OFFSETS = ("%z", " %z")
@@ -64,15 +64,28 @@ DATE_FORMATS = (
         days.format(sign) + time
         for days, sign, time in product(DAYS, "/-.", ("", " %H:%M", " %H:%M:%S", *HALF_DAYS))
     ),
-    *("%Y%m%d", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y"),
+    *("%Y%m%d", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
+    *("%Y%m%d%H%M%S", "%Y%m%d %H:%M:%S", "%b %d %Y %I:%M%p", "%d-%b-%Y %H:%M:%S"),
+    *("%a, %d %b %Y", "%a, %d %b %Y %H:%M:%S %z", "%A, %B %d, %Y", "%A, %d %B %Y"),
+    *("%d.%m.%Y.", "%d. %m. %Y", "%d. %m. %Y.", "%Y.%m.%d.", "%Y. %m. %d.", "%Y年%m月%d日"),
     *(
         f"%Y-%m-%d{sign}{time}{zone}"
         for sign, time, zone in product("T ", ISO_TIMES, ("", *UTC_MARKS, *OFFSETS))
         if sign == "T" or zone or time.endswith("%f")  # the others stand above
     ),
 )
-DAY_NUMBER = re.compile(r"[34][0-9]{4}(?:[.,][0-9]+)?")  # of the years 1982 to 2036, perhaps a time
-DAY_ZERO = date(1899, 12, 30)
+DAY_NUMBERS = (  # what they look like, how many digits count, from when, what, and what to do
+    (
+        re.compile(r"[34][0-9]{4}(?:[.,][0-9]+)?"),  # of the years 1982 to 2036, perhaps a time
+        *(5, date(1899, 12, 30), timedelta(days=1), "a spreadsheet's serial dates"),
+        "Format the column as a date, yyyy-mm-dd, and export the file again.",
+    ),
+    (
+        re.compile(r"1[0-9]{9}(?:[0-9]{3})?"),  # of the years 2001 to 2033, perhaps thousandths
+        *(10, date(1970, 1, 1), timedelta(seconds=1), "Unix times in UTC"),
+        "Ask the sender for the store's dates, as yyyy-mm-dd.",
+    ),
+)
 FORMULA = re.compile(FORMULA_TEXT)
 PLAIN_WHOLE = re.compile(r"-?[0-9]+")
 IN_UTC = re.compile(r".*(?:Z|UTC|[+-]00(?::?00)?)")
@@ -266,16 +279,15 @@ def _date_hint(name: str, texts: Sequence[str]) -> Hint | None:
 
 
 def _day_number_hint(seen: str, texts: Sequence[str]) -> Hint | None:
-    numbers = [text for text in texts if DAY_NUMBER.fullmatch(text)]
-    if len(numbers) < NEARLY_EVERY * len(texts):
-        return None
-    day = DAY_ZERO + timedelta(int(numbers[0][:5]))
-    return Hint(
-        f"{seen} They look like a spreadsheet's serial dates ({numbers[0][:5]} would be {day}),"
-        " which no file profile reads. Format the column as a date, yyyy-mm-dd, and export the"
-        " file again.",
-        {},
-    )
+    for shape, digits, zero, unit, kind, action in DAY_NUMBERS:
+        numbers = [text[:digits] for text in texts if shape.fullmatch(text)]
+        if len(numbers) >= NEARLY_EVERY * len(texts):
+            return Hint(
+                f"{seen} They look like {kind} ({numbers[0]} would be"
+                f" {zero + int(numbers[0]) * unit}), which no file profile reads. {action}",
+                {},
+            )
+    return None
 
 
 def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:

@@ -349,6 +349,14 @@ def test_a_proposed_profile_takes_the_files_of_its_sender_alone(bench: Bench) ->
             assert profile_for(other, profiles) is None
 
 
+def test_a_day_of_the_week_has_to_be_right(bench: Bench) -> None:
+    """Risk: of two days in one value, which contradict each other, one is taken."""
+    days = ("Tuesday, March 5, 2024", "Wednesday, March 5, 2024", "tuesday, march 05, 2024")
+    profile = FileProfile(name="p", pattern="*", date_format="%A, %B %d, %Y")
+    bench.check(dated(*(f'"{day}"' for day in days)), profile)
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-03-05", days[1], "2024-03-05"]
+
+
 def test_operands_may_stand_between_blanks(bench: Bench) -> None:
     """Risk: every row of a file is told to have no total."""
     profile = FileProfile(name="p", pattern="*", derived={"total_cost": "price*quantity"})

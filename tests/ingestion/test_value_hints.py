@@ -209,6 +209,53 @@ def test_days_of_the_year_2000_are_no_times(bench: Bench) -> None:
     assert "Certain: 3 of 3 different values fit %d-%m-%y and no other format. Paste" in hint
 
 
+@pytest.mark.parametrize(
+    ("written", "date_format"),
+    [
+        ("2024年3月{}日", "%Y年%m月%d日"),
+        ("202403{:02}101112", "%Y%m%d%H%M%S"),
+        ("Mar {:2} 2024  1:05PM", "%b %d %Y %I:%M%p"),
+        ("3/{}/2024 1:05PM", "%m/%d/%Y %I:%M%p"),
+        ("2024. 3. {}.", "%Y. %m. %d."),
+        ("{}.3.2024.", "%d.%m.%Y."),
+    ],
+)
+def test_dates_of_databases_and_countries_bring_a_hint(
+    bench: Bench, written: str, date_format: str
+) -> None:
+    """Risk: nothing says how such a file is read."""
+    content = dated(*(written.format(day) for day in (5, 13, 31)))
+    [hint] = bench.check(content).hints
+    assert hint.endswith(f'date_format = "{date_format}"')
+    assert "Certain: 3 of 3 " in hint
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    bench.check(content, FileProfile(**proposed))
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-03-05", "2024-03-13", "2024-03-31"]
+
+
+def test_long_dates_with_the_day_of_the_week_bring_a_hint(bench: Bench) -> None:
+    """Risk: what a spreadsheet calls a long date cannot be read by any profile."""
+    days = ("Tuesday, March 5, 2024", "Wednesday, March 13, 2024", "Sunday, March 31, 2024")
+    content = dated(*(f'"{day}"' for day in days))
+    [hint] = bench.check(content).hints
+    assert hint.endswith('date_format = "%A, %B %d, %Y"')
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    bench.check(content, FileProfile(**proposed))
+    assert [row["sales_date"] for row in bench.rows()] == ["2024-03-05", "2024-03-13", "2024-03-31"]
+
+
+@pytest.mark.parametrize("thousandths", ["", "000"])
+def test_unix_times_are_told_as_such(bench: Bench, thousandths: str) -> None:
+    """Risk: all rows are set aside, and 1709596800 is no mistake that the sender can see."""
+    report = bench.check(dated(*[f"1709596800{thousandths}"] * 3))
+    assert report.hints == (
+        "sales_date is not in the contract's format: 3 of the first 3 values are like"
+        f" '1709596800{thousandths}'. They look like Unix times in UTC (1709596800 would be"
+        " 2024-03-05), which no file profile reads. Ask the sender for the store's dates, as"
+        " yyyy-mm-dd.",
+    )
+
+
 def test_the_day_numbers_of_a_spreadsheet_are_told_as_such(bench: Bench) -> None:
     """Risk: all rows are set aside, and 45356 is no mistake that the sender can see."""
     report = bench.check(dated("45356", "45357.25", "45358"))

@@ -11,8 +11,9 @@ import glob
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from itertools import product
+from itertools import chain, product, zip_longest
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from ingestion.config.profiles import CONTRACT_FORM
 from ingestion.reader.headers import match_header, shown
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 DELIMITERS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma", ":": "colon"}
 QUOTES = {'"': "double quotes", "'": "single quotes"}
+DATED_FOLDER = re.compile(  # 2024-03-05/, 2024/03/, year=2024/month=3/day=5/
+    r"(?<![^/])(?:\w+=)?20[0-9]{2}"
+    r"(?:[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?[0-3][0-9])?"
+    r"|/(?:\w+=)?(?:0?[1-9]|1[0-2])(?:/(?:\w+=)?[0-3]?[0-9])?)(?=/)"
+)
 DATA_VALUE = re.compile(r"[+-]?[0-9][0-9.,:/ T-]*")
 HEADER_SEARCH_LINES = 30
 TEXT_LINE_BREAK = re.compile(r"\r\n|\r|\n")  # the reader's; splitlines has more
@@ -312,15 +318,22 @@ def _values(line: str, delimiter: str, quote: str) -> list[str]:
 def profile_text(key: str, options: Mapping[str, object]) -> str:
     """Return the lines of pipeline.toml for a profile of files named like ``key``.
 
-    Those are the files of its folder whose names differ in nothing but numbers and dates.
+    Those are the files of its folder whose names differ in nothing but numbers and dates; where the
+    folder is that of a day or month, those of other days, too. The profile's name is that of its
+    folder and file, as two of one name would end the next run.
     """
     folder, slash, name = key.rpartition("/")
+    folder += slash
+    around, dates = DATED_FOLDER.split(folder), DATED_FOLDER.findall(folder)
     pieces = [re.escape(piece) for piece in re.split(r"\d+(?:[_.T:-]\d+)*", name)]
     pattern = glob.escape(key)
-    if len(pieces) > 1:
-        pattern = "re:" + re.escape(folder + slash) + "[0-9_.T:-]+".join(pieces)
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"\.\w+$", "", re.sub(r"\d[\d_-]*", "", key)))
-    lines = ["[[profiles]]", f"name = {_toml(stem.strip('-') or 'sender')}"]
+    if len(pieces) > 1 or dates:
+        of_any_day = (re.sub(r"[0-9]+", "[0-9]+", re.escape(date)) for date in dates)
+        parts = zip_longest(map(re.escape, around), of_any_day, fillvalue="")
+        pattern = f"re:{''.join(chain(*parts))}{'[0-9_.T:-]+'.join(pieces)}"
+    stem = "".join(around) + re.sub(r"\.\w+$", "", re.sub(r"\d[\d_-]*", "", name))
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")
+    lines = ["[[profiles]]", f"name = {_toml(stem or f'sender-{crc32(pattern.encode()):08x}')}"]
     lines.append(f"pattern = {_toml(pattern)}")
     return "\n".join([*lines, _toml_lines(options)])
 

@@ -138,6 +138,7 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile) -> lis
     hints = _quote_hints(sample, contract, profile.quote)
     if "formula_texts" not in told:
         hints += _formula_hints(texts_of)
+    hints += _lost_letter_hints(texts_of)
     if "compose_letters" not in told:
         hints += _letter_hints(texts_of)
     for kinds, describe, settings in (
@@ -214,6 +215,38 @@ def _formula_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:
                 )
             ]
     return []
+
+
+def _lost_letter_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:
+    """The values of such a column may be persons' names, so none is shown."""
+    for name, texts in texts_of.items():
+        for kind, is_lost in (
+            ("have the sign for a letter that was lost (U+FFFD)", lambda text: "\ufffd" in text),
+            ("are UTF-8 that was read as cp1252, such as Ã¤ for ä", _is_read_wrongly),
+        ):
+            count = sum(map(is_lost, texts))
+            if count:
+                return [
+                    Hint(
+                        f"{name}: {count} of the first {len(texts)} values {kind} before the file"
+                        " was sent, and so are other texts than they were. They count as they"
+                        " stand; no file profile brings the letters back. Have the file exported"
+                        " again, in UTF-8.",
+                        {},
+                    )
+                ]
+    return []
+
+
+def _is_read_wrongly(text: str) -> bool:
+    """Whether the text is UTF-8 in cp1252, and that not by chance, as the last two letters of a
+    name such as CAFÉ® are."""
+    try:
+        right = text.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return False
+    found = [letter for letter in right if not letter.isascii()]
+    return len(found) >= 3 or any(letter < "\u0180" or letter >= "\u0800" for letter in found)
 
 
 def _letter_hints(texts_of: Mapping[str, Sequence[str]]) -> list[Hint]:
@@ -311,13 +344,14 @@ def _number_hint(name: str, texts: Sequence[str]) -> Hint | None:
         if match.start() == 0 or match[0].strip() != "R"  # the rand; behind an amount, a refund
     }
     signs = sorted(filter(_is_currency, found))  # what Dr and others say, no profile knows
-    fits = []
+    counts = {}
     for decimal_mark, thousands_mark in NUMBER_FORMS:
         rewrite = number_rewrite(decimal_mark, thousands_mark, tuple(signs), NEGATIVES)
         count = sum(PLAIN_NUMBER.fullmatch(rewrite(text).value) is not None for text in texts)
         misfits = sum(rewrite(text).misfit for text in texts)
-        if count - misfits >= NEARLY_EVERY * len(texts):
-            fits.append((decimal_mark, thousands_mark))
+        counts[decimal_mark, thousands_mark] = count - misfits
+    fits = [form for form, count in counts.items() if count >= NEARLY_EVERY * len(texts)]
+    fits.sort(key=lambda form: -counts[form])
     if not fits:
         return None
     forms = [number_rewrite(*form, tuple(signs), NEGATIVES) for form in fits]

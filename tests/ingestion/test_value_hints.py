@@ -443,6 +443,32 @@ def test_amounts_that_are_none_in_any_form_bring_no_hint(bench: Bench) -> None:
     assert bench.check(text(HEADER, *[row + "104"] * 9, row + "unknown")).hints == ()
 
 
+def test_the_marks_that_fit_most_are_proposed_first(bench: Bench) -> None:
+    """Risk: of two readings, the proposed profile has the one that a value speaks against."""
+    row = BESAN.removesuffix("104")
+    content = text(HEADER, *[row + '"1,104"'] * 19, row + '"12,50"')
+    [hint] = bench.check(content).hints
+    assert "can be a decimal mark or a thousands mark: ask the sender which" in hint
+    assert hint.endswith('decimal_mark = ","\nthousands_mark = ""')
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Käse".encode().decode("cp1252"), "are UTF-8 that was read as cp1252, such as Ã¤ for ä"),
+        ("K\ufffdse", "have the sign for a letter that was lost (U+FFFD)"),
+    ],
+)
+def test_letters_that_were_lost_before_are_told(bench: Bench, name: str, words: str) -> None:
+    """Risk: products that no dimension has are sold, without a word."""
+    rows = [BESAN.replace("besan", product) for product in (name, "Öl", "CAFÉ®")]
+    assert bench.check(text(HEADER, *rows)).hints == (
+        f"product_name: 1 of the first 3 values {words} before the file was sent, and so are other"
+        " texts than they were. They count as they stand; no file profile brings the letters back."
+        " Have the file exported again, in UTF-8.",
+    )
+
+
 def test_several_currency_signs_are_a_question(bench: Bench) -> None:
     """Risk: dollars and pounds are added up, as a message was certain of the profile that does."""
     row = BESAN.removesuffix("104")

@@ -8,9 +8,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from ingestion.reader.dialects import encoding_options, proposal
 from ingestion.reader.headers import shown
 from ingestion.reader.masking import without_personal
+
+if TYPE_CHECKING:
+    from ingestion.config.profiles import FileProfile
 
 ENCODINGS = {  # the most usual first
     "cp1252": "Windows, Western Europe",
@@ -56,6 +61,20 @@ def in_words(texts: Mapping[str, str]) -> str:
         for encoding, text in texts.items()
     ]
     return ", ".join(told[:-1]) + " or " * (len(told) > 1) + told[-1]
+
+
+def action_on_header(key: str, profile: FileProfile | None, record: bytes) -> str:
+    """What to do about the header ``record``, which is not in the encoding of its profile."""
+    if profile is not None and "encoding" in profile.model_fields_set:
+        return f"Correct the encoding of the file profile {profile.name}."
+    texts = readings(record)
+    if not texts:
+        return "Send the file as UTF-8, or give the sender a file profile with its encoding."
+    options = encoding_options(next(iter(texts)), record, profile)
+    return (
+        f"It may be {in_words(texts)}. Send the file as UTF-8, or with the encoding in which the"
+        f" header is right, {proposal(key, profile, options)}"
+    )
 
 
 def _telling(text: str) -> str:

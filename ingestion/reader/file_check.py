@@ -23,13 +23,11 @@ from ingestion.reader.dialects import (
     DATA_VALUE,
     HEAD_BYTES,
     binary_kind,
-    encoding_options,
     explain_header,
-    proposal,
     text_kind,
     wrong_encoding,
 )
-from ingestion.reader.encodings import in_words, readings
+from ingestion.reader.encodings import action_on_header
 from ingestion.reader.file_content import (
     CHUNK_BYTES,
     decode_chunks,
@@ -38,9 +36,11 @@ from ingestion.reader.file_content import (
 )
 from ingestion.reader.header_line import HeaderLine, read_header_line
 from ingestion.reader.headers import HeaderMatch, match_header
+from ingestion.reader.hints import Hint
 from ingestion.reader.masking import masked, personal_positions
 from ingestion.reader.profile_values import ValueRules, value_rules
-from ingestion.reader.value_hints import Hint, encoding_hint, hint_texts, value_hints
+from ingestion.reader.text_hints import encoding_hint
+from ingestion.reader.value_hints import hint_texts, value_hints
 from ingestion.reader.verdicts import BadRow, FileReport, FileSetAside, Reason
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _read_file(
     form = profile or CONTRACT_FORM
     dialect = Dialect(form.delimiter.encode(), form.quote.encode())
     text = _without_end_mark(_without_nul(decode_chunks(chain([head], chunks), form.encoding)))
-    propose = partial(_encoding_of_header, key, profile)
+    propose = partial(action_on_header, key, profile)
     header = read_header_line(text, dialect, form.encoding, form.skip_lines, propose)
     layout = _layout(header, dialect, key, file_id, contract, profile)
     match, rules = layout.match, layout.rules
@@ -154,20 +154,6 @@ def _read_file(
     if tally.rows_wrong_bytes and "encoding" not in form.model_fields_set:
         sample = b", ".join(tally.wrong_texts)
         tally.hints.append(encoding_hint(tally.rows_wrong_bytes, tally.rows_read, sample))
-
-
-def _encoding_of_header(key: str, profile: FileProfile | None, record: bytes) -> str:
-    """What to do about the header ``record``, which is not in the encoding of its profile."""
-    if profile is not None and "encoding" in profile.model_fields_set:
-        return f"Correct the encoding of the file profile {profile.name}."
-    texts = readings(record)
-    if not texts:
-        return "Send the file as UTF-8, or give the sender a file profile with its encoding."
-    options = encoding_options(next(iter(texts)), record, profile)
-    return (
-        f"It may be {in_words(texts)}. Send the file as UTF-8, or with the encoding in which the"
-        f" header is right, {proposal(key, profile, options)}"
-    )
 
 
 def _layout(

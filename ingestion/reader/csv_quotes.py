@@ -138,7 +138,8 @@ def walk_quoted_lines(
         if is_unclosed or last != line or loose_end != break_starts[line]:
             raise _open_quote(buffer, start, end, lines, dialect, first_line, is_unclosed)
         lines.faults[line] = (
-            "quote: text follows a closing quote; double a quote that is part of the text"
+            "quote: text follows a closing quote; double a quote that is part of the text, or set"
+            ' quote = "" in the file profile of a sender that puts no value in quotes'
         )
         next_line = line + 1
 
@@ -175,7 +176,8 @@ def _open_quote(
             "quote",
             "quote out of place. Expected: every value that begins with a quote ends with one, and"
             f" a quote inside it is doubled. Found: {found}. Correct line {opened_line} and send"
-            " the whole file again.",
+            ' the whole file again, or set quote = "" in the file profile of a sender that puts no'
+            " value in quotes.",
         )
     )
 

@@ -10,7 +10,10 @@ from ingestion.reader.verdicts import FileSetAside
 
 COMMA = Dialect()
 SWALLOWED = "quote: one value runs from line {} to line {}, and {} of these look like separate rows"
-TEXT_AFTER = "quote: text follows a closing quote; double a quote that is part of the text"
+TEXT_AFTER = (
+    "quote: text follows a closing quote; double a quote that is part of the text, or set"
+    ' quote = "" in the file profile of a sender that puts no value in quotes'
+)
 
 
 def found(
@@ -85,7 +88,8 @@ def test_a_quote_never_closed_sets_the_file_aside() -> None:
     assert set_aside(b'1,2,3\n4,"soap,6\n7,8,9\n') == (
         "quote out of place. Expected: every value that begins with a quote ends with one, and a"
         " quote inside it is doubled. Found: a quote opened in line 2 that is never closed."
-        " Correct line 2 and send the whole file again."
+        ' Correct line 2 and send the whole file again, or set quote = "" in the file profile of a'
+        " sender that puts no value in quotes."
     )
 
 
@@ -95,7 +99,8 @@ def test_a_quote_closed_lines_later_in_front_of_text_sets_the_file_aside() -> No
         "quote out of place. Expected: every value that begins with a quote ends with one, and a"
         " quote inside it is doubled. Found: a quote opened in line 2 and closed in line 3 before"
         " other text, so it is unclear which lines are rows. Correct line 2 and send the"
-        " whole file again."
+        ' whole file again, or set quote = "" in the file profile of a sender that puts no value in'
+        " quotes."
     )
 
 

@@ -15,17 +15,21 @@ DAYS = (
     *("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d"),
     *("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d"),
 )
-HALF_DAYS = (" %I:%M %p", " %I:%M:%S %p", " %I:%M%p", " %I:%M:%S%p")
+TIMES = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 ISO_TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
 UTC_MARKS = ("Z", " UTC")
 OFFSETS = ("%z", " %z")
 DATE_FORMATS = (
     *(
         days.format(sign) + time
-        for days, sign, time in product(DAYS, "/-.", ("", " %H:%M", " %H:%M:%S", *HALF_DAYS))
+        for days, sign, time in product(
+            DAYS, "/-.", ("", *map(" {}".format, TIMES), *map(", {}".format, TIMES))
+        )
     ),
     *("%Y%m%d", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
     *("%Y%m%d%H%M%S", "%Y%m%d %H:%M:%S", "%b %d %Y %I:%M%p", "%d-%b-%Y %H:%M:%S"),
+    *("%b %d, %Y, %I:%M %p", "%b %d, %Y, %I:%M:%S %p", "%b %d, %Y %I:%M %p", "%d %b %Y %H:%M"),
+    *("%d %b %Y, %H:%M", "%d %b %Y %H:%M:%S", "%d %b %Y, %H:%M:%S"),
     *("%a, %d %b %Y", "%a, %d %b %Y %H:%M:%S %z", "%A, %B %d, %Y", "%A, %d %B %Y"),
     *("%d.%m.%Y.", "%d. %m. %Y", "%d. %m. %Y.", "%Y.%m.%d.", "%Y. %m. %d.", "%Y年%m月%d日"),
     *(

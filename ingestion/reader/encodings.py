@@ -26,7 +26,10 @@ ENCODINGS = {  # the most usual first
     "cp1255": "Windows, Hebrew",
     "cp1256": "Windows, Arabic",
     "cp1257": "Windows, Baltic",
+    "mac_roman": "Mac",
     "cp850": "DOS",
+    "cp852": "DOS, Central Europe",
+    "cp866": "DOS, Cyrillic",
     "cp874": "Windows, Thai",
     "cp932": "Windows, Japanese",
     "gb18030": "Chinese, simplified",
@@ -95,7 +98,7 @@ def _may_be_word(word: str) -> bool:
             return False
         before, after = word[place - 1 : place], word[place + 1 : place + 2]
         if kind[0] in "LM":
-            if letter.isupper() and before.islower():
+            if letter.isupper() and before.isalpha() and (before.islower() or after.islower()):
                 return False
         elif (before.isalpha() and after.isalpha()) or (kind == "No" and before.isalpha()):
             return False

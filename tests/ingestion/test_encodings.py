@@ -16,6 +16,9 @@ from tests.reader_bench import BESAN, HEADER, Bench, text
     [
         ("L\u2019eau \u2013 œuf «x» 5² ½ ® €", "cp1252"),
         ("Käse", "cp850"),
+        ("Crème brûlée", "mac_roman"),
+        ("Żółć", "cp852"),
+        ("Чай", "cp866"),
         ("Żółć, Łosoś", "cp1250"),
         ("Чай чёрный", "cp1251"),
         ("Τσάι", "cp1253"),
@@ -40,6 +43,7 @@ def test_the_right_text_is_among_those_that_bytes_may_be(written: str, encoding:
 def test_what_nobody_writes_is_left_out() -> None:
     """Risk: the right text is lost among ten others."""
     assert readings("Käse, Öl, Brötchen".encode("cp1252")) == {"cp1252": "Käse, Öl, Brötchen"}
+    assert "mac_roman" not in readings("Käse".encode("cp850")), "KÑse"
     assert readings("Żółć, Łosoś".encode("cp1250")) == {"cp1250": "Żółć, Łosoś"}
     assert readings(b"a\xb0b\xb1") == {}
     assert next(iter(ENCODINGS)) == "cp1252"
@@ -77,9 +81,9 @@ def test_a_header_of_another_encoding_brings_the_profile_that_reads_it(bench: Be
     assert words == (
         "encoding: the header in line 1 has a byte that is not a character. Expected: utf-8. Found:"
         " 'customer_id;store_id;product_name;sales_date;Verk\\xe4ufer;price;quantity;total_cost'."
-        " It may be 'Verkäufer' in cp1252 (Windows, Western Europe) or 'Verkõufer' in cp850 (DOS)."
-        " Send the file as UTF-8, or with the encoding in which the header is right, paste this"
-        " file profile into pipeline.toml:"
+        " It may be 'Verkäufer' in cp1252 (Windows, Western Europe), 'Verkõufer' in cp850 (DOS) or"
+        " 'Verkńufer' in cp852 (DOS, Central Europe). Send the file as UTF-8, or with the encoding"
+        " in which the header is right, paste this file profile into pipeline.toml:"
     )
     [proposed] = tomllib.loads(proposal)["profiles"]
     assert (proposed["encoding"], proposed["delimiter"]) == ("cp1252", ";")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ingestion.reader.headers import shown
 from ingestion.reader.hints import FEWEST_VALUES, NEARLY_EVERY, NOTABLE, Hint
 from ingestion.reader.profile_values import (
+    BLANKS,
     MINUS,
     PLAIN_NUMBER,
     THREE_DECIMALS,
     WHOLE,
+    Rewritten,
     is_id,
     number_rewrite,
 )
@@ -33,6 +35,7 @@ CURRENCY = re.compile(
 SIGN = re.compile(r"^[^\d\s.,'+-]{1,4}\.?\s*(?=[\d+-])|(?<=\d)\s*[^\d\s.,'+-]{1,4}\.?$")
 NEGATIVES = ("(5)", "5-", f"{MINUS}5")
 OF_NEGATIVES = str.maketrans("", "", f"()-{MINUS}")
+GROUPED_WHOLE = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 PLAIN_WHOLE = re.compile(r"-?[0-9]+")
 NUMBER_FORMS = (
     (".", ","),
@@ -49,11 +52,16 @@ NUMBER_FORMS = (
 )
 
 
-def number_hint(name: str, texts: Sequence[str]) -> Hint | None:
+def number_hint(
+    name: str, texts: Sequence[str], amounts: Sequence[str], quantities: Sequence[str]
+) -> Hint | None:
     """Return the hint for a column of amounts with this name and these first texts, if it is one.
-    Negative ones in other ways than -5 are none yet: see ``negative_hints``."""
-    rewrite = number_rewrite(".", "", (), NEGATIVES)  # these have a hint of their own
-    others = [text for text in texts if not PLAIN_NUMBER.fullmatch(rewrite(text).value)]
+
+    ``amounts`` are the texts of all such columns, which the proposed profile reads as well as it
+    can, and the ``quantities``, too. Amounts that are only negative in another way than -5 are none
+    yet: see ``negative_hints``.
+    """
+    others = _not_plain(texts)
     by_thousand = [text for text in texts if THREE_DECIMALS.fullmatch(text)]
     if len(by_thousand) >= NEARLY_EVERY * len(texts):
         return Hint(
@@ -64,7 +72,7 @@ def number_hint(name: str, texts: Sequence[str]) -> Hint | None:
         )
     if len(others) < NOTABLE * len(texts):
         return None
-    bare = [text.translate(OF_NEGATIVES).strip() for text in others]
+    bare = [text.translate(OF_NEGATIVES).strip() for text in _not_plain(amounts)]
     found = {
         match[0].strip()
         for text in bare
@@ -72,22 +80,23 @@ def number_hint(name: str, texts: Sequence[str]) -> Hint | None:
         if match.start() == 0 or match[0].strip() != "R"  # the rand; behind an amount, a refund
     }
     signs = sorted(filter(_is_currency, found))  # what Dr and others say, no profile knows
-    counts = {}
-    for decimal_mark, thousands_mark in NUMBER_FORMS:
-        rewrite = number_rewrite(decimal_mark, thousands_mark, tuple(signs), NEGATIVES)
-        count = sum(PLAIN_NUMBER.fullmatch(rewrite(text).value) is not None for text in texts)
-        misfits = sum(rewrite(text).misfit for text in texts)
-        counts[decimal_mark, thousands_mark] = count - misfits
-    fits = [form for form, count in counts.items() if count >= NEARLY_EVERY * len(texts)]
-    fits.sort(key=lambda form: -counts[form])
+    fits = []
+    for marks in NUMBER_FORMS:
+        rewrite = number_rewrite(*marks, tuple(signs), NEGATIVES)
+        count = _count_read(texts, rewrite)
+        if count >= NEARLY_EVERY * len(texts):
+            rank = (count, _count_read(amounts, rewrite) + _count_read(quantities, rewrite))
+            fits.append((rank, marks))
     if not fits:
         return None
-    forms = [number_rewrite(*form, tuple(signs), NEGATIVES) for form in fits]
+    fits.sort(key=lambda fit: fit[0], reverse=True)
+    forms = [number_rewrite(*marks, tuple(signs), NEGATIVES) for _, marks in fits]
     read = [text for text in others if PLAIN_NUMBER.fullmatch(forms[0](text).value)]
     if len(read) < NOTABLE * len(texts):  # the others are no numbers in any form
         return None
     meanings = {tuple(rewrite(text).value for text in texts) for rewrite in forms}
-    options: dict[str, object] = {"decimal_mark": fits[0][0], "thousands_mark": fits[0][1]}
+    _, (decimal_mark, thousands_mark) = fits[0]
+    options: dict[str, object] = {"decimal_mark": decimal_mark, "thousands_mark": thousands_mark}
     if signs:
         options["currency_signs"] = signs
     seen = f"{name} is not in the contract's format: {len(read)} of the first {len(texts)} values"
@@ -111,6 +120,23 @@ def number_hint(name: str, texts: Sequence[str]) -> Hint | None:
         " reading of the marks does:",
         options,
     )
+
+
+def _not_plain(texts: Sequence[str]) -> list[str]:
+    """The texts that are no plain numbers, without those that are but negative in another way."""
+    plain, negative = (number_rewrite(".", "", (), ways) for ways in ((), NEGATIVES))
+    return [
+        text
+        for text in texts
+        if not PLAIN_NUMBER.fullmatch(text) and plain(text).value == negative(text).value
+    ]
+
+
+def _count_read(texts: Sequence[str], rewrite: Callable[[str], Rewritten]) -> int:
+    """How many of the texts are read, less those that would pass for what they are not."""
+    results = [rewrite(text) for text in texts]
+    read = sum(PLAIN_NUMBER.fullmatch(result.value) is not None for result in results)
+    return read - sum(result.misfit for result in results)
 
 
 def negative_hints(
@@ -161,12 +187,29 @@ def _limit_of(column: ContractColumn) -> str:
 
 
 def whole_hint(name: str, texts: Sequence[str]) -> Hint | None:
-    """Return the hint for a column of whole numbers with a fraction of zeros.
+    """Return the hint for a column of whole numbers with a fraction of zeros, commas or odd blanks.
 
     Its values may be persons' numbers, so none is shown.
     """
+    in_blanks = [text for text in texts if text != text.strip(BLANKS)]
+    are_whole = all(PLAIN_WHOLE.fullmatch(text.strip(BLANKS)) for text in texts)
+    if are_whole and len(in_blanks) >= NOTABLE * len(texts):
+        return Hint(
+            f"{name} is not in the contract's format: {len(in_blanks)} of the first {len(texts)}"
+            " values have blanks around them that are none in CSV (U+00A0). Certain: without them,"
+            " all are whole numbers. Paste this file profile:",
+            {"decimal_mark": "."},
+        )
     fractions = [match[2] for text in texts if (match := WHOLE.fullmatch(text))]
     plain = sum(PLAIN_WHOLE.fullmatch(text) is not None for text in texts)
+    grouped = sum(GROUPED_WHOLE.fullmatch(text) is not None for text in texts)
+    if grouped >= NOTABLE * len(texts) and grouped + plain >= NEARLY_EVERY * len(texts):
+        return Hint(
+            f"{name} is not in the contract's format: {grouped} of the first {len(texts)} values"
+            " are whole numbers with commas before three digits. Are these thousands marks? Ask the"
+            " sender, as the file does not show it. If so, paste this file profile:",
+            {"thousands_mark": ","},
+        )
     are_most = len(fractions) + plain >= NEARLY_EVERY * len(texts)
     if not are_most or len(fractions) < NOTABLE * len(texts):
         return None

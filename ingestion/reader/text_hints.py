@@ -38,7 +38,7 @@ def encoding_hint(wrong: int, rows: int, sample: bytes) -> Hint:
 def without_formula(text: str) -> str:
     """Return the text, without its blanks and the formula in which it may stand."""
     match = FORMULA.fullmatch(text)
-    return match[1].strip() if match else text
+    return match[1].strip(" ") if match else text
 
 
 def quote_hints(sample: pa.Table, contract: Contract, quote: str) -> list[Hint]:

@@ -6,6 +6,7 @@ A hint sets nothing aside and changes nothing: the rows are judged by the contra
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
@@ -14,6 +15,7 @@ from ingestion.reader.date_hints import date_hint
 from ingestion.reader.dialects import changed_profile_text, profile_text
 from ingestion.reader.hints import FEWEST_VALUES, Hint
 from ingestion.reader.number_hints import negative_hints, number_hint, whole_hint
+from ingestion.reader.profile_values import is_id
 from ingestion.reader.text_hints import (
     formula_hints,
     letter_hints,
@@ -49,7 +51,7 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile) -> lis
     filled = {*profile.constants, *profile.derived}
     sample = rows.filter(pc.is_null(rows["row_fault"])).slice(0, SAMPLE_ROWS)
     texts_of = {
-        column.name: [text.strip() for text in sample[column.name].to_pylist() if text]
+        column.name: [text.strip(" ") for text in sample[column.name].to_pylist() if text]
         for column in contract.columns
         if column.name not in filled
     }
@@ -63,9 +65,19 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile) -> lis
     hints += lost_letter_hints(texts_of)
     if "compose_letters" not in told:
         hints += letter_hints(texts_of)
+    amounts, quantities = (
+        [
+            text
+            for column in contract.columns
+            if column.data_type.startswith(kinds) and not is_id(column.name)
+            for text in bare_of.get(column.name, ())
+        ]
+        for kinds in (("decimal",), ("int", "bigint"))
+    )
+    of_amounts = partial(number_hint, amounts=amounts, quantities=quantities)
     for kinds, describe, settings in (
         (("date",), date_hint, {"date_format"}),
-        (("decimal",), number_hint, {"decimal_mark", "thousands_mark", "currency_signs"}),
+        (("decimal",), of_amounts, {"decimal_mark", "thousands_mark", "currency_signs"}),
         (("int", "bigint"), whole_hint, {"decimal_mark", "thousands_mark"}),
     ):
         # a profile has one decimal mark, that of the amounts

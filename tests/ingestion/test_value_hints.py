@@ -323,6 +323,22 @@ def test_whole_numbers_with_a_fraction_of_zeros_bring_a_hint(
     assert [row["quantity"] for row in bench.rows()] == ["1", "2", "3"]
 
 
+def test_whole_numbers_with_commas_are_a_question(bench: Bench) -> None:
+    """Risk: a spreadsheet writes customer 1,234, and nothing says how to read it."""
+    sale = '"{}",122,besan,2024-03-05,4,52,2,104'
+    content = text(HEADER, *map(sale.format, ("1,234", "999", "12,345,678")))
+    [hint] = bench.check(content).hints
+    words, _, proposal = hint.partition("\n")
+    assert words == (
+        "customer_id is not in the contract's format: 2 of the first 3 values are whole numbers"
+        " with commas before three digits. Are these thousands marks? Ask the sender, as the file"
+        " does not show it. If so, paste this file profile:"
+    )
+    [proposed] = tomllib.loads(proposal)["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).hints == ()
+    assert [row["customer_id"] for row in bench.rows()] == ["1234", "999", "12345678"]
+
+
 @pytest.mark.parametrize("pieces", [("1.5", "2.0", "0.5"), ("1", "2", "3")])
 def test_weights_and_plain_whole_numbers_bring_no_hint(
     bench: Bench, pieces: tuple[str, ...]
@@ -470,6 +486,44 @@ def test_letters_that_were_lost_before_are_told(bench: Bench, name: str, words: 
         " texts than they were. They count as they stand; no file profile brings the letters back."
         " Have the file exported again, in UTF-8.",
     )
+
+
+def test_the_proposed_marks_are_those_of_all_numbers(bench: Bench) -> None:
+    """Risk: the profile that a first column of small prices brings reads no larger total, no
+    thousand pieces and no sign of another column, and then nothing says so any more."""
+    rows = ["2;122;besan;2024-03-05;4;5,00;1.000;5.000,00 €"] * 3
+    content = text(HEADER.replace(",", ";"), *rows)
+    [hint] = bench.check(content, FileProfile(name="p", pattern="*", delimiter=";")).hints
+    assert hint.startswith("price is not in the contract's format: 3 of the first 3 values")
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    assert bench.check(content, FileProfile(**proposed)).rows_faulty == 0
+    assert bench.values()[0][5:] == ["5.00", "1000", "5000.00"]
+
+
+@pytest.mark.parametrize(
+    ("sale", "expected"),
+    [
+        (
+            "2,122,besan,2024-03-05,4,\u00a052,2,104\u00a0",
+            "price is not in the contract's format: ",
+        ),
+        (
+            "2\u00a0,122,besan,2024-03-05,4,52,2,104",
+            "customer_id is not in the contract's format: ",
+        ),
+        ("2,122,besan,\u00a02024-03-05,4,52,2,104", "sales_date is not in the contract's format: "),
+    ],
+)
+def test_blanks_of_web_pages_bring_a_profile_that_drops_them(
+    bench: Bench, sale: str, expected: str
+) -> None:
+    """Risk: all rows are set aside for a blank that looks like any other, without a word."""
+    content = text(HEADER, *[sale] * 3)
+    [hint] = bench.check(content).hints
+    assert hint.startswith(expected)
+    [proposed] = tomllib.loads(hint[hint.index("[[profiles]]") :])["profiles"]
+    bench.check(content, FileProfile(**proposed))
+    assert bench.values() == [BESAN.split(",")] * 3
 
 
 def test_several_currency_signs_are_a_question(bench: Bench) -> None:

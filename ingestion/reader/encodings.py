@@ -5,9 +5,11 @@ Nearly all bytes are some text in each of them, so only a person can tell which 
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ingestion.reader.dialects import encoding_options, proposal
@@ -36,20 +38,24 @@ ENCODINGS = {  # the most usual first
     "big5": "Chinese, traditional",
     "cp949": "Windows, Korean",
 }
+MOST_BYTES = 4096
 NO_TEXT = ("Cc", "Cf", "Cn", "Co", "Sk", "Sm")
+UNSPACED = ("CJK", "HANGUL", "THAI")
 JAPANESE = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA")
 
 
 def readings(sample: bytes) -> dict[str, str]:
-    """Return the encodings in which ``sample`` may be meant, each with the text that it is there.
+    """Return the encodings in which ``sample`` may be meant, each with the text that it is there,
+    or that its beginning is.
 
     Left out are those in which no text, or nothing that anybody writes, comes out, and those that
     give the same text as one before.
     """
     texts: dict[str, str] = {}
     for encoding in ENCODINGS:
+        decode = codecs.getincrementaldecoder(encoding)().decode
         try:
-            text = sample.decode(encoding)
+            text = decode(sample[:MOST_BYTES], len(sample) <= MOST_BYTES)
         except UnicodeDecodeError:
             continue
         if text not in texts.values() and all(map(_may_be_word, re.split(r"[\s,;|\t]+", text))):
@@ -87,9 +93,13 @@ def _telling(text: str) -> str:
 
 
 def _may_be_word(word: str) -> bool:
-    """Whether the letters are of one script and stand as letters do."""
-    if len({_script(letter) for letter in word} - {None}) > 1:
-        return False
+    """Whether the letters are of scripts that go together, and stand as letters do."""
+    scripts = [_script(letter) for letter in word]
+    if len({*scripts} - {None}) > 1:
+        # these stand beside Latin words without a blank, but hardly as a letter alone
+        runs = [(script, len([*run])) for script, run in groupby(scripts) if script]
+        if any(script not in UNSPACED or n < 2 for script, n in runs if script != "LATIN"):
+            return False
     for place, letter in enumerate(word):
         if letter.isascii() or letter == "\u2019":
             continue

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 SHOWN_BAD_ROWS = 10
 SHOWN_WRONG_TEXTS = 3
 MOST_WRONG_ROWS = 100
-LONGEST_WRONG_TEXT = 40
+LONGEST_WRONG_TEXT = 200
 HOPELESS_ROWS = 100_000
 MOST_TRAILER_VALUES = 2
 END_MARK = b"\x1a"
@@ -313,8 +313,10 @@ def _note_wrong_texts(
         values = raw_values(block.text(index), layout.dialect)
         for place in places:
             text = plain_value(values[place], layout.dialect) if place < len(values) else b""
-            if not text.isascii() and text not in tally.wrong_texts:
-                tally.wrong_texts.append(text[:LONGEST_WRONG_TEXT])
+            if len(text) > LONGEST_WRONG_TEXT or text.isascii():  # cut, it may end within a letter
+                continue
+            if text not in tally.wrong_texts:
+                tally.wrong_texts.append(text)
         if len(tally.wrong_texts) >= SHOWN_WRONG_TEXTS:
             return
 

@@ -27,7 +27,7 @@ from tests.reader_bench import BESAN, HEADER, Bench, text
         ("شاي", "cp1256"),
         ("Šaldi", "cp1257"),
         ("ชา", "cp874"),
-        ("緑茶, ソース, ﾍﾞｻﾝ", "cp932"),
+        ("緑茶, ソース, ﾍﾞｻﾝ, Tシャツ, USBメモリ", "cp932"),
         ("绿茶", "gb18030"),
         ("綠茶", "big5"),
         ("녹차", "cp949"),
@@ -40,9 +40,26 @@ def test_the_right_text_is_among_those_that_bytes_may_be(written: str, encoding:
     assert len(set(found.values())) == len(found)
 
 
+@pytest.mark.parametrize("size", [4095, 4096, 100_000])
+def test_a_long_sample_may_be_cut_within_a_letter(size: int) -> None:
+    """Risk: half a letter speaks against the right encoding; or a long header takes minutes."""
+    found = readings("ソース".encode("cp932") * size)
+    assert found["cp932"].startswith("ソースソース")
+    assert len(found["cp932"]) <= 4096
+
+
+def test_a_long_name_is_not_cut_within_a_letter(bench: Bench) -> None:
+    """Risk: half a letter of a product's name speaks against the right encoding."""
+    name = "a" + "ソース" * 20
+    content = text(HEADER, BESAN.replace("besan", name)).encode("cp932")
+    [hint] = bench.check(content).hints
+    assert f"'{name[:59]}…' in cp932 (Windows, Japanese)" in hint
+
+
 def test_what_nobody_writes_is_left_out() -> None:
     """Risk: the right text is lost among ten others."""
     assert readings("Käse, Öl, Brötchen".encode("cp1252")) == {"cp1252": "Käse, Öl, Brötchen"}
+    assert "cp932" not in readings("Käse".encode("cp1252")), "K舐e"
     assert "mac_roman" not in readings("Käse".encode("cp850")), "KÑse"
     assert readings("Żółć, Łosoś".encode("cp1250")) == {"cp1250": "Żółć, Łosoś"}
     assert readings(b"a\xb0b\xb1") == {}

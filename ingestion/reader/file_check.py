@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,7 +65,7 @@ class _Tally:
     rows_short: int = 0
     rows_wrong_bytes: int = 0
     wrong_texts: list[bytes] = field(default_factory=list)
-    meaning: Mapping[str, str] = field(default_factory=dict)
+    meaning: dict[str, str] = field(default_factory=dict)
     bad_rows: list[BadRow] = field(default_factory=list)
     hints: list[Hint] = field(default_factory=list)
 
@@ -149,7 +149,8 @@ def _read_file(
                 file.write(rows.table)
         if not tally.rows_read:
             _check_no_rows(header, match, contract)
-        tally.meaning = _meaning(form, rules) if rules else {}
+        tally.meaning = {f"header of {name}": text for name, text in match.chosen.items()}
+        tally.meaning |= _meaning(form, rules) if rules else {}
         file.finish()
     if tally.rows_wrong_bytes and "encoding" not in form.model_fields_set:
         sample = b", ".join(tally.wrong_texts)

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ingestion.reader.masking import without_personal
@@ -31,7 +31,8 @@ class HeaderMatch:
 
     ``extras`` maps a position to the name that its values carry in ``additional_column``, ordered
     by name; ``unnamed`` are the positions among them whose header is empty. ``names`` are all that
-    a column may be called here, normalised. With ``reasons`` the file cannot be read by this
+    a column may be called here, normalised. ``chosen`` is the header, normalised, of each column
+    that a profile has chosen among several. With ``reasons`` the file cannot be read by this
     contract.
     """
 
@@ -40,6 +41,7 @@ class HeaderMatch:
     unnamed: frozenset[int]
     names: frozenset[str]
     reasons: tuple[Reason, ...]
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fewest_values(self) -> int:
@@ -87,12 +89,14 @@ def match_header(
             others.append(position)
         else:
             claims.setdefault(name, []).append(position)
+    chosen: dict[str, str] = {}
     told = {(normalised(header), column) for header, column in (aliases or {}).items()}
     for name, found in claims.items():
         right = [place for place in found if (normalised(headers[place]), name) in told]
         if len(found) > 1 and len(right) == 1:
             others += [place for place in found if place not in right]
             claims[name] = right
+            chosen[name] = normalised(headers[right[0]])
     others.sort()
     reasons = [_duplicate(name, found, headers) for name, found in claims.items() if len(found) > 1]
     missing = [
@@ -110,6 +114,7 @@ def match_header(
         unnamed=frozenset(position for position in others if not headers[position].strip()),
         names=frozenset(known) | {normalised(header) for header in headers},
         reasons=tuple(reasons),
+        chosen=chosen,
     )
 
 

@@ -237,6 +237,20 @@ def test_gzip_comes_whole_in_whatever_pieces_it_is_read(tmp_path: Path, chunk_by
     assert read.hexdigest() == hashlib.sha256(content * 2).hexdigest()
 
 
+def test_a_header_chosen_among_several_is_part_of_what_the_file_says(bench: Bench) -> None:
+    """Risk: after a lost workspace, an archived file is read with the other one of its two days,
+    and months that were paid change without a word."""
+    content = text(HEADER.replace("sales_date", "Order Date") + ",Sale Date", BESAN + ",2024-04-01")
+    reports = [
+        bench.check(content, FileProfile(name="p", pattern="*", aliases={header: "sales_date"}))
+        for header in ("Order Date", "order_date", "Sale Date")
+    ]
+    assert bench.rows()[0]["sales_date"] == "2024-04-01"
+    assert bench.rows()[0]["additional_column"] == '{"Order Date":"2024-03-05"}'
+    first, second, third = (report.content_sha256 for report in reports)
+    assert first == second != third
+
+
 @pytest.mark.parametrize(
     ("encoding", "found"),
     [

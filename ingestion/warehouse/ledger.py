@@ -89,9 +89,11 @@ def check_ledger(entries: Sequence[LedgerEntry], accepted: Sequence[FileRow]) ->
 def changed_verdicts(
     entries: Sequence[LedgerEntry], before: Sequence[FileRow]
 ) -> list[ChangedVerdict]:
-    """The published files of which other rows count than the last time, in file order.
+    """The published files of which other rows or other money count than the last time, in file
+    order.
 
-    A changed rule does that, or a changed dimension that a rule reads.
+    A changed rule does that, a changed dimension that a rule reads, or a file that had to be read
+    again with another alias in its profile.
     """
     known = {row.id: row for row in before if row.status == FileStatus.INACTIVE}
     pairs = [(known[e.count.file_id], e.count) for e in entries if e.count.file_id in known]
@@ -99,6 +101,7 @@ def changed_verdicts(
         ChangedVerdict(row, count)
         for row, count in pairs
         if row.rows_quarantined not in (None, count.rows_quarantined)
+        or row.amount_valid not in (None, count.amount_valid)
     ]
 
 

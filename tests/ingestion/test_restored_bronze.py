@@ -96,6 +96,30 @@ def test_a_file_that_no_profile_read_is_not_read_with_a_new_one(services: Servic
     assert restored(services) == ["1.parquet"]
 
 
+def test_money_that_another_alias_has_changed_is_told(services: Services) -> None:
+    """Risk: a sender's alias moves from net to gross, a machine is lost, and all old sales change
+    without a word."""
+
+    def with_alias(header: str) -> Services:
+        profile = FileProfile(name="north", pattern="*", aliases={header: "total_cost"})
+        settings = services.settings.model_copy(update={"profiles": (profile,)})
+        return dataclasses.replace(services, settings=settings)
+
+    lines = HEADER.replace("total_cost", "Netto,Brutto") + sale(1, "2024-03-05", 5).replace(
+        ",5\n", ",5,6\n"
+    )
+    services.store.put_bytes("sales_data/a.csv", lines.encode())
+    assert run(with_alias("Netto")).warnings == []
+    shutil.rmtree(services.workspace.bronze)
+    (services.workspace.root / "warehouse.json").unlink()
+    put(services, "b", "2024-03-06")
+    [told] = run(with_alias("Brutto")).warnings
+    assert told == (
+        "the rules have changed since sales_data/a.csv was published: "
+        "rows quarantined 0 -> 0, sales that count 5.00 -> 6.00"
+    )
+
+
 @pytest.mark.parametrize("changed", ["status = 'E'", "content_sha256 = null"])
 def test_a_new_profile_stops_no_run_for_a_file_without_sales_or_hash(
     services: Services, changed: str

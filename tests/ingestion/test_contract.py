@@ -60,7 +60,7 @@ def test_the_projects_contract_names_the_columns_of_a_sale_in_order() -> None:
     ]
     assert all(column.required for column in contract.columns)
     bounds = {column.name: column.minimum for column in contract.columns if column.minimum}
-    assert bounds == {"price": "0", "quantity": "1", "total_cost": "0"}
+    assert bounds == {"sales_date": "1990-01-01", "price": "0", "quantity": "1", "total_cost": "0"}
 
 
 def test_a_column_carries_all_that_the_yaml_says(tmp_path: Path) -> None:

@@ -33,10 +33,12 @@ def test_one_day_of_good_and_bad_files(pipeline: Pipeline) -> None:
     odd_name = "rows of {{ 1/0 }} '; drop table customer; -- 🫖.csv"
     pipeline.put(odd_name, HEADER + JUNE + "\n3,122,besan,2024-02-30,4,fifty,1,52\n4,5\n" + JUNE)
     long_name = "very long thing " * 100
-    pipeline.put("unknown.csv", HEADER + f"999,777,{long_name},2024-03-05,55,500,1,500\n")
+    unknown = f"999,777,{long_name},2024-03-05,55,500,1,500\n"
+    no_date = unknown.replace("2024-03-05", "1970-01-01")  # and no store that had to be open
+    pipeline.put("unknown.csv", HEADER + unknown + no_date)
     summary = pipeline.run()
     assert summary.exit_code == 3
-    assert (summary.rows_read, summary.rows_valid, summary.rows_quarantined) == (7, 5, 2)
+    assert (summary.rows_read, summary.rows_valid, summary.rows_quarantined) == (8, 5, 3)
     assert [row.status for row in pipeline.files()] == ["I", "I", "E", "I", "I", "I"]
 
     assert "total_cost" in (pipeline.file("c.csv").reason or "")
@@ -52,11 +54,15 @@ def test_one_day_of_good_and_bad_files(pipeline: Pipeline) -> None:
     assert [(row["file_name"], row["line_number"]) for row in rows] == [
         (f"sales_data/{odd_name}", 4),
         (f"sales_data/{odd_name}", 5),
+        ("sales_data/unknown.csv", 3),
     ]
     assert rows[0]["reason_codes"] == "invalid_sales_date, invalid_price"
     assert rows[0]["raw_sales_date"] == "2024-02-30"
     assert "column count" in rows[1]["reasons"]
     assert rows[1]["raw_line"] == "4,5"
+    assert rows[2]["reasons"] == (
+        "out_of_range_sales_date: sales_date: expected at least 1990-01-01, found '1970-01-01'"
+    )
     counted = pipeline.file(odd_name)
     assert (counted.rows_valid, counted.rows_quarantined) == (2, 2)
     assert counted.amount_valid == Decimal("104.00")

@@ -99,8 +99,9 @@ def run_after(
 def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSummary:
     """The steps in their order; what an earlier run left unfinished comes first."""
     from ingestion.publication.pointer import finish_pointer
-    from ingestion.run import bronze, old_versions
+    from ingestion.run import bronze, build_scope, compact_steps, intake_steps, old_versions
     from ingestion.run import delivery_steps as deliveries
+    from ingestion.run import mart_steps as marts
     from ingestion.run.summary import summarise
 
     services, step = state.services, state.steps.step
@@ -109,13 +110,16 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         finish_pointer(services.store, services.engine, services.prefixes)
         deliveries.archive_last_batch(state)
     change(services, state.run_id)
-    if deliveries.take_files(state):
+    with step("list inbox"):
+        listing = intake_steps.list_inbox(state)
+    if listing is not None:
+        with step("download"):
+            planned = intake_steps.download(state, listing)
+        intake_steps.plan_batch(state, listing, planned)
+    if state.batch_id is not None:
         with step("check files"):
             deliveries.check_files(state)
             deliveries.set_files_aside(state)
-
-    from ingestion.run import build_scope, compact_steps
-    from ingestion.run import mart_steps as marts
 
     if not build_scope.must_build(state):
         bronze.unmark(state, [state.batch_id])

@@ -25,7 +25,7 @@ from bronze import HEADER, clean_lines
 from ingestion.config.settings import load_settings
 from ingestion.database import staging_table
 from ingestion.reader.contract import read_contract
-from ingestion.run import delivery_steps
+from ingestion.run import delivery_steps, intake_steps
 from ingestion.run.run_state import SALES_CONTRACT, RunState
 from ingestion.run.services import Services, open_services
 from ingestion.s3 import embedded_s3
@@ -70,9 +70,14 @@ def deliver(services: Services) -> dict[str, float]:
     """Take, check and archive what is in the inbox; return the seconds of each step."""
     contract = read_contract(PROJECT / SALES_CONTRACT)
     state = RunState("benchmark", services, contract, "", Steps(None), lambda: None)
-    taking = seconds(lambda: delivery_steps.take_files(state))
+    with state.steps.step("list inbox"):
+        listing = intake_steps.list_inbox(state)
+    if listing is None:
+        raise SystemExit("the inbox is empty")
+    with state.steps.step("download"):
+        planned = intake_steps.download(state, listing)
     spent = dict(state.steps.seconds)
-    spent["staging rows"] = taking - sum(spent.values())
+    spent["staging rows"] = seconds(lambda: intake_steps.plan_batch(state, listing, planned))
     spent["check and bronze"] = seconds(lambda: delivery_steps.check_files(state))
     if not all(staging_table.is_accepted(row) for row in state.batch_rows()):
         raise SystemExit("a clean file was not accepted")

@@ -12,7 +12,7 @@ from ingestion.run import delivery_steps as deliveries
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
 from ingestion.workspace import Workspace
-from tests.run_without_spark import HEADER, new_run, sale
+from tests.run_without_spark import HEADER, new_run, sale, take_files
 
 
 def put(services: Services, key: str, *days: str) -> None:
@@ -24,7 +24,7 @@ def put(services: Services, key: str, *days: str) -> None:
 def started(services: Services) -> RunState:
     """A run whose files are checked."""
     state = new_run(services)
-    if deliveries.take_files(state):
+    if take_files(state):
         deliveries.check_files(state)
         deliveries.set_files_aside(state)
     return state

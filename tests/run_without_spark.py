@@ -32,7 +32,7 @@ from ingestion.database.staging_table import FileCount, FileRow
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
 from ingestion.reader.contract import read_contract
-from ingestion.run import bronze, build_scope, mart_steps
+from ingestion.run import bronze, build_scope, intake_steps, mart_steps
 from ingestion.run.run_state import SALES_CONTRACT, RunState
 from ingestion.run.services import Services
 from ingestion.run.summary import RunSummary
@@ -90,6 +90,14 @@ def new_run(services: Services, still_alone: StillAlone = lambda: None) -> RunSt
     write_manifest(services.workspace.dbt_target)
     state.kept_logic = build_scope.kept_logic(state)
     return state
+
+
+def take_files(state: RunState) -> bool:
+    """Plans what is in the inbox, as a run does; true when a batch is open afterwards."""
+    listing = intake_steps.list_inbox(state)
+    if listing is not None:
+        intake_steps.plan_batch(state, listing, intake_steps.download(state, listing))
+    return state.batch_id is not None
 
 
 def run(

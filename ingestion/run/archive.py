@@ -13,20 +13,22 @@ from ingestion.errors import PipelineError
 from ingestion.reader.verdicts import FileReport
 
 if TYPE_CHECKING:
+    from ingestion.config.settings import Settings
     from ingestion.s3.object_store import ObjectInfo, ObjectStore
 
 REASONS_SUFFIX = ".reasons.json"
 
 
-def target_key(row: FileRow, inbox: str, processed: str, error: str) -> str:
+def target_key(row: FileRow, settings: Settings) -> str:
     """Where the row's object belongs: the error prefix for 'E', else the processed prefix.
 
     A sender's object that is named like the reasons of another keeps out of their way by its id.
     """
-    relative = row.file_name.removeprefix(inbox)
+    relative = row.file_name.removeprefix(settings.inbox_prefix)
     if row.status != FileStatus.ERROR:
-        return processed + relative
-    return error + relative + (f"~{row.id}" if relative.endswith(REASONS_SUFFIX) else "")
+        return settings.processed_prefix + relative
+    its_own = f"~{row.id}" if relative.endswith(REASONS_SUFFIX) else ""
+    return settings.error_prefix + relative + its_own
 
 
 def find_archived(

@@ -14,11 +14,10 @@ from ingestion.commands.replay import replay
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, all_rows
 from ingestion.errors import PipelineError
-from ingestion.run import delivery_steps as deliveries
 from ingestion.run.quarantined_rows import QuarantinedRow
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
-from tests.run_without_spark import HEADER, new_run, run, sale
+from tests.run_without_spark import HEADER, new_run, run, sale, take_files
 from tests.services import Bucket
 
 CONTENT = (HEADER + sale(1, "2024-03-05", 5) + sale(2, "2024-03-06", 7)).encode()
@@ -80,7 +79,7 @@ def deliver(services: Services, bucket: Bucket, cost: int, *, is_cut: bool) -> F
     bucket.put("sales_data/a.csv", (HEADER + sale(1, "2024-03-05", cost)).encode())
     if is_cut:
         state = new_run(services)
-        assert deliveries.take_files(state)
+        assert take_files(state)
     else:
         run(services)
     return in_transaction(services.engine, all_rows)[-1]
@@ -121,7 +120,7 @@ def test_no_key_is_longer_than_s3_takes_where_a_sender_has_removed_the_object(
     """Risk: S3 refuses to look for a key of more than 1024 bytes, and that ends every run."""
     key = "sales_data/" + "f" * 60 + "/f" * 470 + ".csv"
     s3_bucket.put(key, CONTENT)
-    assert deliveries.take_files(new_run(services))
+    assert take_files(new_run(services))
     services.store.delete(key)
     asked: list[str] = []
     services.store.client.meta.events.register(

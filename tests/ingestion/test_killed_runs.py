@@ -34,6 +34,7 @@ from tests.run_without_spark import (
     run,
     s3_rows,
     sale,
+    take_files,
 )
 from tests.services import Bucket, MariaDb, machine_environ, new_bucket
 
@@ -254,7 +255,7 @@ def test_a_batch_with_the_number_of_a_merge_that_never_was_is_unfinished(
     workspace = cut_short.workspace
     cut_short.store.put_bytes("sales_data/3.csv", content(3))
     state = new_run(cut_short)
-    assert deliveries.take_files(state)
+    assert take_files(state)
     deliveries.check_files(state)
     assert state.batch_id == MERGED
     compact_steps.settle(state, None)

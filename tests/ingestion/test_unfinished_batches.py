@@ -20,7 +20,7 @@ from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectChanged
 from ingestion.warehouse.raw_tables import bronze_path
 from tests.checked_runs import counted, cut_short, elsewhere, file_rows, put, scope, started
-from tests.run_without_spark import build_and_publish, new_run, run
+from tests.run_without_spark import build_and_publish, new_run, run, take_files
 
 
 @pytest.mark.parametrize("is_archived", [True, False], ids=["archived", "published"])
@@ -75,7 +75,7 @@ def test_a_newer_object_is_not_read_in_the_place_of_a_copy(
     """Risk: a broken file under the copy's key makes the copy one that was set aside."""
     put_a_copy(services)
     state = new_run(services)
-    assert deliveries.take_files(state)
+    assert take_files(state)
     deliveries.check_files(state)  # and ended before the copy was moved
     services.store.put_bytes("sales_data/b.csv", b"no,header\n1,2\n")
     run(elsewhere(services, tmp_path / "other"))
@@ -157,7 +157,7 @@ def test_a_file_sent_again_before_it_was_checked_counts(services: Services, tmp_
     """Risk: the same bytes with another ETag take the object away, and the sales are lost."""
     put(services, "a.csv", "2024-03-05")
     state = new_run(services)
-    assert deliveries.take_files(state)  # and ended
+    assert take_files(state)  # and ended
     content = services.store.get_bytes("sales_data/a.csv")
     services.store.client.upload_fileobj(
         io.BytesIO(content),
@@ -207,7 +207,7 @@ def test_a_repeat_that_is_replaced_while_it_is_moved_is_left_to_the_next_run(
 
     monkeypatch.setattr(type(services.store), "move", move)
     state = new_run(services)
-    assert deliveries.take_files(state)
+    assert take_files(state)
     assert (state.changed_while_read, state.repeated) == (["sales_data/a.csv"], 0)
     assert [row.file_name for row in state.batch_rows()] == ["sales_data/b.csv"]
 

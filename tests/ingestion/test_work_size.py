@@ -12,7 +12,7 @@ from ingestion.run import delivery_steps as deliveries
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
 from ingestion.warehouse.spark import WorkSize
-from tests.run_without_spark import HEADER, new_run, run, sale
+from tests.run_without_spark import HEADER, new_run, run, sale, take_files
 
 
 def put(services: Services, name: str, rows: int) -> None:
@@ -24,7 +24,7 @@ def put(services: Services, name: str, rows: int) -> None:
 def begun(services: Services) -> RunState:
     """A run whose files are checked."""
     state = new_run(services)
-    if deliveries.take_files(state):
+    if take_files(state):
         deliveries.check_files(state)
     return state
 

@@ -1,4 +1,3 @@
 {% macro or_unknown(attribute, key) -%}
-    {%- set label = text_literal(rule_variable('unknown_label')) -%}
-    if({{ key }} is null, {{ label }}, {{ attribute }})
+    if({{ key }} is null, {{ unknown_label() }}, {{ attribute }})
 {%- endmacro %}

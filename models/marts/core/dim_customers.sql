@@ -29,12 +29,12 @@ unknown_member as (
 
     select
         -1 as customer_id,
-        {{ text_literal(rule_variable('unknown_label')) }} as full_name,
-        {{ text_literal(rule_variable('unknown_label')) }} as first_name,
+        {{ unknown_label() }} as full_name,
+        {{ unknown_label() }} as first_name,
         cast(null as string) as last_name,
-        {{ text_literal(rule_variable('unknown_label')) }} as address,
-        {{ text_literal(rule_variable('unknown_label')) }} as pincode,
-        {{ text_literal(rule_variable('unknown_label')) }} as phone_number,
+        {{ unknown_label() }} as address,
+        {{ unknown_label() }} as pincode,
+        {{ unknown_label() }} as phone_number,
         cast(null as date) as joining_date,
         false as is_known
 

@@ -33,7 +33,7 @@ unknown_member as (
 
     select
         -1 as product_id,
-        {{ text_literal(rule_variable('unknown_label')) }} as product_name,
+        {{ unknown_label() }} as product_name,
         cast(null as decimal(18, 4)) as current_price,
         cast(null as decimal(18, 4)) as old_price,
         cast(null as date) as created_date,

@@ -30,13 +30,13 @@ unknown_member as (
 
     select
         -1 as sales_person_id,
-        {{ text_literal(rule_variable('unknown_label')) }} as full_name,
-        {{ text_literal(rule_variable('unknown_label')) }} as first_name,
+        {{ unknown_label() }} as full_name,
+        {{ unknown_label() }} as first_name,
         cast(null as string) as last_name,
         cast(null as int) as manager_id,
         cast(null as boolean) as is_manager,
-        {{ text_literal(rule_variable('unknown_label')) }} as address,
-        {{ text_literal(rule_variable('unknown_label')) }} as pincode,
+        {{ unknown_label() }} as address,
+        {{ unknown_label() }} as pincode,
         cast(null as date) as joining_date,
         false as is_known
 

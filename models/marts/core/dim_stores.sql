@@ -27,9 +27,9 @@ unknown_member as (
 
     select
         -1 as store_id,
-        {{ text_literal(rule_variable('unknown_label')) }} as address,
-        {{ text_literal(rule_variable('unknown_label')) }} as pincode,
-        {{ text_literal(rule_variable('unknown_label')) }} as manager_name,
+        {{ unknown_label() }} as address,
+        {{ unknown_label() }} as pincode,
+        {{ unknown_label() }} as manager_name,
         cast(null as date) as opening_date,
         cast(null as string) as reviews,
         false as is_known

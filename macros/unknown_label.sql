@@ -1,0 +1,3 @@
+{% macro unknown_label() -%}
+    {{ text_literal(rule_variable('unknown_label')) }}
+{%- endmacro %}

@@ -21,7 +21,6 @@ from ingestion.warehouse.raw_tables import batch_folder, bronze_path, merged_fil
 
 if TYPE_CHECKING:
     from ingestion.database.batches import Batch
-    from ingestion.run.checking import Checker
 
 _LOG = logging.getLogger(__name__)
 _DATABASE = "database"  # a file with the very first run of the database that bronze belongs to
@@ -149,7 +148,7 @@ def _read_archived(state: RunState, row: FileRow) -> None:
     store = state.services.store
     # beside bronze, where a run that is killed leaves nothing that passes for its rows
     folder = state.services.workspace.downloads / _AGAIN / str(row.id)
-    trial = dataclasses.replace(checker(state), downloads=folder, bronze=folder)
+    trial = dataclasses.replace(checking.checker(state), downloads=folder, bronze=folder)
     path = local_path(folder, row.file_name, row.etag)
     path.parent.mkdir(parents=True, exist_ok=True)
     info = store.head(store.key_at(row.file_location))
@@ -187,17 +186,3 @@ def _read_archived(state: RunState, row: FileRow) -> None:
                 connection, row.id, report.rows_read
             )
         )
-
-
-def checker(state: RunState) -> Checker:
-    """What checks a file of this run."""
-    from ingestion.run.checking import Checker
-
-    settings, workspace = state.services.settings, state.services.workspace
-    return Checker(
-        state.contract,
-        settings.profiles,
-        settings.inbox_prefix,
-        workspace.downloads,
-        workspace.bronze,
-    )

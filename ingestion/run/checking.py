@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -22,6 +23,9 @@ from ingestion.reader.file_check import check_file
 from ingestion.reader.verdicts import BadRow, FileReport, Reason
 from ingestion.run.intake import is_csv_name, not_csv_reason
 from ingestion.warehouse.raw_tables import batch_folder, bronze_path
+
+if TYPE_CHECKING:
+    from ingestion.run.run_state import RunState
 
 _MOST_THREADS = 8
 _LARGE_FILE = 4 << 20  # bytes; one such file at a time, so that memory does not grow with threads
@@ -74,6 +78,18 @@ class Checker:
             profile=profile_for(relative, self.profiles),
             destination=destination,
         )
+
+
+def checker(state: RunState) -> Checker:
+    """What checks a file of this run."""
+    settings, workspace = state.services.settings, state.services.workspace
+    return Checker(
+        state.contract,
+        settings.profiles,
+        settings.inbox_prefix,
+        workspace.downloads,
+        workspace.bronze,
+    )
 
 
 def recorded_report(row: FileRow, bad_rows: Sequence[BadRow] = ()) -> FileReport:

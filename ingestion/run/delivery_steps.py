@@ -44,7 +44,7 @@ def check_files(state: RunState) -> None:
         )
         return {content: row for content, row in found.items() if row.id not in withdrawn}
 
-    checker = bronze.checker(state)
+    checker = checking.checker(state)
     if state.batch_id is not None:
         bronze.mark_unfinished(state, [state.batch_id])
         wanted = [row for row in rows if row.status in (FileStatus.ACTIVE, FileStatus.SUPERSEDED)]
@@ -165,11 +165,11 @@ def _report_again(state: RunState, row: FileRow) -> FileReport:
 def _report_of_reader(state: RunState, row: FileRow) -> FileReport:
     """What the reader finds in a file; where an earlier run has checked it, the local copy is read
     once more, if it is there. Its rows are not kept: none of a file set aside may be in bronze."""
-    from ingestion.run.checking import report_on
+    from ingestion.run.checking import checker, report_on
 
     known = next((item.report for item in state.checked if item.row.id == row.id), None)
     if known is not None:
         return known
     with tempfile.TemporaryDirectory(dir=state.services.workspace.make_scratch()) as folder:
-        trial = dataclasses.replace(bronze.checker(state), bronze=Path(folder))
+        trial = dataclasses.replace(checker(state), bronze=Path(folder))
         return report_on(trial, row)

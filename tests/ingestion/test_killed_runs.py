@@ -22,7 +22,7 @@ from ingestion.run.compaction import Merge
 from ingestion.run.services import Services, open_services
 from ingestion.warehouse import warehouse_state
 from ingestion.warehouse.raw_tables import batch_folder
-from ingestion.workspace import Workspace
+from tests.checked_runs import elsewhere
 from tests.crash_point import PROJECT, WITHOUT_SPARK, Progress, crash, progress
 from tests.run_without_spark import (
     HEADER,
@@ -236,10 +236,7 @@ def test_another_workspace_takes_the_number_of_a_merge_that_never_was(
     """Risk: the merged rows pass for rows of that batch, are there twice, and each run is refused
     from then on."""
     home = cut_short
-    other_workspace = Workspace(tmp_path / "other")
-    other_workspace.create()
-    settings = home.settings.model_copy(update={"workspace": other_workspace.root})
-    other = dataclasses.replace(home, settings=settings, workspace=other_workspace)
+    other = elsewhere(home, tmp_path / "other")
     for services, name in ((other, "3"), (home, "4")):
         assert bronze_names(home, MERGED) == ["1-1.parquet"]
         services.store.put_bytes(f"sales_data/{name}.csv", content(int(name)))

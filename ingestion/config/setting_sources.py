@@ -105,30 +105,12 @@ def open_sources(
     dotenv = _own(dict(_read_dotenv(project / ".env", mistakes)))
     variables = _own(environ)
     config = variables.get(CONFIG_VARIABLE) or dotenv.get(CONFIG_VARIABLE)
-    name, path = CONFIG_VARIABLE if config else CONFIG_FILE, project / CONFIG_FILE
-    is_named = False
-    with mistakes.under(name):
-        path = from_project(Path(config or CONFIG_FILE), project)
-        is_named = bool(config)
-    toml = TomlConfigSettingsSource(model, None)
-    with _reading(path, name, mistakes):
-        if is_named or path.exists():
-            with path.open("rb") as file:  # the source passes over a file that is not there
-                has_mark = file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
-            if has_mark:
-                mistakes.add(
-                    name,
-                    "The file begins with a byte order mark, which TOML does not allow",
-                    found=str(path),
-                    action="Save it as UTF-8 without one",
-                )
-            else:
-                toml = TomlConfigSettingsSource(model, path)
+    toml, file_name = _open_toml(model, config, project, mistakes)
     names: dict[str, str] = {}
     by_key = {setting: setting for setting in settings}
     by_variable = {variable_name(setting): setting for setting in (*settings, "config")}
     for found, place, known in (
-        (toml(), f" ({path.name})", by_key),
+        (toml(), f" ({file_name})", by_key),
         (dotenv, " (.env)", by_variable),
         (variables, "", by_variable),
     ):
@@ -148,6 +130,33 @@ def open_sources(
         names=names,
         dbt_variables={name: both[name] for name in both if name.startswith(DBT_PREFIX)},
     )
+
+
+def _open_toml(
+    model: type[BaseSettings], config: str | None, project: Path, mistakes: Mistakes
+) -> tuple[TomlConfigSettingsSource, str]:
+    """Return what the settings file holds, and its name; why it cannot be read is noted.
+
+    The one that ``config`` names must be there, the project's own may be.
+    """
+    name, path = CONFIG_VARIABLE if config else CONFIG_FILE, project / CONFIG_FILE
+    is_named = False
+    with mistakes.under(name):
+        path = from_project(Path(config or CONFIG_FILE), project)
+        is_named = bool(config)
+    with _reading(path, name, mistakes):
+        if is_named or path.exists():
+            with path.open("rb") as file:  # the source passes over a file that is not there
+                has_mark = file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+            if not has_mark:
+                return TomlConfigSettingsSource(model, path), path.name
+            mistakes.add(
+                name,
+                "The file begins with a byte order mark, which TOML does not allow",
+                found=str(path),
+                action="Save it as UTF-8 without one",
+            )
+    return TomlConfigSettingsSource(model, None), path.name
 
 
 def _own(variables: Mapping[str, str]) -> dict[str, str]:

@@ -107,6 +107,16 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
             found=f"no {error} in it" if is_missing else f"{type(error).__name__}: {error}",
             action="Compare it with profiles.example.yml",
         ) from error
+    _check_target(target, path)
+    for name in sorted(environ):
+        is_meant = name.startswith(_VARIABLES) and name != DRIVER_MEMORY_VARIABLE  # set by a run
+        if is_meant and name not in text:
+            _LOG.warning("%s is set, and %s does not read it", name, path)
+    return dict(target)
+
+
+def _check_target(target: Mapping[str, Any], path: Path) -> None:
+    """``PipelineError`` for a target that dbt could not use in this process."""
     if target.get("type") != "spark" or target.get("method") != "session":
         raise PipelineError(
             f"The dbt profile in {path} cannot be used by the pipeline",
@@ -120,11 +130,6 @@ def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
             expected="threads: a number of models that are built at once, such as 4",
             found=f"threads: {threads}",
         )
-    for name in sorted(environ):
-        is_meant = name.startswith(_VARIABLES) and name != DRIVER_MEMORY_VARIABLE  # set by a run
-        if is_meant and name not in text:
-            _LOG.warning("%s is set, and %s does not read it", name, path)
-    return dict(target)
 
 
 def check_warehouse(target: Mapping[str, Any], warehouse: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 CONTRACT = """
 sources:
   - name: retail
@@ -48,3 +50,8 @@ def write_folder(tmp_path: Path, **files: str | bytes | None) -> Path:
         if content is not None:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
+
+
+def rows_of(paths: dict[str, Path], table: str) -> list[tuple[object, ...]]:
+    """The rows of an exported table."""
+    return [tuple(row.values()) for row in pq.read_table(paths[table]).to_pylist()]

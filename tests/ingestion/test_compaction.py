@@ -28,25 +28,18 @@ from ingestion.run.compaction_report import Compaction, Layer, show
 from ingestion.warehouse.fact_tables import FactTable, hold_batches, months_of_batches
 from ingestion.warehouse.ledger import LedgerEntry
 from ingestion.warehouse.raw_tables import batch_folders, bronze_path, merged_path
+from tests.file_rows import file_row
 
 MARCH = frozenset({"2024-03"})
 
 
 def row(number: int, batch_id: int, rows: int = 2, status: str = "I") -> FileRow:
     """A published file of this batch."""
-    return FileRow(
-        id=number,
-        file_name=f"in/{number}.csv",
-        file_location="",
-        created_date=utc_now(),
-        updated_date=utc_now(),
-        status=status,
-        etag="e1",
-        sha256=None,
-        content_sha256=None,
-        size_bytes=10,
+    return file_row(
+        number,
+        f"in/{number}.csv",
         batch_id=batch_id,
-        run_id="run",
+        status=status,
         rows_read=rows,
         rows_valid=rows,
     )

@@ -12,8 +12,7 @@ from ingestion.errors import PipelineError
 from ingestion.warehouse.dimension_exports import export_dimensions, hidden_rows
 from ingestion.warehouse.dimension_tables import DIMENSION_TABLES, read_dimension_contracts
 from ingestion.warehouse.dimensions import load_dimensions
-from tests.dimension_files import FILES, write_folder
-from tests.ingestion.test_dimension_exports import rows_of
+from tests.dimension_files import FILES, rows_of, write_folder
 
 BROKEN = "The dimension files in {} have mistakes; nothing was changed. Found: \n- "
 MEND = ". Fix them and load again (at most 10 are shown per file)."

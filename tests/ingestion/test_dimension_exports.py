@@ -17,11 +17,7 @@ from ingestion.errors import PipelineError
 from ingestion.warehouse.dimension_exports import export_dimensions, judging_values
 from ingestion.warehouse.dimension_tables import read_dimension_contracts
 from ingestion.warehouse.dimensions import DimensionLoad, load_dimensions
-from tests.dimension_files import CONTRACT, write_folder
-
-
-def rows_of(paths: dict[str, Path], table: str) -> list[tuple[object, ...]]:
-    return [tuple(row.values()) for row in pq.read_table(paths[table]).to_pylist()]
+from tests.dimension_files import CONTRACT, rows_of, write_folder
 
 
 def test_values_arrive_exactly_from_csv_to_parquet(

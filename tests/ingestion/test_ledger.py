@@ -14,7 +14,7 @@ from ingestion.warehouse.ledger import (
     check_ledger,
     verdict_warnings,
 )
-from tests.ingestion.test_intake import row
+from tests.file_rows import file_row
 
 
 def entry(file_id: int, quarantined: int = 0, rows_read: int = 30) -> LedgerEntry:
@@ -29,7 +29,7 @@ def entry(file_id: int, quarantined: int = 0, rows_read: int = 30) -> LedgerEntr
 
 def test_a_row_that_is_lost_or_there_twice_is_not_published() -> None:
     """Risk: the models drop or double a row, their own counts agree, and it is published."""
-    accepted = [row(1, "in/a.csv", rows_read=30), row(2, "in/b.csv", rows_read=30)]
+    accepted = [file_row(1, "in/a.csv", rows_read=30), file_row(2, "in/b.csv", rows_read=30)]
     whole = [entry(1), entry(2, 3), entry(3)]
     check_ledger(whole, accepted)
     for counted, found in ((31, "31 rows"), (29, "29 rows"), (None, "no entry")):
@@ -45,9 +45,9 @@ def test_a_row_that_is_lost_or_there_twice_is_not_published() -> None:
 def test_files_that_are_judged_anew_are_named_up_to_five() -> None:
     """Risk: a changed rule sets old rows aside and nobody is told, or not what they were worth."""
     money = decimal.Decimal("1500.50")
-    rows = [row(1, "in/new.csv"), row(9, "in/old.csv", status="S", rows_quarantined=0)]
+    rows = [file_row(1, "in/new.csv"), file_row(9, "in/old.csv", status="S", rows_quarantined=0)]
     rows += [
-        row(n, f"in/{n}.csv", status="I", rows_quarantined=0, amount_valid=money)
+        file_row(n, f"in/{n}.csv", status="I", rows_quarantined=0, amount_valid=money)
         for n in range(2, 9)
     ]
     entries = [entry(1, 3), *(entry(n, 1) for n in range(2, 9)), entry(9, 1)]
@@ -73,6 +73,6 @@ def test_only_rows_that_counted_are_set_aside_anew(
     before: int | None, now: int, is_more: list[bool]
 ) -> None:
     """Risk: a rule that is loosened passes for one that takes sales away."""
-    rows = [row(1, "in/a.csv", status="I", rows_quarantined=before)]
+    rows = [file_row(1, "in/a.csv", status="I", rows_quarantined=before)]
     changed = changed_verdicts([entry(1, now)], rows)
     assert [verdict.sets_more_aside for verdict in changed] == is_more

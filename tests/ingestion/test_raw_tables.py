@@ -11,24 +11,22 @@ import pyarrow.parquet as pq
 from ingestion.config.settings import load_settings
 from ingestion.database.staging_table import RETRACTION, FileRow
 from ingestion.warehouse.raw_tables import write_files
+from tests.file_rows import file_row
 
 
 def version(file_id: int, sha256: str, moment: str) -> FileRow:
     """A version of a.csv that was seen at this moment in UTC."""
     seen = dt.datetime.fromisoformat(moment)
-    return FileRow(
-        id=file_id,
-        file_name="sales_data/a.csv",
-        file_location="s3://bucket/sales_data/a.csv",
+    return file_row(
+        file_id,
+        "sales_data/a.csv",
         created_date=seen,
         updated_date=seen,
         status="I",
         etag=str(file_id),
         sha256=sha256,
         content_sha256=sha256,
-        size_bytes=1,
         batch_id=file_id,
-        run_id="run",
     )
 
 

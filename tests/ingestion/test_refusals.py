@@ -13,7 +13,7 @@ from ingestion.run.refusals import (
     copies_that_lose_sales,
     would_be_lost,
 )
-from tests.ingestion.test_intake import row
+from tests.file_rows import file_row
 
 
 def check(rows: Sequence[FileRow], *refused: int) -> None:
@@ -25,10 +25,10 @@ def check(rows: Sequence[FileRow], *refused: int) -> None:
 def test_a_content_that_a_refused_correction_leaves_in_place_counts_once() -> None:
     """Risk: b.csv takes over what a.csv had, a.csv's correction is refused, and both count."""
     rows = [
-        row(1, "in/a.csv", status="I", content_sha256="x"),
-        row(2, "in/a.csv", content_sha256="y", replaces_id=1),
-        row(3, "in/b.csv", content_sha256="x"),
-        row(4, "in/c.csv", content_sha256="z"),
+        file_row(1, "in/a.csv", status="I", content_sha256="x"),
+        file_row(2, "in/a.csv", content_sha256="y", replaces_id=1),
+        file_row(3, "in/b.csv", content_sha256="x"),
+        file_row(4, "in/c.csv", content_sha256="z"),
     ]
     check(rows)
     with pytest.raises(PipelineError) as refused:
@@ -55,10 +55,10 @@ def test_what_a_refused_correction_leaves_is_held_against_files_that_count(
     """Risk: a refusal of long ago hides that a content counts twice; or a run is stopped for a
     content that counts once."""
     rows = [
-        row(1, "in/a.csv", status="I", content_sha256="x"),
-        row(2, "in/a.csv", status="E", content_sha256="y", replaces_id=1),  # refused long ago
-        row(3, "in/a.csv", content_sha256="z", replaces_id=1),
-        row(4, "in/b.csv", status=other, content_sha256="x"),
+        file_row(1, "in/a.csv", status="I", content_sha256="x"),
+        file_row(2, "in/a.csv", status="E", content_sha256="y", replaces_id=1),  # refused long ago
+        file_row(3, "in/a.csv", content_sha256="z", replaces_id=1),
+        file_row(4, "in/b.csv", status=other, content_sha256="x"),
     ]
     refused = (3, 4) if is_refused else (3,)
     if not counts_twice:
@@ -81,10 +81,10 @@ def test_a_refusal_of_long_ago_stops_no_run(first: str, refused: str, third: str
     and another file brings what the corrected version had.
     """
     rows = [
-        row(1, "in/a.csv", status=first, content_sha256="x"),
-        row(2, "in/a.csv", status=refused, content_sha256="y", replaces_id=1),
-        row(3, "in/a.csv", status=third, content_sha256="z", replaces_id=1),
-        row(4, "in/b.csv", content_sha256="x"),
+        file_row(1, "in/a.csv", status=first, content_sha256="x"),
+        file_row(2, "in/a.csv", status=refused, content_sha256="y", replaces_id=1),
+        file_row(3, "in/a.csv", status=third, content_sha256="z", replaces_id=1),
+        file_row(4, "in/b.csv", content_sha256="x"),
     ]
     check(rows, 2)
 
@@ -92,9 +92,9 @@ def test_a_refusal_of_long_ago_stops_no_run(first: str, refused: str, third: str
 def test_withdrawals_have_no_content_in_common() -> None:
     """Risk: two files without content pass for copies of each other, and no run gets through."""
     rows = [
-        row(1, "in/a.csv", status="I", etag="retracted"),
-        row(2, "in/a.csv", content_sha256="y", replaces_id=1),
-        row(3, "in/b.csv", etag="retracted"),
+        file_row(1, "in/a.csv", status="I", etag="retracted"),
+        file_row(2, "in/a.csv", content_sha256="y", replaces_id=1),
+        file_row(3, "in/b.csv", etag="retracted"),
     ]
     check(rows, 2)
 
@@ -102,13 +102,13 @@ def test_withdrawals_have_no_content_in_common() -> None:
 def test_a_correction_that_is_a_copy_of_a_refused_file_is_not_published() -> None:
     """Risk: the sales it replaces are taken out, and its own are nowhere."""
     rows = [
-        row(1, "in/b.csv", status="I"),
-        row(2, "in/a.csv"),
-        row(3, "in/b.csv", status="D", replaces_id=1, duplicate_of_id=2),
+        file_row(1, "in/b.csv", status="I"),
+        file_row(2, "in/a.csv"),
+        file_row(3, "in/b.csv", status="D", replaces_id=1, duplicate_of_id=2),
     ]
     assert copies_that_lose_sales(rows, set()) == []
     # taken out long ago: a rule that changes afterwards must not stop every run
-    assert copies_that_lose_sales([row(1, "in/b.csv", status="S"), *rows[1:]], {2}) == []
+    assert copies_that_lose_sales([file_row(1, "in/b.csv", status="S"), *rows[1:]], {2}) == []
     [copy] = copies_that_lose_sales(rows, {2})
     assert (copy.file_id, copy.status, copy.replaces_id) == (3, "E", None)
     assert str(would_be_lost(rows, [copy])) == (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 
 from rich.console import Console
@@ -11,27 +10,12 @@ from typer.testing import CliRunner
 from ingestion.commands.status import Status, show_status
 from ingestion.database.staging_table import FileRow
 from run_pipeline import app
-
-MOMENT = dt.datetime(2024, 3, 5, tzinfo=dt.UTC)
+from tests.file_rows import file_row
 
 
 def row(number: int, name: str, reason: str | None = None) -> FileRow:
-    return FileRow(
-        id=number,
-        file_name=f"sales_data/{name}",
-        file_location="",
-        created_date=MOMENT,
-        updated_date=MOMENT,
-        status="I",
-        etag="",
-        sha256=None,
-        content_sha256=None,
-        size_bytes=1,
-        batch_id=1,
-        run_id="run",
-        rows_read=number,
-        reason=reason,
-    )
+    name = f"sales_data/{name}"
+    return file_row(number, name, status="I", rows_read=number, reason=reason)
 
 
 ROWS = (

@@ -52,7 +52,7 @@ class BusyError(PipelineError):
     exit_code = 4
 
 
-def of_this_machine(error: OSError) -> PipelineError:
+def local_error(error: OSError) -> PipelineError:
     """A failure of the disk, the network or the rights of this machine."""
     return PipelineError(
         f"A local error stopped the command: {error.strerror or type(error).__name__}",

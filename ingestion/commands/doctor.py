@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ingestion.errors import PipelineError, of_this_machine
+from ingestion.errors import PipelineError, local_error
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def examine(settings: Settings, console: Console) -> bool:
             console.print(f"[green]OK[/green]      {name}: {escape(check(settings))}")
         except (PipelineError, OSError) as failure:
             is_well = False
-            error = failure if isinstance(failure, PipelineError) else of_this_machine(failure)
+            error = failure if isinstance(failure, PipelineError) else local_error(failure)
             console.print(f"[red]FAILED[/red]  {name}: {escape(str(error))}")
     return is_well
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from ingestion.errors import PipelineError, of_this_machine
+from ingestion.errors import PipelineError, local_error
 
 FAILED = 1
 _LOG = logging.getLogger("retail_mart")
@@ -58,7 +58,7 @@ def told_failures() -> Iterator[Failures]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
     except OSError as error:
-        failures.tell(str(of_this_machine(error)))
+        failures.tell(str(local_error(error)))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         failures.tell("stopped; the next run continues from here")

@@ -15,13 +15,8 @@ from ingestion.warehouse.class_archive import (
     takes_archive,
     use_archive,
 )
-from ingestion.warehouse.spark import (
-    WORK_SIZE_VARIABLE,
-    WorkSize,
-    find_java,
-    find_profiles,
-    read_target,
-)
+from ingestion.warehouse.java import find_java
+from ingestion.warehouse.spark import WORK_SIZE_VARIABLE, WorkSize, find_profiles, read_target
 from tests.pipeline.conftest import PROJECT, start_spark
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -54,9 +53,6 @@ def told_failures() -> Iterator[Failures]:
     except PipelineError as error:
         failures.tell(str(error))
         raise typer.Exit(error.exit_code) from None
-    except BrokenPipeError:  # whoever reads the output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(FAILED) from None
     except OSError as error:
         failures.tell(str(local_error(error)))
         raise typer.Exit(FAILED) from None

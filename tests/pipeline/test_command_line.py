@@ -252,18 +252,24 @@ def test_a_failure_is_a_line_of_the_log_where_that_is_json(environ: dict[str, st
     assert "p@ss" not in result.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(environ: dict[str, str]) -> None:
-    """Risk: `status | head -1` tells of a machine that has stopped the command."""
-    command = f"{sys.executable} {PROJECT / 'run_pipeline.py'} status --json | true"
+@pytest.mark.parametrize(
+    ("words", "exit_code"), [("status", 0), ("status --json", 0), ("run", 3), ("run 2>&1", 3)]
+)
+def test_a_reader_that_has_seen_enough_is_no_failure(
+    environ: dict[str, str], s3_bucket: Bucket, words: str, exit_code: int
+) -> None:
+    """Risk: `run | head -1` has published, and its scheduler is told that it failed."""
+    s3_bucket.put("sales_data/a.csv", b"no;sales\n1;2\n")
+    command = f"{sys.executable} {PROJECT / 'run_pipeline.py'} {words} | true; exit $PIPESTATUS"
     result = subprocess.run(
         ["bash", "-c", command],
-        env={**machine_environ(), **environ},
+        env={**machine_environ(), **environ, "RETAIL_LOG_LEVEL": "WARNING"},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         timeout=60,
     )
-    assert result.stderr == ""
+    assert (result.returncode, result.stderr) == (exit_code, "")
 
 
 def test_no_output_stream_makes_a_command_fail(environ: dict[str, str], s3_bucket: Bucket) -> None:

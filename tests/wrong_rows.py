@@ -121,6 +121,7 @@ WRONG_ROWS: dict[str, tuple[Case, ...]] = {
         "incentive_rates",
         TWICE,
         other("rank_in_store", "0"),
+        other("rank_in_store", "1.5bd"),
         none("rate"),
         other("rate", "-0.01bd"),
         other("rate", "1bd"),

@@ -469,11 +469,15 @@ def export_quarantine(
     from ingestion.commands.quarantine import export_rows, rows_to_export
     from ingestion.run.services import open_services
 
-    with command() as (settings, _), open_services(settings, os.environ) as services:
-        rows = rows_to_export(services, reason, file)
-        for path in export_rows(services, rows, folder):
+    with (
+        command() as (settings, _),
+        open_services(settings, os.environ) as services,
+        rows_to_export(services, reason, file) as rows,
+    ):
+        exports = export_rows(services, rows, folder)
+        for path in exports:
             typer.echo(path)
-        typer.echo(f"{len(rows)} rows exported")
+        typer.echo(f"{sum(exports.values())} rows exported")
 
 
 @quarantine_app.command("replay")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import dataclasses
+import itertools
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.commands.original_file import OriginalFile, open_original
+from ingestion.commands.original_file import OriginalFile, Record, open_original
 from ingestion.commands.status import shown_reason
 from ingestion.commands.withdrawal import file_versions
 from ingestion.database import staging_table
@@ -18,9 +21,15 @@ from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, FileStatus
 from ingestion.errors import UsageError
 from ingestion.printable import printable, printable_lines
-from ingestion.reader.csv_quotes import plain_value, raw_values, record_end
+from ingestion.reader.csv_quotes import plain_value, raw_values
 from ingestion.reader.file_content import shown_text
-from ingestion.run.quarantined_rows import QuarantinedRow, ReasonInFile, count_rows, read_rows
+from ingestion.run.quarantined_rows import (
+    QuarantinedRow,
+    ReasonInFile,
+    SavedRows,
+    count_rows,
+    read_rows,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,33 +111,35 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def rows_to_export(services: Services, reason: str | None, key: str | None) -> list[QuarantinedRow]:
+@contextlib.contextmanager
+def rows_to_export(services: Services, reason: str | None, key: str | None) -> Iterator[SavedRows]:
     """The rows set aside for one reason code or of one file; ``UsageError`` for a wrong one."""
     if key is not None:
         key, _ = file_versions(services, key)
-    rows = read_rows(services, key, reason)
-    if reason is not None and not rows:
-        codes = sorted({count.code for count in count_rows(services, key)})
-        raise UsageError(
-            f"No row is quarantined for {reason}" + ("" if key is None else f" in {key}"),
-            found=", ".join(codes) or "no quarantined row",
-            action="python run_pipeline.py quarantine list shows the reasons",
-        )
-    return rows
+    with read_rows(services, key, reason) as rows:
+        if reason is not None and not any(True for _ in rows):
+            codes = sorted({count.code for count in count_rows(services, key)})
+            raise UsageError(
+                f"No row is quarantined for {reason}" + ("" if key is None else f" in {key}"),
+                found=", ".join(codes) or "no quarantined row",
+                action="python run_pipeline.py quarantine list shows the reasons",
+            )
+        yield rows
 
 
-def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path) -> list[Path]:
+def export_rows(
+    services: Services, rows: Iterable[QuarantinedRow], folder: Path
+) -> dict[Path, int]:
     """Writes one CSV for each file, with the rows' values as the sender wrote them.
 
-    ``record`` holds the whole text of a record that does not split into the header's columns;
-    where it is filled, it is what ``replay`` takes. Returns the paths.
+    ``rows`` come in the order of files and lines, each time they are asked for. ``record`` holds
+    the whole text of a record that does not split into the header's columns; where it is filled, it
+    is what ``replay`` takes. Returns the paths with their rows.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    by_file: dict[int, list[QuarantinedRow]] = collections.defaultdict(list)
-    for row in rows:
-        by_file[row.file_id].append(row)
+    counts = collections.Counter(row.file_id for row in rows)
     there = [
-        path.name for path in (folder / f"{file_id}.csv" for file_id in by_file) if path.exists()
+        path.name for path in (folder / f"{file_id}.csv" for file_id in counts) if path.exists()
     ]
     if there:
         raise UsageError(
@@ -138,32 +149,41 @@ def export_rows(services: Services, rows: Sequence[QuarantinedRow], folder: Path
             action="Give another folder, or remove them",
         )
     found_files = in_transaction(
-        services.engine, lambda connection: staging_table.rows_by_id(connection, by_file)
+        services.engine, lambda connection: staging_table.rows_by_id(connection, counts)
     )
     files = {row.id: row for row in found_files}
-    exports: dict[Path, list[list[str]]] = {}
-    for file_id, found in by_file.items():
-        lines = {row.line_number for row in found}
-        original = open_original(services, files[file_id], lines)
-        exports[folder / f"{file_id}.csv"] = [
-            [*FIXED_COLUMNS, *original.header],
-            *(_exported(original, row) for row in found),
-        ]
-    for path, records in exports.items():  # once each original could be read
-        with path.open("x", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows(records)
-    return [*exports]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as unfinished:
+        for file_id, found in itertools.groupby(rows, lambda row: row.file_id):
+            _export_file(services, files[file_id], found, Path(unfinished) / f"{file_id}.csv")
+        exports = {folder / f"{file_id}.csv": count for file_id, count in counts.items()}
+        for path in exports:  # once each original could be read
+            path.touch(exist_ok=False)
+            (Path(unfinished) / path.name).replace(path)
+    return exports
 
 
-def _exported(original: OriginalFile, row: QuarantinedRow) -> list[str]:
-    start, end = original.record(row.line_number)
-    record = original.text[start:end]
-    values = [plain_value(raw, original.dialect) for raw in raw_values(record, original.dialect)]
+def _export_file(
+    services: Services, file: FileRow, rows: Iterable[QuarantinedRow], path: Path
+) -> None:
+    asked, given = itertools.tee(rows)
+    with (
+        open_original(services, file) as original,
+        path.open("w", encoding="utf-8", newline="") as export,
+    ):
+        writer = csv.writer(export)
+        writer.writerow([*FIXED_COLUMNS, *original.header])
+        for piece in original.pieces(row.line_number for row in asked):
+            if isinstance(piece, Record):
+                writer.writerow(_exported(original, piece, next(given)))
+
+
+def _exported(original: OriginalFile, record: Record, row: QuarantinedRow) -> list[str]:
+    dialect = original.dialect
+    values = [plain_value(raw, dialect) for raw in raw_values(record.text, dialect)]
     fixed = [str(row.file_id), row.file_name, str(row.line_number), row.reasons]
-    has_values = len(values) == len(original.header)
     try:
-        if has_values and record_end(original.text, start, original.dialect) == end:
+        if record.is_sound and len(values) == len(original.header):
             return [*fixed, "", *(value.decode("utf-8") for value in values)]
     except UnicodeDecodeError:
         pass
-    return [*fixed, shown_text(record, original.encoding), *[""] * len(original.header)]
+    return [*fixed, shown_text(record.text, original.encoding), *[""] * len(original.header)]

@@ -7,44 +7,29 @@ version to the first delivery.
 
 from __future__ import annotations
 
-import collections
-import csv
-import dataclasses
+import contextlib
 import gzip
-import io
+import itertools
 import re
-import sys
+import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.commands.original_file import OriginalFile, open_original
-from ingestion.commands.quarantine import FIXED_COLUMNS
+from ingestion.commands.mended_rows import MendedRow, gather_rows, rows_of
+from ingestion.commands.original_file import OriginalFile, Record, open_original
 from ingestion.commands.withdrawal import check_inbox, find_sendable, version_to_read
 from ingestion.database import staging_changes, staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, FileStatus, counting_row
 from ingestion.errors import PipelineError, UsageError
-from ingestion.reader.file_content import encode_text, shown_text
+from ingestion.reader.file_content import encode_chunks, shown_text
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from ingestion.run.services import Services
-
-
-@dataclasses.dataclass(frozen=True)
-class _MendedRow:
-    """A row of an exported CSV: the ``header`` and ``values`` of the sender's columns, and the
-    whole ``record`` where it did not split into them."""
-
-    path: Path
-    file_id: int
-    line_number: int
-    record: str
-    header: tuple[str, ...]
-    values: tuple[str, ...]
 
 
 def replay(services: Services, paths: Iterable[Path], key: str | None = None) -> list[str]:
@@ -67,7 +52,7 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
         check_inbox(services, mended)
         archived = None if again is None else find_sendable(services, again)
         for name, path in mended.items():
-            store.put_bytes(name, path.read_bytes(), if_none_match="*")
+            store.put_new_file(name, path)
     if again is None or archived is None:
         return [*mended]
     store.copy(archived, again.file_name)
@@ -78,48 +63,41 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
 
 def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> dict[str, Path]:
     """A file in ``folder`` for each key of which the CSVs mend rows."""
-    mended: dict[int, dict[int, _MendedRow]] = collections.defaultdict(dict)
-    for path in paths:
-        for row in _read_export(path):
-            before = mended[row.file_id].setdefault(row.line_number, row)
-            if (before.record, before.values) != (row.record, row.values):
+    with contextlib.closing(sqlite3.connect(folder / "rows")) as mended:
+        gather_rows(mended, paths)
+        ids = [file_id for (file_id,) in mended.execute("select distinct file_id from rows")]
+
+        def read(connection: Connection) -> tuple[dict[int, FileRow], dict[str, list[FileRow]]]:
+            files = {row.id: row for row in staging_table.rows_by_id(connection, ids)}
+            names = (row.file_name for row in files.values())
+            return files, staging_table.rows_by_key(connection, names)
+
+        files, history = in_transaction(services.engine, read)
+        written: dict[str, Path] = {}
+        for file_id in ids:
+            file = files.get(file_id)
+            if file is None or not _may_be_mended(file, history[file.file_name]):
                 raise UsageError(
-                    f"Line {row.line_number} of file {row.file_id} is corrected in two different "
-                    "ways",
-                    found=" and ".join(dict.fromkeys([str(before.path), str(path)])),
-                    action="Remove one of them",
+                    f"The rows of file {file_id} cannot be replayed",
+                    expected="an export of the version that counts now, or of the one set aside "
+                    "last",
+                    found="no such file"
+                    if file is None
+                    else f"a newer version of {file.file_name}",
+                    action="Export again and correct that",
                 )
-
-    def read(connection: Connection) -> tuple[dict[int, FileRow], dict[str, list[FileRow]]]:
-        files = {row.id: row for row in staging_table.rows_by_id(connection, mended)}
-        names = (row.file_name for row in files.values())
-        return files, staging_table.rows_by_key(connection, names)
-
-    files, history = in_transaction(services.engine, read)
-    written = {}
-    for file_id, rows in mended.items():
-        file = files.get(file_id)
-        if file is None or not _may_be_mended(file, history[file.file_name]):
-            raise UsageError(
-                f"The rows of file {file_id} cannot be replayed",
-                expected="an export of the version that counts now, or of the one set aside last",
-                found="no such file" if file is None else f"a newer version of {file.file_name}",
-                action="Export again and correct that",
-            )
-        if file.file_name in written:
-            raise UsageError(
-                f"Two versions of {file.file_name} cannot be replayed at once",
-                action="Give the exports of the one that should count",
-            )
-        original = open_original(services, file, rows.keys())
-        for row in rows.values():
-            _check_columns(row, original.header)
-        written[file.file_name] = folder / str(file_id)
-        written[file.file_name].write_bytes(_mended_content(original, rows))
+            if file.file_name in written:
+                raise UsageError(
+                    f"Two versions of {file.file_name} cannot be replayed at once",
+                    action="Give the exports of the one that should count",
+                )
+            written[file.file_name] = folder / str(file_id)
+            with open_original(services, file) as original:
+                _write_mended(original, rows_of(mended, file_id), written[file.file_name])
     return written
 
 
-def _check_columns(row: _MendedRow, header: Sequence[str]) -> None:
+def _check_columns(row: MendedRow, header: Sequence[str]) -> None:
     """``UsageError`` where the CSV's columns are not the file's: values would go to others."""
     given, expected = ([" ".join(name.split()) for name in names] for names in (row.header, header))
     if given != expected:
@@ -138,89 +116,44 @@ def _may_be_mended(file: FileRow, versions: Sequence[FileRow]) -> bool:
     return versions[-1].id == file.id and file.status == FileStatus.ERROR
 
 
-def _read_export(path: Path) -> Iterator[_MendedRow]:
-    """The rows of an exported CSV."""
-    csv.field_size_limit(sys.maxsize)  # by default 128 KiB, and an export has whole records
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = next(reader, [])
-            if tuple(header[: len(FIXED_COLUMNS)]) != FIXED_COLUMNS:
-                raise UsageError(
-                    f"{path} is not an export of the quarantine",
-                    expected=f"a header that begins with {','.join(FIXED_COLUMNS)}",
-                    found=",".join(header[: len(FIXED_COLUMNS)]) or "an empty file",
-                )
-            for values in reader:
-                if values:
-                    if len(values) != len(header):
-                        raise ValueError(f"{len(values)} values for {len(header)} columns")
-                    row = dict(zip(FIXED_COLUMNS, values, strict=False))
-                    yield _MendedRow(
-                        path,
-                        _whole(row["file_id"]),
-                        _whole(row["line_number"]),
-                        row["record"],
-                        tuple(header[len(FIXED_COLUMNS) :]),
-                        tuple(values[len(FIXED_COLUMNS) :]),
-                    )
-        except UsageError:
-            raise
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"{path} cannot be replayed",
-                expected="text in UTF-8, as it was exported",
-                found=f"the byte {error.object[error.start]:#04x}, which is not valid UTF-8",
-                action="Save it as CSV in UTF-8",
-            ) from error
-        except (ValueError, csv.Error) as error:
-            raise UsageError(
-                f"{path} cannot be replayed",
-                expected="the exported columns in every row, with file_id and line_number as "
-                "they were",
-                found=f"line {reader.line_num}: {error}",
-            ) from error
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise ValueError(f"{text!r} instead of a number")
-    return int(text)
-
-
-def _mended_content(original: OriginalFile, rows: Mapping[int, _MendedRow]) -> bytes:
-    """The file's bytes with these records written anew, in the sender's dialect.
+def _write_mended(original: OriginalFile, rows: Iterator[MendedRow], path: Path) -> None:
+    """Writes the file with these records written anew, in the sender's dialect.
 
     One whose ``record`` is as it was exported keeps its bytes.
     """
-    pieces, reached = [], 0
-    for line in sorted(rows):
-        start, end = original.record(line)
-        given = rows[line].record
-        if given and given == shown_text(original.text[start:end], original.encoding):
-            continue
-        record = _record(original, rows[line])
-        try:
-            encode_text(record, original.encoding)
-        except UnicodeEncodeError as error:
-            raise PipelineError(
-                f"The row of line {line} cannot be written in its sender's format",
-                expected=f"characters that the encoding {original.encoding} has",
-                found=repr(error.object[error.start : error.end]),
-                action="Write them differently, or change the encoding in the file profile",
-            ) from error
-        pieces += [original.text[reached:start], record]
-        reached = end
-    content = encode_text(b"".join([*pieces, original.text[reached:]]), original.encoding)
-    if not original.is_gzip:
-        return content
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
-        file.write(content)
-    return packed.getvalue()
+    asked, given = itertools.tee(rows)
+
+    def text() -> Iterator[bytes]:
+        for piece in original.pieces(row.line_number for row in asked):
+            yield _mended(original, piece, next(given)) if isinstance(piece, Record) else piece
+
+    with path.open("wb") as file:
+        content = encode_chunks(text(), original.encoding)
+        if original.is_gzip:
+            with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
+                packed.writelines(content)
+        else:
+            file.writelines(content)
 
 
-def _record(original: OriginalFile, row: _MendedRow) -> bytes:
+def _mended(original: OriginalFile, record: Record, row: MendedRow) -> bytes:
+    _check_columns(row, original.header)
+    if row.record and row.record == shown_text(record.text, original.encoding):
+        return record.text
+    mended = _record(original, row)
+    try:
+        b"".join(encode_chunks([mended], original.encoding))
+    except UnicodeEncodeError as error:
+        raise PipelineError(
+            f"The row of line {record.line} cannot be written in its sender's format",
+            expected=f"characters that the encoding {original.encoding} has",
+            found=repr(error.object[error.start : error.end]),
+            action="Write them differently, or change the encoding in the file profile",
+        ) from error
+    return mended
+
+
+def _record(original: OriginalFile, row: MendedRow) -> bytes:
     if row.record:
         return row.record.encode()
     quote, delimiter = original.dialect.quote, original.dialect.delimiter

@@ -100,19 +100,22 @@ def decode_chunks(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
             yield text.encode("utf-8", "surrogatepass")
 
 
-def encode_text(text: bytes, encoding: str) -> bytes:
+def encode_chunks(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     """Undo ``decode_chunks``, but for the byte order mark: wrong bytes are what they were.
 
-    Raises UnicodeEncodeError where ``encoding`` does not have a character.
+    Each chunk is of whole characters. Raises UnicodeEncodeError where ``encoding`` does not have
+    one.
     """
     if is_utf8(encoding):
-        return text
+        yield from chunks
+        return
     encode = codecs.getincrementalencoder(encoding)().encode
-    parts = _ESCAPED.split(text.decode("utf-8", "surrogatepass"))  # right and wrong in turn
-    return b"".join(
-        bytes(ord(letter) - ESCAPED_BYTES for letter in part) if place % 2 else encode(part)
-        for place, part in enumerate(parts)
-    )
+    for chunk in chunks:
+        parts = _ESCAPED.split(chunk.decode("utf-8", "surrogatepass"))  # right and wrong in turn
+        yield b"".join(
+            bytes(ord(letter) - ESCAPED_BYTES for letter in part) if place % 2 else encode(part)
+            for place, part in enumerate(parts)
+        )
 
 
 def shown_text(record: bytes, encoding: str) -> str:

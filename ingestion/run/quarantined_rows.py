@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,19 +59,43 @@ class ReasonInFile:
     rows: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class SavedRows:
+    """Rows set aside, in the order of files and lines, in a file: there may be millions."""
+
+    path: Path
+    corrected: Set[int]  # the ids of files of which they are not wanted
+
+    def __iter__(self) -> Iterator[QuarantinedRow]:
+        with self.path.open(encoding="utf-8") as file:
+            for line in file:
+                file_id, file_name, line_number, reasons, codes = json.loads(line)
+                row = QuarantinedRow(file_id, file_name, line_number, reasons, tuple(codes))
+                if row.file_id not in self.corrected:
+                    yield row
+
+
+@contextlib.contextmanager
 def read_rows(
     services: Services, key: str | None = None, reason: str | None = None
-) -> list[QuarantinedRow]:
+) -> Iterator[SavedRows]:
     """The rows set aside in the current publication, of all files or of one, for any reason or one.
 
-    Without those of a file set aside whole of which a newer version counts.
+    Without those of a file set aside whole of which a newer version counts. They are there while
+    the block lasts.
     """
-    found, corrected = _gathered(
-        services,
-        key,
-        lambda rows: [row for row in rows if reason is None or reason in row.codes],
-    )
-    return [row for row in found if row.file_id not in corrected]
+    with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
+        path = Path(folder) / "rows"
+
+        def save(rows: Iterable[QuarantinedRow]) -> Path:
+            with path.open("w", encoding="utf-8") as file:
+                for row in rows:
+                    if reason is None or reason in row.codes:
+                        values = (row.file_id, row.file_name, row.line_number, row.reasons)
+                        file.write(json.dumps([*values, row.codes]) + "\n")
+            return path
+
+        yield SavedRows(*_gathered(services, key, save))
 
 
 def count_rows(services: Services, key: str | None = None) -> list[ReasonInFile]:
@@ -87,19 +113,19 @@ def _counted(rows: Iterable[QuarantinedRow]) -> list[ReasonInFile]:
 
 
 def _gathered(
-    services: Services, key: str | None, gather: Callable[[Iterable[QuarantinedRow]], list[T]]
-) -> tuple[list[T], set[int]]:
+    services: Services, key: str | None, gather: Callable[[Iterable[QuarantinedRow]], T]
+) -> tuple[T, set[int]]:
     """What ``gather`` makes of the rows, which come one by one, in the order of files and lines;
     and the ids of files set aside whole, of the same keys, of which a newer version counts."""
     name = _published_table(services)
     if name is None:
-        return [], set()
+        return gather(()), set()
     table = _as_table(name, ("file_id", "file_name", "line_number", "reasons", "reason_codes"))
     query = sa.select(table).order_by(table.c.file_id, table.c.line_number)
     if key is not None:
         query = query.where(table.c.file_name == key)
 
-    def read(connection: Connection) -> tuple[list[T], dict[str, list[FileRow]]]:
+    def read(connection: Connection) -> tuple[T, dict[str, list[FileRow]]]:
         keys: set[str] = set()
 
         def rows() -> Iterator[QuarantinedRow]:

@@ -7,10 +7,10 @@ import dataclasses
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
@@ -156,15 +156,35 @@ class ObjectStore:
             condition["IfNoneMatch"] = if_none_match
         if if_match is not None:
             condition["IfMatch"] = f'"{if_match}"'
+        self._put(key, data, condition, lambda _: self.get_bytes(key) == data)
+
+    def put_new_file(self, key: str, path: Path) -> None:
+        """Writes a local file as an object where none is, as ``put_bytes`` does."""
+
+        def is_same(there: ObjectInfo) -> bool:
+            with path.open("rb") as file:
+                return self.sha256(there) == hashlib.file_digest(file, "sha256").hexdigest()
+
+        with path.open("rb") as file:
+            self._put(key, file, {"IfNoneMatch": "*"}, is_same)
+
+    def _put(
+        self,
+        key: str,
+        body: bytes | IO[bytes],
+        condition: Mapping[str, Any],
+        is_same: Callable[[ObjectInfo], bool],
+    ) -> None:
         with self._errors("writing", key):
             try:
-                self.client.put_object(Bucket=self.bucket, Key=key, Body=data, **condition)
+                self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
             except ClientError as error:
                 if condition and error_code(error) in UNSUPPORTED:
                     raise self._unconditional(key, error_code(error)) from error
                 if not condition or error_code(error) not in PRECONDITION | GONE:
                     raise
-                if self.head(key) is None or self.get_bytes(key) != data:
+                there = self.head(key)
+                if there is None or not is_same(there):
                     raise self._overtaken(key) from error
 
     def put_file(self, key: str, path: Path) -> None:

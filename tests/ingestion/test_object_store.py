@@ -186,6 +186,23 @@ def test_conditional_writes(store: ObjectStore) -> None:
     assert store.get_bytes("pointer") == b"2"
 
 
+def test_a_new_file_overwrites_none(store: ObjectStore, tmp_path: Path) -> None:
+    """Risk: what a till has sent in that very moment is replaced by an older file with a mended
+    row."""
+    file = tmp_path / "mended.csv"
+    file.write_bytes(b"mended")
+    for _ in range(2):  # the answer to the first call may have been lost
+        store.put_new_file("in/a.csv", file)
+    assert store.get_bytes("in/a.csv") == b"mended"
+    store.put_bytes("in/a.csv", b"newest")
+    with pytest.raises(ObjectChanged) as raised:
+        store.put_new_file("in/a.csv", file)
+    assert str(raised.value) == (
+        f"{store.location('in/a.csv')} was written by someone else meanwhile."
+    )
+    assert store.get_bytes("in/a.csv") == b"newest"
+
+
 def test_a_big_file_goes_up_in_parts(store: ObjectStore, tmp_path: Path) -> None:
     """Risk: a part is lost or misplaced; threads pile up."""
     file = tmp_path / "big"

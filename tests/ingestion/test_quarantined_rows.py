@@ -49,6 +49,12 @@ def published(services: Services, s3_bucket: Bucket) -> Services:
     return services
 
 
+def all_rows(services: Services, key: str | None = None) -> list[QuarantinedRow]:
+    """The rows set aside."""
+    with read_rows(services, key) as rows:
+        return [*rows]
+
+
 def make_table(services: Services, name: str, *without: str) -> None:
     """A table of rows set aside with one row, less these columns."""
     values = {column: value for column, value in ROW.items() if column not in without}
@@ -81,7 +87,7 @@ def test_the_model_may_have_any_name(published: Services) -> None:
     """Risk: an analyst renames the model, and nothing is ever set aside again, as it seems."""
     make_table(published, "rows_to_mend")
     name_model(published, "rows_to_mend")
-    assert read_rows(published) == [FOUND]
+    assert all_rows(published) == [FOUND]
     [row] = first_bad_rows(published, CONTRACT, 1, {})
     assert (row.line_number, row.reason) == (3, ROW["reasons"])
     assert first_bad_rows(published, CONTRACT, 2, {}) == []
@@ -97,8 +103,8 @@ def test_the_rows_of_a_file_are_its_own_and_its_report_has_those_with_a_fault(
     add_row(published, "rows_to_mend", {**ROW, "file_id": 2, "file_name": "sales_data/b.csv"})
     good = {**ROW, "line_number": 2, "reasons": "file_too_bad: 1 of 2", "reason_codes": FILE_REASON}
     add_row(published, "rows_to_mend", good)
-    assert [row.file_id for row in read_rows(published)] == [1, 1, 2]
-    assert [row.file_id for row in read_rows(published, "sales_data/b.csv")] == [2]
+    assert [row.file_id for row in all_rows(published)] == [1, 1, 2]
+    assert [row.file_id for row in all_rows(published, "sales_data/b.csv")] == [2]
     assert [row.line_number for row in first_bad_rows(published, CONTRACT, 1, {})] == [3]
 
 
@@ -116,7 +122,7 @@ def test_the_rows_of_a_file_are_not_those_of_one_with_a_blank_behind_its_name(
     add_row(services, "rows_to_mend", ROW)
     add_row(services, "rows_to_mend", {**ROW, "file_id": 2, "file_name": "sales_data/a.csv "})
     for key, number in (("sales_data/a.csv", 1), ("sales_data/a.csv ", 2)):
-        assert [row.file_id for row in read_rows(services, key)] == [number]
+        assert [row.file_id for row in all_rows(services, key)] == [number]
 
 
 def test_the_list_of_reasons_keeps_no_rows_but_one_of_each_file(
@@ -152,9 +158,10 @@ def test_the_list_of_reasons_keeps_no_rows_but_one_of_each_file(
         Group("invalid_price", 30_002, keys, (f"line 2 of {keys[0]}: {ROW['reasons']}",)),
         Group("column_count", 2, keys, (f"line 9 of {keys[0]}: both",)),
     ]
-    assert [row.file_id for row in rows_to_export(services, "column_count", None)] == [6, 7]
-    with pytest.raises(UsageError) as refused:
-        rows_to_export(services, "quote", None)
+    with rows_to_export(services, "column_count", None) as found:
+        assert [row.file_id for row in found] == [6, 7]
+    with pytest.raises(UsageError) as refused, rows_to_export(services, "quote", None):
+        pass
     assert str(refused.value) == (
         "No row is quarantined for quote. Found: column_count, invalid_price. python "
         "run_pipeline.py quarantine list shows the reasons."
@@ -243,7 +250,7 @@ def test_rows_of_a_refused_file_are_done_with_once_a_newer_version_counts(
     for number in (2, 3, 4):
         row = {**ROW, "file_id": number, "file_name": "sales_data/b.csv"}
         add_row(published, "rows_to_mend", row)
-    assert [row.file_id for row in read_rows(published)] == [1, 3, 4]
+    assert [row.file_id for row in all_rows(published)] == [1, 3, 4]
 
 
 def test_a_machine_that_has_made_no_run_asks_dbt(
@@ -259,19 +266,19 @@ def test_a_machine_that_has_made_no_run_asks_dbt(
     found = dataclasses.replace(published, settings=settings)
     name_model(found, "fct_delivered_files", role="file_ledger")  # of an older project
     with caplog.at_level(logging.WARNING):
-        assert read_rows(found) == []
+        assert all_rows(found) == []
     assert (
         "the database has no table fct_quarantined_sales. Expected: the model with" in caplog.text
     )
     make_table(found, "fct_quarantined_sales")
-    assert read_rows(found) == [FOUND]
+    assert all_rows(found) == [FOUND]
     manifest = json.loads((found.workspace.dbt_target / "manifest.json").read_text())
     assert list(manifest["nodes"]) == ["model"], "a run may be at work on it"
 
 
 def test_nothing_is_asked_before_the_first_publication(services: Services) -> None:
     """Risk: the first command in a new place waits for dbt, or fails for want of a profile."""
-    assert read_rows(services) == []
+    assert all_rows(services) == []
 
 
 def test_a_report_does_without_rows_that_cannot_be_looked_up(published: Services) -> None:

@@ -60,17 +60,21 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
     }
     assert "line 3 of sales_data/a.csv" in groups["invalid_sales_date"].examples[0]
 
-    rows = quarantine.rows_to_export(found, "invalid_sales_date", "a.csv")
-    assert [row.line_number for row in rows] == [3]
-    with pytest.raises(
-        PipelineError, match=r"No row is quarantined for nosuch. Found: column_count"
+    with quarantine.rows_to_export(found, "invalid_sales_date", "a.csv") as rows:
+        assert [row.line_number for row in rows] == [3]
+    for reason, key, message in (
+        ("nosuch", None, r"No row is quarantined for nosuch. Found: column_count"),
+        (None, "nosuch", "There is no file nosuch"),
     ):
-        quarantine.rows_to_export(found, "nosuch", None)
-    with pytest.raises(PipelineError, match="There is no file nosuch"):
-        quarantine.rows_to_export(found, None, "nosuch")
-    [path] = quarantine.export_rows(found, read_rows(found), tmp_path / "export")
-    with pytest.raises(PipelineError, match=r"cannot be exported .* Found: 1.csv"):
-        quarantine.export_rows(found, rows, tmp_path / "export")
+        with (
+            pytest.raises(PipelineError, match=message),
+            quarantine.rows_to_export(found, reason, key),
+        ):
+            pass
+    with read_rows(found) as rows:
+        [path] = quarantine.export_rows(found, rows, tmp_path / "export")
+        with pytest.raises(PipelineError, match=r"cannot be exported .* Found: 1.csv"):
+            quarantine.export_rows(found, rows, tmp_path / "export")
     mend(path, "3", sales_date="2024-03-05")
     mend(path, "5", record='16,122,"soap, large",2024-03-06,6,20,1,20')
     with path.open(encoding="utf-8", newline="") as file:
@@ -86,7 +90,8 @@ def test_mended_rows_count_once_and_lead_back_to_their_file(
         (2, "2024-03"): Decimal("298.00"),
         (16, "2024-03"): Decimal("160.00"),
     }
-    assert read_rows(found) == []
+    with read_rows(found) as rows:
+        assert [*rows] == []
     with pytest.raises(PipelineError, match="cannot be replayed"):
         replay(found, [path])
 
@@ -113,9 +118,8 @@ def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
     found = services(pipeline)
     [group] = [group for group in quarantine.group_by_reason(found) if not group.rows]
     assert (group.code, group.files) == ("file_too_bad (whole file)", ("sales_data/a.csv",))
-    [path] = quarantine.export_rows(
-        found, quarantine.rows_to_export(found, "invalid_sales_date", None), tmp_path
-    )
+    with quarantine.rows_to_export(found, "invalid_sales_date", None) as rows:
+        [path] = quarantine.export_rows(found, rows, tmp_path)
     for line in range(12, 32):
         mend(path, str(line), sales_date="2024-03-05")
     summary = pipeline.run(change=lambda services, _: replay(services, [path]))

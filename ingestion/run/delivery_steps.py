@@ -73,8 +73,14 @@ def _is_to_check(state: RunState, row: FileRow) -> bool:
 
 
 def set_files_aside(state: RunState) -> None:
-    """Moves what does not count: refused files to the error prefix, copies to processed."""
-    _move_out(state, [row for row in state.batch_rows() if not staging_table.is_accepted(row)])
+    """Moves what does not count: refused files to the error prefix, copies to processed.
+
+    A copy of a file of this batch waits: the models may refuse both.
+    """
+    rows = state.batch_rows()
+    accepted = {row.id for row in rows if staging_table.is_accepted(row)}
+    aside = [row for row in rows if row.id not in accepted and row.duplicate_of_id not in accepted]
+    _move_out(state, aside)
 
 
 def archive_batch(state: RunState) -> None:

@@ -237,6 +237,11 @@ def publish_marts(
 
     def finish(connection: Connection) -> None:
         counts = [entry.count for entry in entries]
+        if state.batch_id is not None:
+            rows = staging_table.rows_of_batch(connection, state.batch_id)
+            refused = {count.file_id for count in counts if count.reason is not None}
+            copies = refusals.refused_copies(rows, refused)
+            staging_changes.record_verdicts(connection, copies)
         staging_changes.record_counts(connection, counts, state.batch_id)
         if state.batch_id is not None:
             batches.move_batch(connection, state.batch_id, BatchState.PUBLISHED, state.run_id)

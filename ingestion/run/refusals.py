@@ -11,11 +11,10 @@ from ingestion.database.staging_table import FileRow, FileStatus, Verdict
 from ingestion.errors import PipelineError
 
 
-def copies_that_lose_sales(rows: Sequence[FileRow], refused: set[int]) -> list[Verdict]:
-    """What becomes of the corrections that are copies of ``refused`` files (their ids): each would
-    take out the sales that it replaces, and its own count nowhere, so it is refused, too."""
+def refused_copies(rows: Sequence[FileRow], refused: set[int]) -> list[Verdict]:
+    """What becomes of the copies of ``refused`` files (their ids) among these rows: their content
+    counts nowhere, so they are refused, too, and their senders are told."""
     names = {row.id: row.file_name for row in rows}
-    published = {row.id for row in rows if row.status == FileStatus.INACTIVE}
     return [
         Verdict(
             row.id,
@@ -26,8 +25,18 @@ def copies_that_lose_sales(rows: Sequence[FileRow], refused: set[int]) -> list[V
             content_sha256=row.content_sha256,
         )
         for row in rows
-        if row.duplicate_of_id in refused and row.replaces_id in published
+        if row.status == FileStatus.DUPLICATE
+        and row.duplicate_of_id in names
+        and row.duplicate_of_id in refused
     ]
+
+
+def copies_that_lose_sales(rows: Sequence[FileRow], refused: set[int]) -> list[Verdict]:
+    """Those of the refused copies that are corrections: the sales that they replace would be taken
+    out, and their own count nowhere."""
+    published = {row.id for row in rows if row.status == FileStatus.INACTIVE}
+    losing = {row.id for row in rows if row.replaces_id in published}
+    return [copy for copy in refused_copies(rows, refused) if copy.file_id in losing]
 
 
 def would_be_lost(rows: Sequence[FileRow], copies: Sequence[Verdict]) -> PipelineError:

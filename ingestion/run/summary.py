@@ -97,7 +97,7 @@ def summarise(
     quarantined = sum((entry.amount_quarantined for entry in mine), zero)
     read = sum((entry.amount_read for entry in mine), zero)
     rows_quarantined = sum(entry.count.rows_quarantined for entry in mine)
-    verdicts = [item.verdict.status for item in state.checked]
+    copies = {item.row.id for item in state.checked if item.verdict.status == FileStatus.DUPLICATE}
     refused = [row for row in state.archived if row.status == FileStatus.ERROR]
     is_partly = (
         bool(refused)
@@ -105,11 +105,11 @@ def summarise(
         or state.sets_published_rows_aside
         or state.unreadable > 0
     )
-    refused_ids = {row.id for row in refused}  # some of them by the models, once accepted
+    refused_ids = {row.id for row in refused}  # some of them by the models
     files = {
         "accepted": len(taken - refused_ids),
         "set aside": len(refused),
-        "duplicate": verdicts.count(FileStatus.DUPLICATE),
+        "duplicate": len(copies - refused_ids),
         "already loaded": state.repeated,
         "changed while read": len(state.changed_while_read),
         "not given out": state.unreadable,

@@ -11,6 +11,7 @@ from ingestion.errors import PipelineError
 from ingestion.run.refusals import (
     check_none_counts_twice,
     copies_that_lose_sales,
+    refused_copies,
     would_be_lost,
 )
 from tests.file_rows import file_row
@@ -116,4 +117,23 @@ def test_a_correction_that_is_a_copy_of_a_refused_file_is_not_published() -> Non
         "Found: in/b.csv: file_too_bad: a copy of in/a.csv (id 2), which has too many bad rows. Run"
         " again: these corrections are set aside now, and the versions before them still count. "
         "Send better ones at any time."
+    )
+
+
+def test_a_copy_of_a_refused_file_is_refused_with_it() -> None:
+    """Risk: its sender is never told, since its content counts already, as it says."""
+    copy = file_row(3, "in/b.csv", status="D", duplicate_of_id=2)
+    rows = [
+        file_row(2, "in/a.csv"),
+        copy,
+        file_row(4, "in/c.csv", status="D", duplicate_of_id=9),  # of a file of long ago
+        file_row(5, "in/d.csv", status="S", duplicate_of_id=2),  # corrected since
+    ]
+    assert refused_copies(rows, set()) == []
+    assert copies_that_lose_sales(rows, {2, 9}) == [], "no run is ended for it"
+    [verdict] = refused_copies(rows, {2, 9})
+    assert (verdict.file_id, verdict.status, verdict.reason) == (
+        copy.id,
+        "E",
+        "file_too_bad: a copy of in/a.csv (id 2), which has too many bad rows",
     )

@@ -130,11 +130,12 @@ def test_a_file_too_bad_to_trust_is_set_aside_whole_and_its_old_version_stays(
 
 def test_a_correction_that_copies_a_refused_file_ends_one_run_only(pipeline: Pipeline) -> None:
     """Risk: two equal broken files, one of them a correction, take good sales out of the marts; or
-    nothing is published any more until somebody has sent another one."""
+    nothing is published any more until somebody has sent another one; or the sender of a third is
+    not told."""
     pipeline.put("b.csv", HEADER + GOOD)
     pipeline.run()
     broken = HEADER + GOOD + GOOD.replace("2024-03-05", "someday") * 20
-    for name in ("a.csv", "b.csv"):
+    for name in ("a.csv", "b.csv", "d.csv"):
         pipeline.put(name, broken)
     pipeline.put("c.csv", HEADER + GOOD.replace("2,122", "16,122"))
     with pytest.raises(PipelineError, match=r"^Sales would be lost; nothing is published"):
@@ -146,5 +147,10 @@ def test_a_correction_that_copies_a_refused_file_ends_one_run_only(pipeline: Pip
         (2, "2024-03"): Decimal("104.00"),
         (16, "2024-03"): Decimal("104.00"),
     }
-    assert [row.status for row in pipeline.files()] == ["I", "E", "E", "I"]
-    assert "file_too_bad: a copy of sales_data/a.csv" in (pipeline.file("b.csv").reason or "")
+    assert [row.status for row in pipeline.files()] == ["I", "E", "E", "I", "E"]
+    assert (summary.files["set aside"], summary.files["duplicate"]) == (3, 0)
+    told = "file_too_bad: a copy of sales_data/a.csv (id 2), which has too many bad rows"
+    for name in ("b.csv", "d.csv"):
+        assert pipeline.file(name).reason == told
+        reasons = pipeline.store.get_bytes(f"sales_data_error/{name}.reasons.json")
+        assert json.loads(reasons)["reasons"] == [{"code": "file_too_bad", "message": told}]

@@ -123,11 +123,13 @@ def _may_increment(state: RunState, builder: str | None) -> bool:
 def _leads_on(state: RunState, before: Mapping[int, str]) -> bool:
     """Whether what a run cut short has written is written again, or taken out, by this one: its
     files are read as they were and have the same verdicts, or newer versions of the same batch
-    stand in their place, while their own months are still known from bronze."""
+    stand in their place, while their own months are still known from bronze. A copy that was
+    refused since had no rows, and what it replaced is written again."""
     now, bronze = _verdicts(state), state.services.workspace.bronze
     rows = {row.id: row for row in state.batch_rows()}
+    refused = _copies_refused_since(state)
     for file_id, verdict in before.items():
-        if now.get(file_id) == verdict:
+        if now.get(file_id) == verdict or file_id in refused:
             continue
         row = rows.get(file_id)
         if row is None or row.status != FileStatus.SUPERSEDED:
@@ -165,6 +167,20 @@ def _verdicts(state: RunState) -> dict[int, str]:
     return found
 
 
+def _copies_refused_since(state: RunState) -> dict[int, str]:
+    """The copies of the batch that a run cut short has found, and that are set aside by now, with
+    the verdicts of that time."""
+    known = warehouse_state.read_state(state.services.workspace.root)
+    before = {} if known is None else known.verdicts
+    refused = [row.id for row in state.batch_rows() if row.status == FileStatus.ERROR]
+    found = {file_id: before[file_id] for file_id in refused if file_id in before}
+    return {
+        file_id: verdict
+        for file_id, verdict in found.items()
+        if verdict.split()[1:2] == [FileStatus.DUPLICATE]
+    }
+
+
 def note_begun(state: RunState, builder: str, *, is_whole: bool) -> None:
     """Notes in the workspace that the run is about to change the tables, up to their publication;
     one that is ended before leaves it at that.
@@ -178,7 +194,8 @@ def note_begun(state: RunState, builder: str, *, is_whole: bool) -> None:
         is_whole=is_whole,
         publication="" if published is None else published.manifest_sha256,
         run_id=state.run_id,
-        verdicts=_verdicts(state),
+        # what a refused copy has replaced is not in the tables until a run comes to its end
+        verdicts=_verdicts(state) | _copies_refused_since(state),
         begun_with=dimension_versions(state),
         built_before=builder,
         judged_by=judging_values(state),
@@ -204,6 +221,8 @@ def note_published(state: RunState) -> None:
 
 def _batches_to_write(state: RunState) -> list[int]:
     replaced_ids = [row.replaces_id for row in state.batch_rows()]
+    for verdict in _copies_refused_since(state).values():
+        replaced_ids += [int(word) for word in verdict.split()[2:] if word.isdecimal()]
     replaced = state.in_transaction(
         lambda connection: staging_table.rows_by_id(connection, replaced_ids)
     )

@@ -13,9 +13,11 @@ from boto3.s3.transfer import TransferConfig
 
 from ingestion.commands.withdrawal import restore_file, retract_file
 from ingestion.config.profiles import FileProfile
+from ingestion.database.staging_changes import record_verdicts
 from ingestion.errors import PipelineError
 from ingestion.run import bronze, build_scope
 from ingestion.run import delivery_steps as deliveries
+from ingestion.run.refusals import refused_copies
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectChanged
 from ingestion.warehouse.raw_tables import bronze_path
@@ -67,6 +69,23 @@ def test_a_copy_counts_when_what_it_repeats_no_longer_does(
     put(services, "a.csv", "2024-03-06")
     run(elsewhere(services, tmp_path / "other"))
     assert [row.status for row in file_rows(services)] == ["S", "E", "I", "I"]
+
+
+def test_a_copy_that_was_refused_leaves_the_history_as_it_stands(services: Services) -> None:
+    """Risk: the run after it pays for the whole history; or what the copy replaced, which the run
+    that was ended took out of the tables, does not come back."""
+    put(services, "old.csv", "2024-01-01")
+    run(services)
+    put_a_copy(services)
+    state = cut_short(services)
+    copies = refused_copies(state.batch_rows(), {3})
+    state.in_transaction(lambda found: record_verdicts(found, copies))
+    assert [row.status for row in file_rows(services)] == ["I", "I", "A", "E"]
+    for _ in range(2):  # the run after it may be ended, too
+        assert scope(cut_short(services)) == [2, 3]
+    run(services)
+    put(services, "c.csv", "2024-03-07")
+    assert scope(started(services)) == [4]
 
 
 def test_a_newer_object_is_not_read_in_the_place_of_a_copy(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import itertools
 import re
 import sqlite3
@@ -19,7 +20,12 @@ from typing import TYPE_CHECKING
 
 from ingestion.commands.mended_rows import MendedRow, gather_rows, rows_of
 from ingestion.commands.original_file import OriginalFile, Record, open_original
-from ingestion.commands.withdrawal import check_inbox, find_sendable, version_to_read
+from ingestion.commands.withdrawal import (
+    check_inbox,
+    find_sendable,
+    split_planned,
+    version_to_read,
+)
 from ingestion.database import staging_changes, staging_table
 from ingestion.database.engine import in_transaction
 from ingestion.database.staging_table import FileRow, FileStatus, counting_row
@@ -37,7 +43,8 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
     of the file ``key`` as it is, to be read under the rules of today; returns the keys.
 
     The rows that are not in the CSVs stay as they are. Nothing is sent unless every CSV is right
-    and every object the one that was taken. Raises ``UsageError`` for a file or a CSV that cannot
+    and every object the one that was taken; nor is what a run that was cut short has planned, which
+    stays as it is. Raises ``UsageError`` for a file or a CSV that cannot
     be replayed, ``PipelineError`` for what else is wrong.
     """
     store = services.store
@@ -49,7 +56,7 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
                 f"{again.file_name} cannot be replayed both as it is and with corrected rows",
                 action="Omit --file: the whole corrected file is read under today's rules",
             )
-        check_inbox(services, mended)
+        check_inbox(services, {name: _sha256(path) for name, path in mended.items()})
         archived = None if again is None else find_sendable(services, again)
         for name, path in mended.items():
             store.put_new_file(name, path)
@@ -62,7 +69,7 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
 
 
 def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> dict[str, Path]:
-    """A file in ``folder`` for each key of which the CSVs mend rows."""
+    """A file in ``folder`` for each key of which the CSVs mend rows, unless it is planned."""
     with contextlib.closing(sqlite3.connect(folder / "rows")) as mended:
         gather_rows(mended, paths)
         ids = [file_id for (file_id,) in mended.execute("select distinct file_id from rows")]
@@ -74,27 +81,42 @@ def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> di
 
         files, history = in_transaction(services.engine, read)
         written: dict[str, Path] = {}
+        planned: set[str] = set()
         for file_id in ids:
             file = files.get(file_id)
-            if file is None or not _may_be_mended(file, history[file.file_name]):
+            if file is None:
+                raise _cannot_be_replayed(file_id, "no such file")
+            name, path = file.file_name, folder / str(file_id)
+            known, earlier = split_planned(history[name])
+            if not _may_be_mended(file, earlier):
+                raise _cannot_be_replayed(file_id, f"a newer version of {name}")
+            if name in written:
                 raise UsageError(
-                    f"The rows of file {file_id} cannot be replayed",
-                    expected="an export of the version that counts now, or of the one set aside "
-                    "last",
-                    found="no such file"
-                    if file is None
-                    else f"a newer version of {file.file_name}",
-                    action="Export again and correct that",
-                )
-            if file.file_name in written:
-                raise UsageError(
-                    f"Two versions of {file.file_name} cannot be replayed at once",
+                    f"Two versions of {name} cannot be replayed at once",
                     action="Give the exports of the one that should count",
                 )
-            written[file.file_name] = folder / str(file_id)
             with open_original(services, file) as original:
-                _write_mended(original, rows_of(mended, file_id), written[file.file_name])
-    return written
+                _write_mended(original, rows_of(mended, file_id), path)
+            written[name] = path
+            if known is not None:
+                if known.sha256 != _sha256(path):
+                    raise _cannot_be_replayed(file_id, f"a newer version of {name}")
+                planned.add(name)
+    return {name: path for name, path in written.items() if name not in planned}
+
+
+def _cannot_be_replayed(file_id: int, found: str) -> UsageError:
+    return UsageError(
+        f"The rows of file {file_id} cannot be replayed",
+        expected="an export of the version that counts now, or of the one set aside last",
+        found=found,
+        action="Export again and correct that",
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_columns(row: MendedRow, header: Sequence[str]) -> None:
@@ -113,7 +135,7 @@ def _may_be_mended(file: FileRow, versions: Sequence[FileRow]) -> bool:
     current = counting_row(versions)
     if current is not None and current.id == file.id:
         return True
-    return versions[-1].id == file.id and file.status == FileStatus.ERROR
+    return bool(versions) and versions[-1].id == file.id and file.status == FileStatus.ERROR
 
 
 def _write_mended(original: OriginalFile, rows: Iterator[MendedRow], path: Path) -> None:

@@ -7,7 +7,7 @@ table and month. To bring a file back, its archived object is sent again.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -79,33 +79,58 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
 def restore_file(services: Services, key: str) -> None:
     """Sends the version that was retracted last again: its archived object goes to the inbox.
 
-    Raises ``UsageError`` for a file that is not retracted, ``PipelineError`` where the object of
-    that version is not the one that was taken: no older one comes in its place.
+    Where a run that was cut short has planned that, the plan stays as it is. Raises ``UsageError``
+    for a file that is not retracted, ``PipelineError`` where the object of that version is not the
+    one that was taken: no older one comes in its place.
     """
     key, rows = file_versions(services, key)
-    current = counting_row(rows)
-    if current is None or current.etag != RETRACTION:
+    planned, earlier = split_planned(rows)
+    current = counting_row(earlier)
+    chosen = None if current is None else _retracted_by(current, earlier)
+    if chosen is None or (planned is not None and planned.sha256 != chosen.sha256):
         raise UsageError(
             f"{key} cannot be restored",
             expected="a file that was retracted",
             found=_state(rows),
             action=_versions_of(key),
         )
-    versions = [row for row in rows if row.id < current.id and row.etag != RETRACTION]
+    if planned is None:
+        services.store.copy(find_sendable(services, chosen), chosen.file_name)
+
+
+def _retracted_by(retraction: FileRow, rows: Sequence[FileRow]) -> FileRow | None:
+    """The version that this row took out; None where it is no retraction."""
+    if retraction.etag != RETRACTION:
+        return None
+    versions = [row for row in rows if row.id < retraction.id and row.etag != RETRACTION]
     # each retraction takes a version out, so the newest of these is of this one, and no earlier one
-    chosen = [
-        row for row in versions if row.id == current.replaces_id or row.reason == _NEVER_PUBLISHED
+    return [
+        row
+        for row in versions
+        if row.id == retraction.replaces_id or row.reason == _NEVER_PUBLISHED
     ][-1]
-    services.store.copy(find_sendable(services, chosen), chosen.file_name)
 
 
-def version_to_read(services: Services, key: str) -> FileRow:
-    """The newest version of a file, to be sent again and read under the rules of today.
+def split_planned(rows: Sequence[FileRow]) -> tuple[FileRow | None, Sequence[FileRow]]:
+    """Of the rows of one key, the version that a run which was cut short has planned, if there is
+    one, and those before it. A withdrawal is no such version."""
+    newest = rows[-1]
+    if newest.status != FileStatus.ACTIVE or newest.etag == RETRACTION:
+        return None, rows
+    return newest, rows[:-1]
+
+
+def version_to_read(services: Services, key: str) -> FileRow | None:
+    """The newest version of a file, to be sent again and read under the rules of today; None where
+    the run will do so, since it is planned.
 
     For a file that was set aside, or whose profile or contract has changed since. Raises
     ``UsageError`` for one that is neither set aside nor counts.
     """
     key, rows = file_versions(services, key)
+    planned, _ = split_planned(rows)
+    if planned is not None:
+        return None
     newest = rows[-1]
     if newest.status not in (FileStatus.INACTIVE, FileStatus.ERROR) or newest.etag == RETRACTION:
         raise UsageError(
@@ -120,17 +145,21 @@ def version_to_read(services: Services, key: str) -> FileRow:
 def find_sendable(services: Services, row: FileRow) -> ObjectInfo:
     """The row's archived object, fit to be copied into the inbox, under the key that it had.
 
-    Raises ``PipelineError`` where an object is there already, or the archived one is not the one
-    that was taken.
+    Raises ``PipelineError`` where another object is there already, or the row's own, which waits to
+    be archived; and where the archived one is not the one that was taken.
     """
-    check_inbox(services, [row.file_name])
-    return find_archived(services.store, row, services.store.sha256)
+    store = services.store
+    is_archived = row.file_location != store.location(row.file_name)
+    check_inbox(services, {row.file_name: row.sha256 if is_archived else None})
+    return find_archived(store, row, store.sha256)
 
 
-def check_inbox(services: Services, keys: Iterable[str]) -> None:
-    """Raises ``PipelineError`` where an object is at one of these keys already."""
-    for key in keys:
-        if services.store.head(key) is not None:
+def check_inbox(services: Services, contents: Mapping[str, str | None]) -> None:
+    """Raises ``PipelineError`` where an object is at one of these keys already, other than one with
+    this SHA-256: a command that was cut short has sent it."""
+    for key, sha256 in contents.items():
+        there = services.store.head(key)
+        if there is not None and services.store.sha256(there) != sha256:
             raise PipelineError(
                 f"{key} is in the inbox already",
                 action="Run the pipeline first, then try again",

@@ -70,6 +70,7 @@ def test_a_file_is_brought_back_only_with_its_own_bytes(
         patched.setattr(ObjectStore, "get_bytes", None)
         withdrawal.restore_file(services, "a.csv")
     assert s3_bucket.get("sales_data/a.csv") == CONTENT
+    s3_bucket.put("sales_data/a.csv", CONTENT.replace(b",7\n", b",8\n"))
     with pytest.raises(PipelineError, match=r"a\.csv is in the inbox already"):
         withdrawal.restore_file(services, "a.csv")
 

@@ -17,7 +17,7 @@ from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError, UsageError
 from ingestion.run.quarantined_rows import QuarantinedRow
 from ingestion.run.services import Services
-from tests.run_without_spark import HEADER, run, sale
+from tests.run_without_spark import HEADER, new_run, run, sale, take_files
 from tests.services import Bucket
 
 
@@ -201,13 +201,14 @@ def test_a_replay_that_fails_leaves_no_mark(
     """Risk: a file that is sent twice by mistake, months later, is built anew with its batch."""
     mended = export(shop, tmp_path, 1)
     content = s3_bucket.get("sales_data_processed/b.csv")
-    s3_bucket.put("sales_data/b.csv", content)
+    s3_bucket.put("sales_data/b.csv", content.replace(b"besan", b"maida"))
     with pytest.raises(PipelineError) as raised:
         replay(shop, [mended], "b.csv")
     assert str(raised.value) == (
         "sales_data/b.csv is in the inbox already. Run the pipeline first, then try again."
     )
     assert_untouched(shop, s3_bucket, "b.csv")
+    s3_bucket.put("sales_data/b.csv", content)
     assert run(shop).files["already loaded"] == 1
     shop.store.delete("sales_data_processed/b.csv")
     with pytest.raises(PipelineError, match="Found: no object there"):
@@ -240,3 +241,36 @@ def test_a_replay_that_is_killed_before_its_end_changes_nothing(
     ]
     s3_bucket.put("sales_data/b.csv", s3_bucket.get("sales_data_processed/b.csv"))
     assert run(shop).files["already loaded"] == 1
+
+
+@pytest.mark.parametrize("is_planned", [True, False], ids=["planned", "sent"])
+def test_a_replay_that_was_cut_short_is_taken_up_by_the_same_command(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path, is_planned: bool
+) -> None:
+    """Risk: whoever repeats the command is told that it was wrong, as if nothing came of it."""
+    path = export(shop, tmp_path, 1)
+    first = path.read_text(encoding="utf-8")
+    path.write_text(first.replace("2024-03-05", "2024-03-07"), encoding="utf-8")
+    replay(shop, [path], "b.csv")
+    if is_planned:
+        assert take_files(new_run(shop))
+    before = s3_bucket.objects()
+    replay(shop, [path], "b.csv")
+    assert s3_bucket.objects() == before
+    if is_planned:
+        path.write_text(first.replace("2024-03-05", "2024-03-08"), encoding="utf-8")
+        with pytest.raises(UsageError) as refused:
+            replay(shop, [path])
+        assert str(refused.value) == (
+            "The rows of file 1 cannot be replayed. Expected: an export of the version that counts "
+            "now, or of the one set aside last. Found: a newer version of sales_data/a.csv. Export "
+            "again and correct that."
+        )
+    summary = run(shop)
+    assert (summary.exit_code, summary.files["accepted"]) == (0, 2)
+    assert [(row.status, row.replaces_id) for row in rows(shop)] == [
+        ("S", None),
+        ("S", None),
+        ("I", 1),
+        ("I", 2),
+    ]

@@ -25,7 +25,7 @@ _BUSY_SECONDS = 30
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds; each is stretched up to twofold
 _MYSQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"  # whatever the server's own mode is
 T = TypeVar("T")
-_KEY_TEXT_LENGTH = 191
+KEY_TEXT_LENGTH = 191
 _LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 _TYPE = re.compile(r"^(?P<name>[a-z]+)(\((?P<precision>\d+),\s*(?P<scale>\d+)\))?$")
 COLLATION = f"{CHARSET}_bin"
@@ -87,7 +87,7 @@ def column_type(data_type: str, key: bool = False) -> sa.types.TypeEngine[Any]:
     simple: dict[str, sa.types.TypeEngine[Any]] = {
         "int": sa.Integer(),
         "bigint": sa.BigInteger(),
-        "string": sa.String(_KEY_TEXT_LENGTH) if key else _LONG_TEXT,
+        "string": sa.String(KEY_TEXT_LENGTH) if key else _LONG_TEXT,
         "date": sa.Date(),
         "timestamp": sa.DateTime(),
         "boolean": sa.Boolean(),

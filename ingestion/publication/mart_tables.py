@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ingestion.database.engine import column_type, define_table, table_names
+from ingestion.database.engine import KEY_TEXT_LENGTH, column_type, define_table, table_names
 from ingestion.errors import PipelineError
 from ingestion.publication.manifest import MartFile, MartTable, changed_partitions
 from ingestion.publication.misfits import find_misfits
+from ingestion.publication.unfit_keys import refuse_unfit_keys
 from ingestion.warehouse.partitions import partition_texts
 
 if TYPE_CHECKING:
@@ -111,12 +112,13 @@ def load_beside(
     Of a changed partition only the rows that differ are sent, unless it is too large to compare.
     The whole table is sent where ``old`` has another shape or the live table not its number of
     rows (somebody has dropped or emptied it). What an interrupted run left beside it is gone.
-    ``tag`` tells the tables of this run from those of another.
+    ``tag`` tells the tables of this run from those of another. Raises ``PipelineError`` for a row
+    whose key the database would not take.
     """
     from ingestion.database.bulk_load import load_rows
 
     metadata = sa.MetaData()
-    rows = live_table(new, metadata, f"{_LOAD_SUFFIX}_{tag}")
+    loaded = live_table(new, metadata, f"{_LOAD_SUFFIX}_{tag}")
     gone = _key_table(new, metadata, f"{_GONE_SUFFIX}_{tag}") if new.key else None
     _drop_leftovers(engine, new.name)
     if old is None or not _is_comparable(engine, old, new):
@@ -130,20 +132,24 @@ def load_beside(
     metadata.create_all(engine)
     vanished: list[pa.Table] = []
 
+    longest = None if engine.dialect.name == "sqlite" else KEY_TEXT_LENGTH
+
     def fresh_rows() -> Iterator[pa.Table]:
         vanished.clear()
         for change in changes:
             if change.partition in emptied:
-                yield from _read(new, change.after, local_path)
+                fresh: Iterable[pa.Table] = _read(new, change.after, local_path)
             else:
                 fresh, lost = _compared(new, change, local_path)
                 vanished.extend(lost)
-                yield from fresh
+            for rows in fresh:
+                refuse_unfit_keys(new, rows, longest)
+                yield rows
 
-    row_count = load_rows(engine, rows, fresh_rows)
+    row_count = load_rows(engine, loaded, fresh_rows)
     if gone is not None:
         load_rows(engine, gone, lambda: iter(vanished))
-    return LoadedChange(new, rows, gone, emptied, row_count)
+    return LoadedChange(new, loaded, gone, emptied, row_count)
 
 
 def swap_in(connection: Connection, change: LoadedChange) -> None:

@@ -373,6 +373,39 @@ def test_a_value_that_is_too_long_names_its_column(
     engine.dispose()
 
 
+def test_a_row_without_a_key_is_named(each_engine: Engine, tmp_path: Path) -> None:
+    """Risk: whoever has written a new mart is told to alter a column of the database, and neither
+    which mart nor which row is wrong."""
+    keyed_by_name = dataclasses.replace(version(tmp_path, MONTHS), key=("sales_month", "full_name"))
+    months: dict[str, list[Row]] = {**MONTHS, "2024-05": [(5, "Eve", "1.00"), (6, None, "1.00")]}
+    wrong = dataclasses.replace(version(tmp_path, months), key=keyed_by_name.key)
+    limit = "" if each_engine.dialect.name == "sqlite" else ", of texts of at most 191 characters"
+    for before in (None, keyed_by_name):  # loaded in full, or a month
+        with pytest.raises(PipelineError) as refused:
+            load(each_engine, [(before, wrong)])
+        assert str(refused.value) == (
+            f"The model totals cannot be published. Expected: a key that is never null{limit}. "
+            "Found: full_name is null in the row sales_month = '2024-05', full_name = null. "
+            "Correct the model, or the key under meta.publish in its YAML, and run again."
+        )
+
+
+def test_a_key_that_is_too_long_is_named(mariadb_url: str, tmp_path: Path) -> None:
+    """Risk: the same, of a text that the database has no room for."""
+    engine = connect(make_url(mariadb_url))
+    months: dict[str, list[Row]] = {"2024-05": [(5, "é" * 191, "1.00"), (6, "Eve " * 50, "1.00")]}
+    wrong = dataclasses.replace(version(tmp_path, months), key=("customer_id", "full_name"))
+    with pytest.raises(PipelineError) as refused:
+        load(engine, [(None, wrong)])
+    assert str(refused.value) == (
+        "The model totals cannot be published. Expected: a key that is never null, of texts of at "
+        "most 191 characters. Found: full_name is a text of 200 characters in the row customer_id "
+        "= 6, full_name = 'Eve Eve Eve Eve Eve Eve Eve Eve Eve Eve …'. Correct the model, or the "
+        "key under meta.publish in its YAML, and run again."
+    )
+    engine.dispose()
+
+
 def test_partition_folders_are_values() -> None:
     """Risk: an escaped character or a text '121' deletes no row."""
     types = {"sales_month": "string", "store_id": "int"}

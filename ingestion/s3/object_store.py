@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -33,6 +34,7 @@ ATTEMPTS = 5
 _CHUNK = 1 << 20
 _SINGLE_COPY_LIMIT = 5 << 30  # CopyObject's own limit; above it a copy goes in parts
 _PART_SIZE = 64 << 20
+_PART_IN_MEMORY = 16 << 20
 _COPY_PART_SIZE = 512 << 20
 
 
@@ -156,36 +158,56 @@ class ObjectStore:
             condition["IfNoneMatch"] = if_none_match
         if if_match is not None:
             condition["IfMatch"] = f'"{if_match}"'
-        self._put(key, data, condition, lambda _: self.get_bytes(key) == data)
+        guard = self._condition_of(key, lambda _: self.get_bytes(key) == data)
+        with self._errors("writing", key), guard if condition else contextlib.nullcontext():
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=data, **condition)
 
     def put_new_file(self, key: str, path: Path) -> None:
-        """Writes a local file as an object where none is, as ``put_bytes`` does."""
+        """Writes a local file as an object where none is, as ``put_bytes`` does; in parts where it
+        is big."""
 
         def is_same(there: ObjectInfo) -> bool:
             with path.open("rb") as file:
                 return self.sha256(there) == hashlib.file_digest(file, "sha256").hexdigest()
 
-        with path.open("rb") as file:
-            self._put(key, file, {"IfNoneMatch": "*"}, is_same)
+        guard = self._condition_of(key, is_same)
+        with self._errors("writing", key), path.open("rb") as file, guard:
+            if path.stat().st_size > _PART_SIZE:
+                self._put_new_parts(key, file)
+            else:
+                self.client.put_object(Bucket=self.bucket, Key=key, Body=file, IfNoneMatch="*")
 
-    def _put(
-        self,
-        key: str,
-        body: bytes | IO[bytes],
-        condition: Mapping[str, Any],
-        is_same: Callable[[ObjectInfo], bool],
-    ) -> None:
-        with self._errors("writing", key):
-            try:
-                self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
-            except ClientError as error:
-                if condition and error_code(error) in UNSUPPORTED:
-                    raise self._unconditional(key, error_code(error)) from error
-                if not condition or error_code(error) not in PRECONDITION | GONE:
-                    raise
-                there = self.head(key)
-                if there is None or not is_same(there):
-                    raise self._overtaken(key) from error
+    def _put_new_parts(self, key: str, file: IO[bytes]) -> None:
+        """Writes the file where no object is; the client's own transfer knows no condition."""
+        address: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
+        address["UploadId"] = self.client.create_multipart_upload(**address)["UploadId"]
+        try:
+            parts: list[Any] = []
+            for number, part in enumerate(iter(lambda: file.read(_PART_IN_MEMORY), b""), start=1):
+                sent = self.client.upload_part(**address, PartNumber=number, Body=part)
+                parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+            self.client.complete_multipart_upload(
+                **address, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+        except BaseException:
+            with contextlib.suppress(BotoCoreError, ClientError):
+                self.client.abort_multipart_upload(**address)
+            raise
+
+    @contextlib.contextmanager
+    def _condition_of(self, key: str, is_same: Callable[[ObjectInfo], bool]) -> Iterator[None]:
+        """Raises ObjectChanged where the block's condition does not hold, unless the object is what
+        it writes; PipelineError where the server knows no conditions."""
+        try:
+            yield
+        except ClientError as error:
+            if error_code(error) in UNSUPPORTED:
+                raise self._unconditional(key, error_code(error)) from error
+            if error_code(error) not in PRECONDITION | GONE:
+                raise
+            there = self.head(key)
+            if there is None or not is_same(there):
+                raise self._overtaken(key) from error
 
     def put_file(self, key: str, path: Path) -> None:
         """Writes a local file as an object, in parts where it is big, on the calling thread."""

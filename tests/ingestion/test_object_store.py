@@ -186,14 +186,16 @@ def test_conditional_writes(store: ObjectStore) -> None:
     assert store.get_bytes("pointer") == b"2"
 
 
-def test_a_new_file_overwrites_none(store: ObjectStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("megabytes", [1, 70], ids=["at once", "in parts"])
+def test_a_new_file_overwrites_none(store: ObjectStore, tmp_path: Path, megabytes: int) -> None:
     """Risk: what a till has sent in that very moment is replaced by an older file with a mended
     row."""
     file = tmp_path / "mended.csv"
-    file.write_bytes(b"mended")
+    content = b"".join(bytes([number]) * (1 << 20) for number in range(megabytes))
+    file.write_bytes(content)
     for _ in range(2):  # the answer to the first call may have been lost
         store.put_new_file("in/a.csv", file)
-    assert store.get_bytes("in/a.csv") == b"mended"
+    assert store.get_bytes("in/a.csv") == content
     store.put_bytes("in/a.csv", b"newest")
     with pytest.raises(ObjectChanged) as raised:
         store.put_new_file("in/a.csv", file)
@@ -201,6 +203,8 @@ def test_a_new_file_overwrites_none(store: ObjectStore, tmp_path: Path) -> None:
         f"{store.location('in/a.csv')} was written by someone else meanwhile."
     )
     assert store.get_bytes("in/a.csv") == b"newest"
+    listed = store.client.list_multipart_uploads(Bucket=store.bucket)
+    assert listed.get("Uploads", []) == []
 
 
 def test_a_big_file_goes_up_in_parts(store: ObjectStore, tmp_path: Path) -> None:

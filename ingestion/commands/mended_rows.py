@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ingestion.commands.quarantine import FIXED_COLUMNS
-from ingestion.errors import UsageError
+from ingestion.errors import PipelineError, UsageError
 
 _DIGITS = 18  # of a number that a database's integer holds
 _LAST_LINE = 10**_DIGITS - 1
@@ -34,7 +34,19 @@ class MendedRow:
 
 def gather_rows(mended: sqlite3.Connection, paths: Iterable[Path]) -> None:
     """Puts the rows of the CSVs into a table, by file and line: there may be millions, in any
-    order. Raises ``UsageError`` where two of them are of one line and differ."""
+    order. Raises ``UsageError`` where two of them are of one line and differ, ``PipelineError``
+    where the disk is full."""
+    try:
+        _gather(mended, paths)
+    except sqlite3.OperationalError as error:
+        raise PipelineError(
+            "The corrected rows cannot be written to the workspace",
+            found=str(error),
+            action="Free some disk space there and run the command again",
+        ) from error
+
+
+def _gather(mended: sqlite3.Connection, paths: Iterable[Path]) -> None:
     mended.execute("pragma journal_mode = off")
     mended.execute(
         "create table rows (file_id integer, line_number integer, path text, record text,"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from ingestion.commands import quarantine
+from ingestion.commands.mended_rows import gather_rows
 from ingestion.commands.replay import replay
 from ingestion.config.profiles import FileProfile
 from ingestion.database import staging_changes, staging_table
@@ -165,6 +168,19 @@ def test_a_row_that_two_exports_mend_in_two_ways_is_refused(
     assert_untouched(shop, s3_bucket)
     other.write_bytes(one.read_bytes())
     assert replay(shop, [one, other]) == ["sales_data/a.csv"]
+
+
+def test_corrected_rows_that_find_no_room_are_one_sentence(shop: Services, tmp_path: Path) -> None:
+    """Risk: a full disk is told as a fault of the program."""
+    path = export(shop, tmp_path, 1)
+    with contextlib.closing(sqlite3.connect(tmp_path / "rows")) as small:
+        small.execute("pragma max_page_count = 1")
+        with pytest.raises(PipelineError) as refused:
+            gather_rows(small, [path])
+    assert str(refused.value) == (
+        "The corrected rows cannot be written to the workspace. Found: database or disk is full. "
+        "Free some disk space there and run the command again."
+    )
 
 
 def test_an_export_that_fails_leaves_none_in_the_way_of_the_next(

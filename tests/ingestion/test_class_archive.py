@@ -76,6 +76,7 @@ def test_a_profile_that_takes_no_archive_is_told_before_minutes_are_spent(
         "server_side_parameters: {spark.driver.extraJavaOptions: "
         "\"{{ env_var('RETAIL_SPARK_JAVA_OPTIONS', '') }}\"}}}}"
     )
+    monkeypatch.setenv("JAVA_HOME", str(java_home(tmp_path / "java", "17.0.15")))
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
     settings = load_settings(tmp_path, {"RETAIL_WORKSPACE": str(tmp_path / "workspace")})
     with pytest.raises(PipelineError) as refused:
@@ -122,6 +123,7 @@ def test_what_the_jvm_prints_is_not_taken_for_the_seconds(
 ) -> None:
     """Risk: one warning of the JVM on stdout ends two minutes of work with a traceback."""
     shutil.copyfile(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
+    monkeypatch.setenv("JAVA_HOME", str(java_home(tmp_path / "java", "17.0.15")))
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
     settings = load_settings(tmp_path, {"RETAIL_WORKSPACE": str(tmp_path / "workspace")})
     program = tmp_path / "rehearsal.py"

@@ -33,8 +33,9 @@ def check_files(state: RunState) -> None:
 
     bronze.claim(state)
     rows = state.batch_rows()
-    planned = [row for row in rows if _is_to_check(state, row)]
     withdrawn = {row.replaces_id for row in rows if row.etag == staging_table.RETRACTION}
+    uncounted = withdrawn | {row.id for row in rows if not staging_table.is_accepted(row)}
+    planned = [row for row in rows if _is_to_check(state, row, uncounted)]
     keys = [row.file_name for row in planned]
     history = state.in_transaction(lambda connection: staging_table.rows_by_key(connection, keys))
 
@@ -61,14 +62,16 @@ def check_files(state: RunState) -> None:
     state.in_transaction(record)
 
 
-def _is_to_check(state: RunState, row: FileRow) -> bool:
+def _is_to_check(state: RunState, row: FileRow, uncounted: Collection[int | None]) -> bool:
     """Whether the row's file waits for its verdict: planned, or a copy that an interrupted run
-    found, of which the first may have been replaced since."""
+    found, of which the first may have been replaced since. One whose bytes are nowhere is no copy
+    any more where the first is ``uncounted`` by now."""
     if row.etag == staging_table.RETRACTION:
         return False
     if row.status == FileStatus.DUPLICATE:
         downloads = state.services.workspace.downloads
-        return local_path(downloads, row.file_name, row.etag).exists()
+        is_here = local_path(downloads, row.file_name, row.etag).exists()
+        return is_here or row.duplicate_of_id in uncounted
     return row.status == FileStatus.ACTIVE
 
 

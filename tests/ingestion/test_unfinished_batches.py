@@ -22,7 +22,7 @@ from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectChanged
 from ingestion.warehouse.raw_tables import bronze_path
 from tests.checked_runs import counted, cut_short, elsewhere, file_rows, put, scope, started
-from tests.run_without_spark import build_and_publish, new_run, run, take_files
+from tests.run_without_spark import build_and_publish, new_run, run, s3_rows, take_files
 
 
 @pytest.mark.parametrize("is_archived", [True, False], ids=["archived", "published"])
@@ -99,6 +99,26 @@ def test_a_newer_object_is_not_read_in_the_place_of_a_copy(
     services.store.put_bytes("sales_data/b.csv", b"no,header\n1,2\n")
     run(elsewhere(services, tmp_path / "other"))
     assert [row.status for row in file_rows(services)] == ["S", "I", "D", "E"]
+
+
+def test_a_copy_that_is_nowhere_takes_nothing_out_where_the_first_is_withdrawn(
+    services: Services, tmp_path: Path
+) -> None:
+    """Risk: it passes for content that counts, and takes the version before it out of the marts."""
+    put_a_copy(services)
+    cut_short(services)
+    services.store.put_bytes("sales_data/b.csv", b"no,header\n1,2\n")
+    retract_file(services, "a.csv", "run-3")
+    summary = run(elsewhere(services, tmp_path / "other"))
+    rows = file_rows(services)
+    assert [row.status for row in rows] == ["I", "S", "E", "I", "E"]
+    assert [item.reason for item in summary.set_aside] == [rows[2].reason, rows[4].reason]
+    assert rows[2].reason == (
+        "gone: the object was replaced or removed in the inbox before it could be read. A newer "
+        "version is taken by the next run; otherwise send the file again"
+    )
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 1
 
 
 def test_a_correction_to_the_content_of_another_file_takes_its_old_sales_out(

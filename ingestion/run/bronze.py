@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 _DATABASE = "database"  # a file with the very first run of the database that bronze belongs to
 _AGAIN = "read_again"
 _UNFINISHED = "unfinished"  # a file with the batches that are being written, and by which run
+_TOLD = 5  # files that a warning names
 
 
 def claim(state: RunState) -> None:
@@ -115,8 +116,9 @@ def _marked(bronze: Path) -> dict[int, str]:
 def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
     """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
 
-    Of the given batches; None means of all. Raises ``PipelineError`` where the archived object is
-    gone, has other content, or counts and would be read as other sales by now.
+    Of the given batches; None means of all. Raises ``PipelineError`` for a file that counts where
+    the archived object is gone, has other content, or would be read as other sales by now. Of one
+    that was set aside no sale counts: its rows are left out then, with a warning.
     """
     claim(state)
     bronze = state.services.workspace.bronze
@@ -134,15 +136,23 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
     _LOG.info("bronze of %d files is missing; their archived objects are read again", len(missing))
     progress = state.steps.progress(len(missing), "files")
 
-    def read(row: FileRow) -> None:
-        _read_archived(state, row)
+    def read(row: FileRow) -> str | None:
+        fault = _read_archived(state, row)
         progress(1)
+        return fault
 
     with concurrent.futures.ThreadPoolExecutor(state.services.settings.s3_threads) as pool:
-        list(pool.map(read, missing))
+        faults = list(filter(None, pool.map(read, missing)))
+    if faults:
+        more = f" and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+        state.warnings.append(
+            "rows of files that were set aside are no longer among the quarantined ones, since "
+            f"they cannot be read again: {', '.join(faults[:_TOLD])}{more}"
+        )
 
 
-def _read_archived(state: RunState, row: FileRow) -> None:
+def _read_archived(state: RunState, row: FileRow) -> str | None:
+    """Brings the rows of one file back; returns what is wrong with one that was set aside."""
     from ingestion.run import checking
 
     store = state.services.store
@@ -169,6 +179,8 @@ def _read_archived(state: RunState, row: FileRow) -> None:
         action += " to the new files"
     if report is None or found:
         shutil.rmtree(folder)
+        if not counts:
+            return f"{row.file_name} (id {row.id}): {found}"
         raise PipelineError(
             f"The rows of {row.file_name} (id {row.id}) cannot be restored",
             expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
@@ -186,3 +198,4 @@ def _read_archived(state: RunState, row: FileRow) -> None:
                 connection, row.id, report.rows_read
             )
         )
+    return None

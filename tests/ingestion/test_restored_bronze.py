@@ -135,6 +135,28 @@ def test_a_new_profile_stops_no_run_for_a_file_without_sales_or_hash(
     assert restored(services) == ["1.parquet"]
 
 
+def test_files_set_aside_that_are_gone_stop_no_run(services: Services) -> None:
+    """Risk: somebody clears the error folder, a machine is lost, and no run gets through again."""
+    for number in range(6):
+        put(services, f"{number}", f"2024-04-{number + 1:02}")
+    run(services)
+    for number in range(6):
+        services.store.delete(f"sales_data_processed/{number}.csv")
+    with services.engine.begin() as connection:
+        connection.execute(sa.text("update product_staging_table set status = 'E'"))
+    shutil.rmtree(services.workspace.bronze)
+    put(services, "new", "2024-04-07")
+    summary = run(services)
+    assert summary.warnings == [
+        "rows of files that were set aside are no longer among the quarantined ones, since they "
+        "cannot be read again: sales_data/0.csv (id 1): no object there, sales_data/1.csv (id 2): "
+        "no object there, sales_data/2.csv (id 3): no object there, sales_data/3.csv (id 4): no "
+        "object there, sales_data/4.csv (id 5): no object there and 1 more"
+    ]
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 5
+
+
 def test_a_published_batch_keeps_its_rows_where_the_pointer_failed(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,7 +118,8 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
 
     Of the given batches; None means of all. Raises ``PipelineError`` for a file that counts where
     the archived object is gone, has other content, or would be read as other sales by now. Of one
-    that was set aside no sale counts: its rows are left out then, with a warning.
+    that was set aside no sale counts: its rows are left out then, with a warning. Those of a file
+    that is about to be withdrawn are left out where all is built; an increment needs its months.
     """
     claim(state)
     bronze = state.services.workspace.bronze
@@ -130,14 +131,22 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
         is_there = bronze_path(bronze, row.batch_id, row.id).exists()
         return not is_there and not any(row.id in ids for ids in merged(row.batch_id))
 
-    missing = [row for row in state.rows_of_batches(batch_ids) if is_missing(row)]
+    withdrawn = {
+        row.replaces_id for row in state.batch_rows() if row.etag == staging_table.RETRACTION
+    }
+    needless = withdrawn if batch_ids is None else set()
+    missing = [
+        row
+        for row in state.rows_of_batches(batch_ids)
+        if row.id not in needless and is_missing(row)
+    ]
     if not missing:
         return
     _LOG.info("bronze of %d files is missing; their archived objects are read again", len(missing))
     progress = state.steps.progress(len(missing), "files")
 
     def read(row: FileRow) -> str | None:
-        fault = _read_archived(state, row)
+        fault = _read_archived(state, row, is_withdrawn=row.id in withdrawn)
         progress(1)
         return fault
 
@@ -151,7 +160,7 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
         )
 
 
-def _read_archived(state: RunState, row: FileRow) -> str | None:
+def _read_archived(state: RunState, row: FileRow, *, is_withdrawn: bool) -> str | None:
     """Brings the rows of one file back; returns what is wrong with one that was set aside."""
     from ingestion.run import checking
 
@@ -185,7 +194,7 @@ def _read_archived(state: RunState, row: FileRow) -> str | None:
             f"The rows of {row.file_name} (id {row.id}) cannot be restored",
             expected=f"the archived object with its {row.rows_read} rows at {row.file_location}",
             found=found,
-            action=action,
+            action="Run again with --full-refresh" if is_withdrawn else action,
         )
     place = bronze_path(state.services.workspace.bronze, row.batch_id, row.id)
     place.parent.mkdir(parents=True, exist_ok=True)

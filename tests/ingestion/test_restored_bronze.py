@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from ingestion.commands.withdrawal import retract_file
 from ingestion.config.profiles import FileProfile
 from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError
@@ -18,7 +20,8 @@ from ingestion.run import bronze
 from ingestion.run.checking import Checker
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
-from tests.run_without_spark import HEADER, new_run, run, s3_rows, sale
+from tests.checked_runs import elsewhere
+from tests.run_without_spark import HEADER, new_run, run, s3_rows, sale, take_files
 
 
 def with_dates(services: Services, date_format: str) -> Services:
@@ -133,6 +136,44 @@ def test_a_new_profile_stops_no_run_for_a_file_without_sales_or_hash(
     shutil.rmtree(services.workspace.bronze)
     restore(with_dates(services, "%Y-%d-%m"))
     assert restored(services) == ["1.parquet"]
+
+
+@pytest.mark.parametrize("is_corrected", [False, True])
+def test_a_file_that_is_gone_can_be_retracted(
+    services: Services, tmp_path: Path, is_corrected: bool
+) -> None:
+    """Risk: the error says to do that, and it ends with the same error, as every run does."""
+    for name, day in (("a", "2024-04-01"), ("b", "2024-05-01")):
+        put(services, name, day)
+    run(services)
+    services.store.delete("sales_data_processed/a.csv")
+    put(services, "a" if is_corrected else "c", "2024-05-02")
+    other = elsewhere(services, tmp_path / "other")
+    with pytest.raises(PipelineError, match=r"a\.csv \(id 1\) .* or retract the file"):
+        run(other)
+    run(other, lambda there, run_id: retract_file(there, "a.csv", run_id))
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert (month["sales_month"], month["total_sales"]) == ("2024-05", 5 if is_corrected else 10)
+
+
+def test_an_increment_needs_the_months_of_a_file_that_is_withdrawn(services: Services) -> None:
+    """Risk: its bronze and its object are gone, and the months of its sales keep them."""
+    put(services, "a", "2024-04-01")
+    run(services)
+    services.store.delete("sales_data_processed/a.csv")
+    shutil.rmtree(services.workspace.bronze)
+    retract_file(services, "a.csv", "run-2")
+    state = new_run(services)
+    assert take_files(state)
+    with pytest.raises(PipelineError) as stopped:
+        bronze.restore(state, [1, 2])
+    assert str(stopped.value) == (
+        "The rows of sales_data/a.csv (id 1) cannot be restored. Expected: the archived object with"
+        f" its 1 rows at s3://{services.settings.bucket}/sales_data_processed/a.csv. Found: no"
+        " object there. Run again with --full-refresh."
+    )
+    bronze.restore(state, None)
+    assert restored(services) == []
 
 
 def test_files_set_aside_that_are_gone_stop_no_run(services: Services) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ingestion.database.staging_table import FileRow, is_in_bronze
+from ingestion.database.staging_table import FileRow, is_accepted, is_in_bronze
 from ingestion.errors import PipelineError
 from ingestion.warehouse.raw_tables import (
     batch_folder,
@@ -98,13 +98,16 @@ def write_bronze(bronze: Path, merge: Merge, progress: Callable[[int], None]) ->
     """Writes the merged batch's Parquet files, sorted by file and line; the old ones stay.
 
     Rows of versions that were replaced are left out. ``progress`` gets the number of files after
-    each part. Raises ``PipelineError`` where a file's rows are not as many as were read.
+    each part. Raises ``PipelineError`` where a file's rows are not as many as were read; one that
+    was set aside may have none, where they could not be read again.
     """
     shutil.rmtree(batch_folder(bronze, merge.batch_id), ignore_errors=True)  # of a run cut short
     sources = _Sources(bronze, merge.old_ids)
     for part in merge.parts:
-        destination = merged_path(bronze, merge.batch_id, part[0].id, part[-1].id)
-        _write_part(destination, sources, part)
+        there = [row for row in part if is_accepted(row) or sources.path_of(row).exists()]
+        if there:
+            destination = merged_path(bronze, merge.batch_id, there[0].id, there[-1].id)
+            _write_part(destination, sources, there)
         progress(len(part))
 
 
@@ -164,7 +167,8 @@ def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def _check_counts(path: Path, rows: Iterable[FileRow], written: Mapping[int, int]) -> None:
     for row in rows:
-        if written[row.id] != row.rows_read:
+        is_left_out = not is_accepted(row) and not written[row.id]
+        if written[row.id] != row.rows_read and not is_left_out:
             raise _not_mergeable(row, f"{written[row.id]} rows in {path}")
 
 

@@ -140,6 +140,20 @@ def test_merged_bronze_has_each_row_that_counts_once_in_order(tmp_path: Path) ->
     assert second["file_id"].to_pylist() == [5, 5, 5, 5, 6, 6]
 
 
+def test_a_file_set_aside_whose_rows_are_gone_is_merged_without_them(tmp_path: Path) -> None:
+    """Risk: a new workspace could not read it again, and no compaction gets through any more."""
+    gone, other, counts = row(1, 1, status="E"), row(2, 1, status="E"), row(3, 2)
+    write(bronze_path(tmp_path, 2, 3), {3: 2})
+    write_bronze(tmp_path, Merge(4, (1, 2), ((gone,), (other, counts))), lambda _: None)
+    [path] = (tmp_path / "sales" / "batch_id=4").iterdir()
+    assert pq.read_table(path)["file_id"].to_pylist() == [3, 3]
+    path.rename(merged_path(tmp_path, 4, 2, 3))  # as one that lies between two others
+    moved = [dataclasses.replace(item, batch_id=4) for item in (other, counts)]
+    write_bronze(tmp_path, Merge(5, (4,), (tuple(moved),)), lambda _: None)
+    [path] = (tmp_path / "sales" / "batch_id=5").iterdir()
+    assert pq.read_table(path)["file_id"].to_pylist() == [3, 3]
+
+
 @pytest.mark.parametrize("found", [1, 3])
 def test_bronze_of_other_rows_than_were_read_is_not_merged(tmp_path: Path, found: int) -> None:
     """Risk: a damaged file is sealed into a merged one, and its good copy is forgotten."""

@@ -69,7 +69,8 @@ def replay(services: Services, paths: Iterable[Path], key: str | None = None) ->
 
 
 def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> dict[str, Path]:
-    """A file in ``folder`` for each key of which the CSVs mend rows, unless it is planned."""
+    """A file in ``folder`` for each key of which the CSVs mend rows, unless it is planned and no
+    other is in the inbox."""
     with contextlib.closing(sqlite3.connect(folder / "rows")) as mended:
         gather_rows(mended, paths)
         ids = [file_id for (file_id,) in mended.execute("select distinct file_id from rows")]
@@ -101,6 +102,7 @@ def _mended_files(services: Services, paths: Iterable[Path], folder: Path) -> di
             if known is not None:
                 if known.sha256 != _sha256(path):
                     raise _cannot_be_replayed(file_id, f"a newer version of {name}")
+                check_inbox(services, {name: known.sha256})  # what came since would count
                 planned.add(name)
     return {name: path for name, path in written.items() if name not in planned}
 

@@ -81,7 +81,7 @@ def restore_file(services: Services, key: str) -> None:
 
     Where a run that was cut short has planned that, the plan stays as it is. Raises ``UsageError``
     for a file that is not retracted, ``PipelineError`` where the object of that version is not the
-    one that was taken: no older one comes in its place.
+    one that was taken: no older one comes in its place; and where another one is in the inbox.
     """
     key, rows = file_versions(services, key)
     planned, earlier = split_planned(rows)
@@ -96,6 +96,8 @@ def restore_file(services: Services, key: str) -> None:
         )
     if planned is None:
         services.store.copy(find_sendable(services, chosen), chosen.file_name)
+    else:  # what came since would count in its place
+        check_inbox(services, {key: planned.sha256})
 
 
 def _retracted_by(retraction: FileRow, rows: Sequence[FileRow]) -> FileRow | None:

@@ -13,6 +13,7 @@ import pytest
 from ingestion.commands import quarantine
 from ingestion.commands.mended_rows import gather_rows
 from ingestion.commands.replay import replay
+from ingestion.commands.withdrawal import restore_file, retract_file
 from ingestion.config.profiles import FileProfile
 from ingestion.database import staging_changes, staging_table
 from ingestion.database.engine import in_transaction
@@ -290,3 +291,31 @@ def test_a_replay_that_was_cut_short_is_taken_up_by_the_same_command(
         ("I", 1),
         ("I", 2),
     ]
+
+
+@pytest.mark.parametrize("is_restored", [False, True], ids=["replayed", "restored"])
+def test_what_is_planned_is_not_told_as_done_where_a_newer_object_would_count(
+    shop: Services, s3_bucket: Bucket, tmp_path: Path, is_restored: bool
+) -> None:
+    """Risk: the repeated command ends well, and what its sender sent meanwhile counts instead."""
+
+    def repeat() -> None:
+        if is_restored:
+            restore_file(shop, "a.csv")
+        else:
+            replay(shop, [path])
+
+    path = export(shop, tmp_path, 1)
+    mended = path.read_text(encoding="utf-8").replace("2024-03-05", "2024-03-07")
+    path.write_text(mended, encoding="utf-8")
+    if is_restored:
+        run(shop, lambda there, run_id: retract_file(there, "a.csv", run_id))
+    repeat()
+    assert take_files(new_run(shop))
+    repeat()
+    s3_bucket.put("sales_data/a.csv", (HEADER + sale(1, "2024-03-08", 5)).encode())
+    with pytest.raises(PipelineError) as stopped:
+        repeat()
+    assert str(stopped.value) == (
+        "sales_data/a.csv is in the inbox already. Run the pipeline first, then try again."
+    )

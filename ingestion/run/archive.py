@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ def move_all(
     rows: Sequence[FileRow],
     target: Callable[[FileRow], str],
     local: Callable[[FileRow], Path],
+    replaced: Collection[int],
     threads: int,
     progress: Callable[[int], None],
 ) -> dict[int, str]:
@@ -83,12 +85,13 @@ def move_all(
 
     An object that an interrupted run has moved already is found at its target. One that a sender
     replaced meanwhile stays: its new version is taken by the next run, and of the old one the
-    ``local`` copy is archived, if it is there. ``progress`` is called with 1 after each object,
-    from several threads.
+    ``local`` copy is archived, if it is there. So it is for rows whose ids are in ``replaced``: the
+    same bytes in the inbox were sent after the newer version. ``progress`` is called with 1 after
+    each object, from several threads.
     """
 
     def move(row: FileRow) -> str | None:
-        location = _move(store, row, target(row), local(row))
+        location = _move(store, row, target(row), local(row), is_replaced=row.id in replaced)
         progress(1)
         return location
 
@@ -97,23 +100,25 @@ def move_all(
         return {row.id: location for row, location in zip(rows, moved, strict=True) if location}
 
 
-def _move(store: ObjectStore, row: FileRow, target: str, local: Path) -> str | None:
+def _move(
+    store: ObjectStore, row: FileRow, target: str, local: Path, *, is_replaced: bool
+) -> str | None:
     from ingestion.s3.keys import fitting_key, unique_key
     from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
 
     info = ObjectInfo(row.file_name, row.etag, row.size_bytes)
     target = fitting_key(target)
-    try:
-        return store.location(store.move(info, target, row.sha256))
-    except (ObjectChanged, ObjectGone):
-        there = store.head(target)
-        if there is not None and (there.etag, there.size) == (row.etag, row.size_bytes):
-            return store.location(target)
-        if row.sha256 is None or not local.exists():
-            return None
-        key = unique_key(target, row.sha256)
-        store.put_file(key, local)
-        return store.location(key)
+    if not is_replaced:
+        with contextlib.suppress(ObjectChanged, ObjectGone):
+            return store.location(store.move(info, target, row.sha256))
+    there = store.head(target)
+    if there is not None and (there.etag, there.size) == (row.etag, row.size_bytes):
+        return store.location(target)
+    if row.sha256 is None or not local.exists():
+        return None
+    key = unique_key(target, row.sha256)
+    store.put_file(key, local)
+    return store.location(key)
 
 
 def put_reasons(

@@ -118,17 +118,25 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
     settings, store = state.services.settings, state.services.store
     waiting = [row for row in rows if row.file_location == store.location(row.file_name)]
     # what came again after another version of its key is one object: that of its newest row
-    newest = {(row.file_name, row.etag): row for row in state.batch_rows()}
+    batch = [row for row in state.batch_rows() if row.etag != staging_table.RETRACTION]
+    newest = {(row.file_name, row.etag): row for row in batch}
+    last = {row.file_name: row.id for row in batch}
     again = [row for row in waiting if row.id != newest[row.file_name, row.etag].id]
     waiting = [row for row in waiting if row not in again]
     if not waiting and not again:
         return
+    replaced = {  # one that counts may have been sent again after a version that was refused
+        row.id
+        for row in waiting
+        if row.id != last[row.file_name] and not staging_table.is_accepted(row)
+    }
     reports = {item.row.id: item.report for item in state.checked if not item.report.accepted}
     locations = archive.move_all(
         store,
         waiting,
         lambda row: archive.target_key(row, settings),
         lambda row: local_path(state.services.workspace.downloads, row.file_name, row.etag),
+        replaced,
         settings.s3_threads,
         state.steps.progress(len(waiting), "objects"),
     )

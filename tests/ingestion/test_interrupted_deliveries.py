@@ -205,6 +205,25 @@ def test_of_versions_that_come_and_come_again_the_last_counts(
     assert archived == [first, second, first]
 
 
+def test_what_is_sent_again_before_the_archive_is_not_taken_for_an_older_version(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Risk: the archive step takes a correction away, and what it corrects stays published."""
+    first, second = (HEADER + sale(1, "2024-04-03", cost) for cost in (5, 7))
+    services.store.put_bytes("sales_data/a.csv", first.encode())
+    kill_in(services, "check_files", monkeypatch)
+    shutil.rmtree(services.workspace.downloads)  # the next machine has no copy to archive
+    services.store.put_bytes("sales_data/a.csv", second.encode())
+    kill_in(services, "archive_batch", monkeypatch)
+    services.store.put_bytes("sales_data/a.csv", first.encode())
+    run(services)
+    [month] = s3_rows(services.store, "customers_data_mart")
+    assert int(month["total_sales"]) == 5
+    rows = in_transaction(services.engine, staging_table.all_rows)
+    assert [row.status for row in rows] == ["E", "S", "I"]
+    assert not list(services.store.list_objects("sales_data/"))
+
+
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_a_file_sent_again_after_a_copy_in_its_place_counts(
     services: Services, is_lost: bool, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import nsmallest
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ from ingestion.reader.headers import HeaderMatch, match_header
 from ingestion.reader.hints import Hint
 from ingestion.reader.masking import masked, personal_positions
 from ingestion.reader.profile_values import ValueRules, value_rules
-from ingestion.reader.text_hints import encoding_hint
+from ingestion.reader.text_hints import encoding_hint, note_wrong_texts
 from ingestion.reader.value_hints import hint_texts, value_hints
 from ingestion.reader.verdicts import BadRow, FileReport, FileSetAside, Reason
 
@@ -48,9 +48,6 @@ if TYPE_CHECKING:
     from ingestion.reader.contract import Contract
 
 SHOWN_BAD_ROWS = 10
-SHOWN_WRONG_TEXTS = 3
-MOST_WRONG_ROWS = 100
-LONGEST_WRONG_TEXT = 200
 HOPELESS_ROWS = 100_000
 MOST_TRAILER_VALUES = 2
 END_MARK = b"\x1a"
@@ -276,8 +273,7 @@ def _count(
     tally.rows_faulty += len(rows.faults)
     tally.rows_short += len(rows.short)
     tally.rows_wrong_bytes += sum(fault.code == "encoding" for fault in rows.faults.values())
-    if len(tally.wrong_texts) < SHOWN_WRONG_TEXTS:
-        _note_wrong_texts(block, rows, layout, contract, tally)
+    note_wrong_texts(tally.wrong_texts, block, rows, layout, contract)
     positions = layout.match.positions
     personal = personal_positions(
         layout.headers,
@@ -293,33 +289,6 @@ def _count(
         values = [shown_text(raw, layout.encoding) for raw in raws]
         text = masked(values, len(layout.headers), personal, layout.dialect.delimiter.decode())
         tally.bad_rows.append(BadRow(int(block.lines[index]), rows.faults[index].detail, text))
-
-
-def _note_wrong_texts(
-    block: RecordBlock,
-    rows: BronzeRows,
-    layout: RowLayout,
-    contract: Contract,
-    tally: _Tally,
-) -> None:
-    """Note a few texts, none of them personal, that show in which encoding they are right."""
-    places = [
-        layout.match.positions[column.name]
-        for column in contract.columns
-        if column.data_type == "string" and not column.personal
-        if column.name in layout.match.positions
-    ]
-    wrong = (index for index, fault in rows.faults.items() if fault.code == "encoding")
-    for index in islice(wrong, MOST_WRONG_ROWS):
-        values = raw_values(block.text(index), layout.dialect)
-        for place in places:
-            text = plain_value(values[place], layout.dialect) if place < len(values) else b""
-            if len(text) > LONGEST_WRONG_TEXT or text.isascii():  # cut, it may end within a letter
-                continue
-            if text not in tally.wrong_texts:
-                tally.wrong_texts.append(text)
-        if len(tally.wrong_texts) >= SHOWN_WRONG_TEXTS:
-            return
 
 
 def _check_faults(rows: BronzeRows, tally: _Tally) -> None:

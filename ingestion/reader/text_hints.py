@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from ingestion.reader.csv_quotes import plain_value, raw_values
 from ingestion.reader.encodings import in_words, readings
 from ingestion.reader.hints import FEWEST_VALUES, NOTABLE, Hint
 from ingestion.reader.profile_values import FORMULA_TEXT
@@ -14,9 +16,44 @@ from ingestion.reader.profile_values import FORMULA_TEXT
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ingestion.reader.bronze_rows import BronzeRows, RowLayout
     from ingestion.reader.contract import Contract
+    from ingestion.reader.csv_blocks import RecordBlock
 
 FORMULA = re.compile(FORMULA_TEXT)
+SHOWN_WRONG_TEXTS = 3
+MOST_WRONG_ROWS = 100
+LONGEST_WRONG_TEXT = 200
+
+
+def note_wrong_texts(
+    texts: list[bytes],
+    block: RecordBlock,
+    rows: BronzeRows,
+    layout: RowLayout,
+    contract: Contract,
+) -> None:
+    """Add a few texts of the block that show in which encoding they are right, none of them
+    personal, until there are enough."""
+    if len(texts) >= SHOWN_WRONG_TEXTS:
+        return
+    places = [
+        layout.match.positions[column.name]
+        for column in contract.columns
+        if column.data_type == "string" and not column.personal
+        if column.name in layout.match.positions
+    ]
+    wrong = (index for index, fault in rows.faults.items() if fault.code == "encoding")
+    for index in islice(wrong, MOST_WRONG_ROWS):
+        values = raw_values(block.text(index), layout.dialect)
+        for place in places:
+            text = plain_value(values[place], layout.dialect) if place < len(values) else b""
+            if len(text) > LONGEST_WRONG_TEXT or text.isascii():  # cut, it may end within a letter
+                continue
+            if text not in texts:
+                texts.append(text)
+        if len(texts) >= SHOWN_WRONG_TEXTS:
+            return
 
 
 def encoding_hint(wrong: int, rows: int, sample: bytes) -> Hint:

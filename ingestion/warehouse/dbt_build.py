@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ingestion.steps import Steps
 
 BATCHES_VARIABLE = "RETAIL_BATCH_IDS"
+_NO_BATCH = "0"  # their numbers begin at 1, and an empty variable means all of them
 _FAILED = ("error", "fail", "runtime error", "partial success")
 UNCHANGED_VARIABLE = "RETAIL_UNCHANGED_DIMENSIONS"
 _SHOWN_ROWS = 5
@@ -154,7 +155,8 @@ def build(
     ``steps`` shows how many nodes are done, and the one at work. Raises ``PipelineError`` when dbt
     cannot start; failed models and tests are returned.
     """
-    _set(BATCHES_VARIABLE, None if batch_ids is None else ",".join(map(str, batch_ids)) or "0")
+    batches = None if batch_ids is None else ",".join(map(str, batch_ids)) or _NO_BATCH
+    _set(BATCHES_VARIABLE, batches)
     _set(UNCHANGED_VARIABLE, ",".join(sorted(unchanged)) or None)
     options = ["--exclude-resource-type", "unit_test"]
     # an increment stands on tables of the same logic, and so of the same seeds

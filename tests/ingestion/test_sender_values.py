@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tomllib
 from typing import Any
 
 import pytest
 
-from ingestion.config.profiles import FileProfile, profile_for
+from ingestion.config.profiles import FileProfile
 from tests.reader_bench import BESAN, COLUMNS, HEADER, Bench, dated, text
 
 
@@ -123,87 +121,6 @@ def test_a_fraction_of_zeros_is_none_where_the_profile_tells_its_mark(
     assert bench.rows()[0]["quantity"] == expected
     other = bench.check(content, FileProfile(name="p", pattern="*", delimiter=";"))
     assert (report.content_sha256 != other.content_sha256) == (expected != pieces)
-
-
-@pytest.mark.parametrize(
-    ("amount", "expected"),
-    [("$-52.00", "-52.00"), ("$ -52", "-52"), ("-52 $", "-52"), ("-$-52", "-$-52")],
-)
-def test_a_minus_behind_the_sign_of_a_currency_is_one(
-    bench: Bench, amount: str, expected: str
-) -> None:
-    """Risk: refunds count as sales."""
-    profile = FileProfile(name="p", pattern="*", currency_signs=("$",))
-    bench.check(text(HEADER, BESAN.removesuffix("104") + amount), profile)
-    assert bench.rows()[0]["total_cost"] == expected
-
-
-WINDOWS_NEGATIVES = {  # what Windows offers for amounts and numbers, and the minus of Unicode
-    "(5)": ("($1.1)", "(1.1$)", "($ 1.1)", "(1.1 $)", "(1.1)", "$(1.1)", " $ (1.1) "),
-    "5-": ("$1.1-", "1.1-$", "1.1$-", "1.1 $-", "$ 1.1-", "1.1- $", "1.1-", "1.1 -"),
-    "\u22125": (
-        "\u2212$1.1",
-        "$\u22121.1",
-        "\u22121.1 $",
-        "$ \u22121.1",
-        "\u22121.1",
-        "\u2212 1.1",
-    ),
-}
-
-
-@pytest.mark.parametrize("way", WINDOWS_NEGATIVES)
-def test_negative_numbers_are_read_as_the_profile_says(bench: Bench, way: str) -> None:
-    """Risk: refunds of accounting programs and SAP cannot be read by any profile; or they count as
-    sales, or in a sender's files where brackets mean something else."""
-    amounts = [amount for ways in WINDOWS_NEGATIVES.values() for amount in ways]
-    expected = ["-1.1" if amount in WINDOWS_NEGATIVES[way] else amount for amount in amounts]
-    profile = FileProfile(name="p", pattern="*", currency_signs=("$",), negatives=(way,))
-    bench.check(text(HEADER, *(BESAN.removesuffix("104") + amount for amount in amounts)), profile)
-    assert [row["total_cost"] for row in bench.rows()] == expected
-
-
-@pytest.mark.parametrize(
-    "amount",
-    [
-        *("-(1.1)", "(-1.1)", "(1.1-)", "-1.1-", "1.1--", "+1.1-", "(+1.1)", "((1.1))", "--1.1"),
-        *("(1.1", "1.1)", "()", "-", "$-", "$ -", "1.1-2", "1.1\u2212", "\u20131.1", "(1.1)-"),
-        *("5.-", "5,-", "$ 5.-"),  # the cents of five even
-    ],
-)
-def test_what_is_not_surely_negative_stays(bench: Bench, amount: str) -> None:
-    """Risk: an amount of which nobody can say whether it was paid or paid back is guessed."""
-    ways = ("(5)", "5-", "\u22125")
-    profile = FileProfile(name="p", pattern="*", currency_signs=("$",), negatives=ways)
-    bench.check(text(HEADER, f'{BESAN.removesuffix("104")}"{amount}"'), profile)
-    assert bench.rows()[0]["total_cost"] == amount
-
-
-def test_negatives_are_read_with_the_marks_of_amounts_and_in_quantities_but_no_ids(
-    bench: Bench,
-) -> None:
-    """Risk: a customer's number with a hyphen behind it becomes that of another one, or pieces
-    that were brought back count as sold."""
-    profile = FileProfile(
-        name="p",
-        pattern="*",
-        delimiter=";",
-        decimal_mark=",",
-        thousands_mark=".",
-        negatives=("5-", "(5)"),
-    )
-    content = text(
-        HEADER.replace(",", ";"),
-        "2-;(122);rug;2024-03-05;4;1.052,50;2,000-;2.105,00-",
-        "2,0;122;rug;2024-03-05;4;1.052,50;(2);(2.105,00)",
-    )
-    report = bench.check(content, profile)
-    assert bench.values() == [
-        ["2-", "(122)", "rug", "2024-03-05", "4", "1052.50", "-2", "-2105.00"],
-        ["2", "122", "rug", "2024-03-05", "4", "1052.50", "-2", "-2105.00"],
-    ]
-    before = profile.model_copy(update={"negatives": ()})
-    assert bench.check(content, before).content_sha256 == report.content_sha256, "sent again"
 
 
 def test_thousands_by_lakh(bench: Bench) -> None:
@@ -329,69 +246,6 @@ def test_only_numbers_without_signs_need_all_their_digits(
     profile = FileProfile(name="p", pattern="*", date_format=date_format)
     bench.check(text(HEADER, BESAN.replace("2024-03-05", day)), profile)
     assert bench.rows()[0]["sales_date"] == "2024-03-05"
-
-
-def test_a_proposed_profile_takes_the_files_of_its_sender_alone(bench: Bench) -> None:
-    """Risk: a profile that is pasted for one store reads the files of all others."""
-    content = text(HEADER, BESAN).encode("utf-16")
-    report = bench.check(content, None, "north/day_2024-03-05.csv")
-    [pattern] = re.findall(r'pattern = "(.*)"', report.reasons[0].message)
-    assert pattern == r"re:north/day_[0-9_.T:-]+\\.csv"
-    assert re.fullmatch(json.loads(f'"{pattern}"').removeprefix("re:"), "north/day_2024-04-01.csv")
-
-    for key in ("what?.csv", "*.csv", "[a].csv", "till (new/day_1.csv"):
-        report = bench.check(content, None, key)
-        message = report.reasons[0].message
-        [proposed] = tomllib.loads(message[message.index("[[profiles]]") :])["profiles"]
-        profiles = [FileProfile(**proposed)]
-        assert profile_for(key, profiles) is not None
-        for other in ("whats.csv", "b.csv", "a.csv"):
-            assert profile_for(other, profiles) is None
-
-
-def proposed_profile(bench: Bench, key: str) -> FileProfile:
-    """What is proposed for a file of semicolons under this key."""
-    report = bench.check(text(HEADER, BESAN).replace(",", ";"), None, key)
-    message = report.reasons[0].message
-    [proposed] = tomllib.loads(message[message.index("[[profiles]]") :])["profiles"]
-    return FileProfile(**proposed)
-
-
-@pytest.mark.parametrize(
-    ("key", "others", "strangers"),
-    [
-        ("2024/03/05/till.csv", ["2024/3/6/till.csv", "2025/12/31/till.csv"], ["2024/till.csv"]),
-        ("a/2024-03-05/till_7.csv", ["a/2025-12-31/till_8.csv"], ["b/2024-03-05/till_7.csv"]),
-        ("20240305/a.csv", ["20251231/a.csv"], ["20251231/b.csv"]),
-        ("y=2024/m=3/d=5/a.csv", ["y=2025/m=12/d=31/a.csv"], ["z=2025/m=12/d=31/a.csv"]),
-        ("2024/03/a+b.csv", ["2025/12/a+b.csv"], ["2025/12/aab.csv"]),
-        ("store_1/day.csv", [], ["store_2/day.csv"]),
-        ("2001/day.csv", [], ["2002/day.csv"]),
-        ("202455/day.csv", [], ["202456/day.csv"]),
-    ],
-)
-def test_a_proposed_profile_takes_the_files_of_other_days(
-    bench: Bench, key: str, others: list[str], strangers: list[str]
-) -> None:
-    """Risk: where each day has a folder of its own, the profile that was pasted reads that day
-    alone; or it reads the files of other stores."""
-    profile = proposed_profile(bench, key)
-    assert [profile_for(other, [profile]) for other in (key, *others)] == [profile] * (
-        1 + len(others)
-    )
-    assert [profile_for(stranger, [profile]) for stranger in strangers] == [None] * len(strangers)
-
-
-def test_proposed_profiles_of_several_senders_have_several_names(bench: Bench) -> None:
-    """Risk: the profiles that were proposed for two stores are pasted, and the next run ends, as
-    both have one name."""
-    keys = ("store_1/day_5.csv", "store_2/day_5.csv", "北/売上_5.csv", "南/売上_5.csv")
-    names = [proposed_profile(bench, key).name for key in keys]
-    assert names[:2] == ["store-1-day", "store-2-day"]
-    assert len(set(names)) == len(keys)
-    assert proposed_profile(bench, "store_1/day_6.csv").name == "store-1-day"
-    assert proposed_profile(bench, "南/売上_6.csv").name == names[3]
-    assert proposed_profile(bench, "till/2024/03/05/day.csv").name == "till-day"
 
 
 def test_a_day_of_the_week_has_to_be_right(bench: Bench) -> None:

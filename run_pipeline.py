@@ -309,7 +309,7 @@ def retract(key: Key) -> None:
 
 @app.command()
 def restore(key: Key) -> None:
-    """Bring a retracted file back."""
+    """Bring a retracted file back, or count a copy whose original counts no more."""
     from ingestion.commands.withdrawal import restore_file
 
     run_after(lambda services, _: restore_file(services, key))

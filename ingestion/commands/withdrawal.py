@@ -77,20 +77,21 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
 
 
 def restore_file(services: Services, key: str) -> None:
-    """Sends the version that was retracted last again: its archived object goes to the inbox.
+    """Sends the version that was retracted last again: its archived object goes to the inbox. So
+    does a copy whose original counts no more.
 
     Where a run that was cut short has planned that, the plan stays as it is. Raises ``UsageError``
-    for a file that is not retracted, ``PipelineError`` where the object of that version is not the
-    one that was taken: no older one comes in its place; and where another one is in the inbox.
+    for any other file, ``PipelineError`` where the object of that version is not the one that was
+    taken: no older one comes in its place; and where another one is in the inbox.
     """
     key, rows = file_versions(services, key)
     planned, earlier = split_planned(rows)
     current = counting_row(earlier)
-    chosen = None if current is None else _retracted_by(current, earlier)
+    chosen = _lone_copy(services, earlier) if current is None else _retracted_by(current, earlier)
     if chosen is None or (planned is not None and planned.sha256 != chosen.sha256):
         raise UsageError(
             f"{key} cannot be restored",
-            expected="a file that was retracted",
+            expected="a file that was retracted, or a copy whose original no longer counts",
             found=_state(rows),
             action=_versions_of(key),
         )
@@ -98,6 +99,17 @@ def restore_file(services: Services, key: str) -> None:
         services.store.copy(find_sendable(services, chosen), chosen.file_name)
     else:  # what came since would count in its place
         check_inbox(services, {key: planned.sha256})
+
+
+def _lone_copy(services: Services, rows: Sequence[FileRow]) -> FileRow | None:
+    """The newest of these rows, if it is a copy of which the content counts under no name."""
+    if not rows or rows[-1].status != FileStatus.DUPLICATE or rows[-1].content_sha256 is None:
+        return None
+    hashes = [rows[-1].content_sha256]
+    counting = in_transaction(
+        services.engine, lambda there: staging_table.counted_by_content(there, hashes)
+    )
+    return None if counting else rows[-1]
 
 
 def _retracted_by(retraction: FileRow, rows: Sequence[FileRow]) -> FileRow | None:

@@ -174,6 +174,15 @@ def counted_by_content(connection: Connection, hashes: Iterable[str]) -> dict[st
     return found
 
 
+def copies_by_content(connection: Connection, hashes: Iterable[str]) -> dict[str, list[FileRow]]:
+    """The copies (status D) of each of these contents, oldest first; others are absent."""
+    found: dict[str, list[FileRow]] = {}
+    for row in _lookup(connection, files.c.content_sha256, hashes):
+        if row.status == FileStatus.DUPLICATE and row.content_sha256:
+            found.setdefault(row.content_sha256, []).append(row)
+    return found
+
+
 def is_accepted(row: FileRow) -> bool:
     """Whether the row's content counts, or will count with its batch."""
     return row.status in _ACCEPTED

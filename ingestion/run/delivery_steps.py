@@ -16,7 +16,7 @@ from ingestion.database import batches, staging_changes, staging_table
 from ingestion.database.batches import BatchState
 from ingestion.database.staging_table import FileRow, FileStatus
 from ingestion.local_paths import local_path
-from ingestion.run import archive, bronze, intake
+from ingestion.run import archive, bronze, intake, lost_originals
 from ingestion.run.run_state import RunState
 
 if TYPE_CHECKING:
@@ -91,7 +91,11 @@ def archive_batch(state: RunState) -> None:
     if state.batch_id is None:
         return
     _move_out(state, state.batch_rows())
-    state.archived += state.batch_rows()
+    rows = state.batch_rows()
+    lost = state.in_transaction(lambda found: lost_originals.find_lost_originals(found, rows))
+    state.lost_originals += len(lost)
+    state.warnings += lost_originals.warn_of(lost)
+    state.archived += rows
     state.move_to(BatchState.ARCHIVED)
     intake.clean_downloads(state.services.workspace.downloads, keep=())
 

@@ -51,7 +51,8 @@ class RunState:
     ``still_alone`` is what the run lock gave. ``unreadable`` files stay in the inbox, for S3 does
     not give them out. ``archived`` are the files of the batches that it has finished: its own, and
     one that an earlier run had published. ``sets_published_rows_aside`` where rows of files
-    published before are set aside now, as by a changed rule.
+    published before are set aside now, as by a changed rule. ``lost_originals`` counts copies whose
+    original counts no more.
     """
 
     run_id: str
@@ -69,6 +70,7 @@ class RunState:
     changed_while_read: list[str] = dataclasses.field(default_factory=list)
     archived: list[FileRow] = dataclasses.field(default_factory=list)
     sets_published_rows_aside: bool = False
+    lost_originals: int = 0
     warnings: list[str] = dataclasses.field(default_factory=list)
 
     def in_transaction(self, work: Callable[[Connection], T]) -> T:

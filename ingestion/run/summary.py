@@ -104,6 +104,7 @@ def summarise(
         or any(row.rows_quarantined for row in state.archived)
         or state.sets_published_rows_aside
         or state.unreadable > 0
+        or state.lost_originals > 0
     )
     refused_ids = {row.id for row in refused}  # some of them by the models
     files = {

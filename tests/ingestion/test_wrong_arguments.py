@@ -24,8 +24,9 @@ def test_a_state_that_does_not_fit_is_wrong_usage(
     with pytest.raises(UsageError) as refused:
         withdrawal.restore_file(services, "a.csv")
     assert str(refused.value) == (
-        "sales_data/a.csv cannot be restored. Expected: a file that was retracted. Found: status I."
-        " python run_pipeline.py status sales_data/a.csv shows its versions."
+        "sales_data/a.csv cannot be restored. Expected: a file that was retracted, or a copy whose "
+        "original no longer counts. Found: status I. python run_pipeline.py status "
+        "sales_data/a.csv shows its versions."
     )
     with pytest.raises(UsageError) as refused:
         withdrawal.retract_file(services, ".csv", "run")

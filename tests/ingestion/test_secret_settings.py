@@ -56,7 +56,7 @@ def test_encrypted_values_that_do_not_open_are_each_named(project: Path) -> None
     lines = mistakes(project, environ)
     assert [line.split(".")[0] for line in lines] == [
         "- AWS_ACCESS_KEY_ID: Missing, although another AWS variable is given encrypted",
-        "- AWS_SECRET_ACCESS_KEY: The encrypted value is damaged",
+        "- AWS_SECRET_ACCESS_KEY: The encrypted value cannot be decrypted with this key",
         "- RETAIL_DATABASE_PASSWORD: The encrypted value cannot be decrypted with this key",
     ]
     assert not [line for line in lines if KEY in line or foreign[4:20] in line]

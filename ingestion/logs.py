@@ -32,20 +32,15 @@ QUIET_LOGGERS = (
 # What they log with its stack, they raise as well.
 SILENT_LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger", "py4j")
 
-_STANDARD_ATTRIBUTES = frozenset(
-    {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-)
-
 
 def configure_logging(
     level: str, log_format: Literal["text", "json"], run_id: str, secrets: Sequence[str]
 ) -> None:
     """Log to stderr from ``level`` up; each line carries the UTC time, the level and ``run_id``.
 
-    ``text`` writes ``time level run=… message key=value …``, ``json`` one object a line; the keys
-    are those of a call's ``extra``. Whatever spells one of ``secrets``, plain or quoted for a URL,
-    in a message, an argument, an extra or a traceback, is written as ``***``. A second call
-    replaces the first.
+    ``text`` writes ``time level run=… message``, ``json`` one object a line. Whatever spells one of
+    ``secrets``, plain or quoted for a URL, in a message, an argument or a traceback, is written as
+    ``***``. A second call replaces the first.
 
     A log that cannot be written, as dbt's on a full disk, says nothing of that: logging would print
     a stack for every line of it to stderr, unmasked.
@@ -140,13 +135,7 @@ class _LineFormatter(logging.Formatter):
             "logger": record.name,
             "message": self._mask(_message(record)),
         }
-        extras = {
-            self._mask(name): self._masked(value)
-            for name, value in vars(record).items()
-            if name not in _STANDARD_ATTRIBUTES
-        }
-        traceback = self._mask(self._traceback(record))
-        return self._write(line, extras, traceback)
+        return self._write(line, self._mask(self._traceback(record)))
 
     def _traceback(self, record: logging.LogRecord) -> str:
         parts = []
@@ -158,16 +147,6 @@ class _LineFormatter(logging.Formatter):
             parts.append(self.formatStack(record.stack_info))
         return "\n".join(parts)
 
-    def _masked(self, value: object) -> object:
-        """Return ``value`` ready for JSON: numbers as they are, all else as masked text."""
-        if value is None or isinstance(value, bool | int | float):
-            return value if self._mask(str(value)) == str(value) else MASK
-        if isinstance(value, dict):
-            return {self._mask(str(key)): self._masked(item) for key, item in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [self._masked(item) for item in value]
-        return self._mask(str(value))
-
 
 def _message(record: logging.LogRecord) -> str:
     try:
@@ -177,22 +156,11 @@ def _message(record: logging.LogRecord) -> str:
         return f"{record.msg} {record.args}"
 
 
-def _json_line(line: dict[str, str], extras: dict[str, object], traceback: str) -> str:
-    # The line's own fields come last in the merge: an extra never hides the time or the message.
-    fields = {**line, **extras, **line}
-    if traceback:
-        fields["exception"] = traceback
+def _json_line(line: dict[str, str], traceback: str) -> str:
+    fields = {**line, "exception": traceback} if traceback else line
     return json.dumps(fields, ensure_ascii=False)
 
 
-def _text_line(line: dict[str, str], extras: dict[str, object], traceback: str) -> str:
+def _text_line(line: dict[str, str], traceback: str) -> str:
     head = f"{line['time']} {line['level']:<7} run={line['run']} {line['message']}"
-    pairs = "".join(f" {name}={_text_value(value)}" for name, value in extras.items())
-    return printable_lines(head + pairs + (f"\n{traceback}" if traceback else ""))
-
-
-def _text_value(value: object) -> str:
-    """Return a value that stays one word: quoted when it is empty or holds blanks or quotes."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    is_one_word = bool(text) and not any(sign.isspace() or sign in "\"'=" for sign in text)
-    return text if is_one_word or not isinstance(value, str) else json.dumps(text)
+    return printable_lines(head + (f"\n{traceback}" if traceback else ""))

@@ -10,12 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.reader.arrow_values import text_scalar
-
 if TYPE_CHECKING:
     from ingestion.reader.headers import HeaderMatch
-
-NOTHING = text_scalar("")
 
 
 def unnamed_with_values(values: Sequence[pa.Array], match: HeaderMatch) -> frozenset[int]:
@@ -23,7 +19,7 @@ def unnamed_with_values(values: Sequence[pa.Array], match: HeaderMatch) -> froze
     return frozenset(
         place
         for place in match.unnamed
-        if pc.any(pc.not_equal(values[place], NOTHING), min_count=0).as_py()
+        if pc.any(pc.not_equal(values[place], ""), min_count=0).as_py()
     )
 
 
@@ -52,18 +48,17 @@ def additional_column(
     for place, key in places.items():
         member = _joined(f',{key}:"', _escaped(values[place]), '"')
         if place in unnamed:
-            member = pc.if_else(pc.not_equal(values[place], NOTHING), member, NOTHING)
+            member = pc.if_else(pc.not_equal(values[place], ""), member, "")
         members.append(member)
     objects = _joined("{", pc.replace_substring_regex(_joined(*members), "^,", ""), "}")
     if len(places) > len(unnamed):
         return objects
-    return pc.if_else(pc.equal(objects, text_scalar("{}")), pa.nulls(1, pa.string())[0], objects)
+    return pc.if_else(pc.equal(objects, "{}"), pa.scalar(None, pa.string()), objects)
 
 
 def _joined(*parts: pa.Array | str) -> pa.Array:
     """Join the parts row by row."""
-    texts = [text_scalar(part) if isinstance(part, str) else part for part in parts]
-    return pc.binary_join_element_wise(*texts, NOTHING)
+    return pc.binary_join_element_wise(*parts, "")
 
 
 def _escaped(values: pa.Array) -> pa.Array:

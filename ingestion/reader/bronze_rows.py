@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from ingestion.reader.additional_column import additional_column, unnamed_with_values
-from ingestion.reader.arrow_values import int_array
 from ingestion.reader.csv_blocks import RecordBlock
 from ingestion.reader.csv_quotes import Dialect
 from ingestion.reader.file_content import shown_text
@@ -136,8 +135,8 @@ def read_rows(block: RecordBlock, layout: RowLayout) -> BronzeRows:
         texts = [None if column is None else column.take(order) for column in texts]
     empty = pa.nulls(count, pa.string())
     columns = [
-        int_array(np.full(count, layout.file_id, dtype=np.int64)),
-        int_array(block.lines),
+        pa.array(np.full(count, layout.file_id, dtype=np.int64)),
+        pa.array(block.lines),
         *(empty if column is None else column for column in texts),
         *(_fault_columns(block, faults, layout.encoding) if faults else [empty] * 3),
     ]

@@ -107,9 +107,6 @@ class Settings(BaseSettings):
     database_password: Annotated[SecretStr, AfterValidator(open_password)] | None = Field(
         default=None, description="text"
     )
-    database_pool_size: int = Field(
-        default=5, ge=1, le=100, description="a whole number from 1 to 100"
-    )
     log_format: Annotated[
         Literal["text", "json"], BeforeValidator(lambda word: str(word).lower())
     ] = Field(default="text", description="text or json")

@@ -115,7 +115,7 @@ def table_names(engine: Engine) -> set[str]:
     return set(sa.inspect(engine).get_table_names())
 
 
-def connect(url: URL, pool_size: int = 5) -> Engine:
+def connect(url: URL) -> Engine:
     """A pooled engine that has answered once.
 
     MySQL sessions run READ COMMITTED, so that a status written by another process is seen at the
@@ -131,7 +131,6 @@ def connect(url: URL, pool_size: int = 5) -> Engine:
     else:
         engine = sa.create_engine(
             url,
-            pool_size=pool_size,
             pool_pre_ping=True,
             pool_recycle=1800,
             pool_reset_on_return=None,  # each transaction has ended by then

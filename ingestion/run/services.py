@@ -67,7 +67,7 @@ def open_database(settings: Settings) -> Engine:
     from ingestion.publication import publications  # noqa: F401 - they define tables
 
     Workspace(settings.workspace).create()
-    engine = connect(settings.database, settings.database_pool_size)
+    engine = connect(settings.database)
     repeated(engine, lambda: metadata.create_all(engine))
     return engine
 

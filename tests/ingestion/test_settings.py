@@ -46,9 +46,9 @@ def test_with_nothing_given_all_is_embedded(project: Path) -> None:
 def test_values_take_their_types(project: Path) -> None:
     """Risk: a TOML date, a text number or a word for false is refused or misread."""
     (project / "pipeline.toml").write_text("business_date = 2024-02-29\npublish_reports = false\n")
-    settings = load_settings(project, {"RETAIL_DATABASE_POOL_SIZE": "9"})
+    settings = load_settings(project, {"RETAIL_S3_THREADS": "9"})
     assert settings.business_date == datetime.date(2024, 2, 29)
-    assert (settings.publish_reports, settings.database_pool_size) == (False, 9)
+    assert (settings.publish_reports, settings.s3_threads) == (False, 9)
     settings = load_settings(
         project, {"RETAIL_BUSINESS_DATE": "2024-03-01", "RETAIL_PUBLISH_REPORTS": "yes"}
     )

@@ -63,9 +63,9 @@ def assert_refused(result: subprocess.CompletedProcess[str], code: int, *words: 
 
 def test_every_wrong_setting_is_named_at_once(environ: dict[str, str]) -> None:
     """Risk: a user mends one setting after another, a run each."""
-    environ |= {"RETAIL_LOG_FORMAT": "xml", "RETAIL_DATABASE_POOL_SIZE": "many"}
+    environ |= {"RETAIL_LOG_FORMAT": "xml", "RETAIL_S3_THREADS": "many"}
     result = pipeline("run", environ=environ)
-    assert_refused(result, 2, "RETAIL_LOG_FORMAT", "RETAIL_DATABASE_POOL_SIZE")
+    assert_refused(result, 2, "RETAIL_LOG_FORMAT", "RETAIL_S3_THREADS")
 
 
 def test_an_unknown_option_is_wrong_usage(environ: dict[str, str]) -> None:

@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
-_ARCHIVE_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst")
-_OTHER_SUFFIXES = (
-    *(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers", ".pdf", ".doc", ".docx", ".rtf"),
-    *(".json", ".jsonl", ".ndjson", ".xml", ".html", ".htm", ".parquet", ".orc", ".avro"),
-    *(".sqlite", ".db", ".mdb", ".accdb", ".png", ".jpg", ".jpeg"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,18 +94,11 @@ def is_csv_name(key: str, inbox_prefix: str, profiles: Sequence[FileProfile]) ->
 
 
 def not_csv_reason(key: str) -> str:
-    """The reason of a file whose name is no CSV name. One that is known to be something else is not
-    to be renamed: it would be refused again."""
-    name = key.rpartition("/")[2] or key
-    if name.lower().endswith(_ARCHIVE_SUFFIXES):
-        action = "Unpack it and send the CSV files in it, plain or each as .csv.gz"
-    elif name.lower().endswith(_OTHER_SUFFIXES):
-        action = "Export the sales as CSV and send that"
-    else:
-        action = "Rename it and send it again, or add a file profile whose pattern matches its key"
+    """The reason of a file whose name is no CSV name."""
     return (
         f"name: not the name of a CSV file. Expected: a name ending in {', '.join(CSV_SUFFIXES)}. "
-        f"Found: {name!r}. {action}"
+        f"Found: {key.rpartition('/')[2] or key!r}. Send the sales as a CSV file under such a "
+        "name; if this is one, rename it or add a file profile whose pattern matches its key"
     )
 
 

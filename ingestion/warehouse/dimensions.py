@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -30,9 +30,6 @@ from ingestion.warehouse.dimension_tables import (
     read_dimension_contracts,
 )
 from ingestion.warehouse.dimension_types import key_column
-
-if TYPE_CHECKING:
-    pass
 
 _ROWS_A_STATEMENT = 1000
 

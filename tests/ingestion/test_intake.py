@@ -78,28 +78,13 @@ def test_names_that_promise_a_sales_file(key: str, expected: bool) -> None:
     assert is_csv_name(key, "sales_data/", profiles) is expected
 
 
-@pytest.mark.parametrize(
-    ("name", "action"),
-    [
-        *((f"day.{kind}", "Export the sales as CSV and send that") for kind in ("XLSX", "pdf")),
-        *(
-            (f"day.{kind}", "Unpack it and send the CSV files in it, plain or each as .csv.gz")
-            for kind in ("zip", "csv.bz2", "tar.gz")
-        ),
-        *(
-            (
-                name,
-                "Rename it and send it again, or add a file profile whose pattern matches its key",
-            )
-            for name in ("csv", "day.dat", "day.csv.old", "day.gz")
-        ),
-    ],
-)
-def test_what_is_said_of_another_name_helps(name: str, action: str) -> None:
+@pytest.mark.parametrize("name", ["day.XLSX", "day.csv.bz2", "csv", "day.dat", "day.gz"])
+def test_what_is_said_of_another_name_helps(name: str) -> None:
     """Risk: a workbook is renamed as it was asked for, and refused again."""
     assert intake.not_csv_reason(f"sales_data/till/{name}") == (
         "name: not the name of a CSV file. Expected: a name ending in .csv, .csv.gz, .tsv, "
-        f".tsv.gz, .txt, .txt.gz. Found: '{name}'. {action}"
+        f".tsv.gz, .txt, .txt.gz. Found: '{name}'. Send the sales as a CSV file under such a name; "
+        "if this is one, rename it or add a file profile whose pattern matches its key"
     )
 
 

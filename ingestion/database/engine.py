@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import decimal
 import logging
-import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ingestion.config.database_url import CHARSET
+from ingestion.data_types import decimal_digits
 from ingestion.database.errors import database_error, is_transient
 from ingestion.errors import PipelineError
 
@@ -27,7 +27,6 @@ _MYSQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"  # whatever the server'
 T = TypeVar("T")
 KEY_TEXT_LENGTH = 191
 _LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
-_TYPE = re.compile(r"^(?P<name>[a-z]+)(\((?P<precision>\d+),\s*(?P<scale>\d+)\))?$")
 COLLATION = f"{CHARSET}_bin"
 _MYSQL_TABLE: dict[str, Any] = {
     "mysql_charset": CHARSET,
@@ -80,10 +79,10 @@ class ExactDecimal(sa.types.TypeDecorator[decimal.Decimal]):
 
 def column_type(data_type: str, key: bool = False) -> sa.types.TypeEngine[Any]:
     """The database type for a contract's ``data_type``; text in a key is bounded to be indexed."""
-    match = _TYPE.match(data_type.strip().lower())
-    name = match["name"] if match else ""
-    if match and name == "decimal" and match["precision"]:
-        return ExactDecimal(int(match["precision"]), int(match["scale"]))
+    name = data_type.strip().lower()
+    precision, scale = decimal_digits(name)
+    if precision:
+        return ExactDecimal(precision, scale)
     simple: dict[str, sa.types.TypeEngine[Any]] = {
         "int": sa.Integer(),
         "bigint": sa.BigInteger(),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
+from ingestion.data_types import decimal_digits
+
 UNFIT = (ValueError, TypeError, ArithmeticError)  # what a conversion raises
 _BITS = {"int": 32, "bigint": 64}
 _WHOLE = re.compile(r"-?[0-9]+")
@@ -26,12 +28,6 @@ class ColumnType:
     expected: str
     convert: Callable[[Any], Any]
     made: type
-
-
-def decimal_digits(data_type: str) -> tuple[int, int]:
-    """The precision and the scale of a ``decimal(p,s)``; (0, 0) for any other type."""
-    match = re.fullmatch(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)", data_type)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def type_of(data_type: str) -> ColumnType:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import yaml
 
+from ingestion.data_types import decimal_digits
 from ingestion.errors import UsageError
-from ingestion.reader.column_types import UNFIT, decimal_digits, type_of
+from ingestion.reader.column_types import UNFIT, type_of
 from ingestion.reader.headers import normalised
 
 PLAIN_TYPES = ("int", "bigint", "string", "date", "boolean")

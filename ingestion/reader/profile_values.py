@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.reader.column_types import decimal_digits
+from ingestion.data_types import decimal_digits
 from ingestion.reader.masking import MASK
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ingestion.reader.column_types import decimal_digits
+from ingestion.data_types import decimal_digits
 from ingestion.reader.headers import shown
 
 if TYPE_CHECKING:

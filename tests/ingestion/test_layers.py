@@ -10,8 +10,8 @@ import ingestion
 ROOT = Path(ingestion.__file__).parent
 LAYERS = [
     {
-        *("errors", "logs", "local_paths", "live_line", "plain_data", "printable", "steps"),
-        "workspace",
+        *("data_types", "errors", "logs", "local_paths", "live_line", "plain_data", "printable"),
+        *("steps", "workspace"),
     },
     {"config", "sample"},
     {"reader", "s3", "database"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import logging
+import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from ingestion.database.staging_table import (
     counting_row,
     replacements,
 )
-from ingestion.local_paths import key_of, local_path
+from ingestion.local_paths import local_path
 
 if TYPE_CHECKING:
     from ingestion.s3.errors import ObjectRefused
@@ -107,14 +108,14 @@ def clean_downloads(root: Path, keep: Collection[tuple[str, str]]) -> int:
 
     Returns how many were deleted. A leftover never becomes rows by itself.
     """
-    removed = 0
     if not root.is_dir():
-        return removed
-    for path in sorted(root.rglob("*"), reverse=True):
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif key_of(root, path) not in keep:
+        return 0
+    kept = {local_path(root, key, etag) for key, etag in keep}
+    removed = 0
+    for path in list(root.iterdir()):
+        if path.is_dir():  # of files that were read again; empty, unless their run was killed
+            shutil.rmtree(path)
+        elif path not in kept:
             path.unlink()
             removed += 1
     return removed
@@ -136,7 +137,6 @@ def download_all(
 
     def take(info: ObjectInfo) -> Delivery | ObjectRefused | None:
         path = local_path(root, info.key, info.etag)
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             sha256 = store.download(info, path, progress)
         except (ObjectChanged, ObjectGone):
@@ -146,6 +146,7 @@ def download_all(
             return error
         return Delivery(info.key, store.location(info.key), info.etag, sha256, info.size)
 
+    root.mkdir(parents=True, exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         taken = list(zip(objects, pool.map(take, objects), strict=True))
     return Downloaded(

@@ -91,14 +91,12 @@ def test_what_is_said_of_another_name_helps(name: str) -> None:
 def test_local_leftovers_go_unless_their_batch_is_unfinished(tmp_path: Path) -> None:
     """Risk: a file left in a local folder becomes rows."""
     for key, etag in (("in/a.csv", "e1"), ("in/a.csv", "e2"), ("b.csv", "e1")):
-        path = local_path(tmp_path, key, etag)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
+        local_path(tmp_path, key, etag).write_bytes(b"x")
     (tmp_path / "stray").write_bytes(b"x")
+    (tmp_path / "read_again" / "7").mkdir(parents=True)
+    (tmp_path / "read_again" / "7" / "half.part").write_bytes(b"x")
     assert clean_downloads(tmp_path, {("in/a.csv", "e2")}) == 3
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [
-        local_path(tmp_path, "in/a.csv", "e2")
-    ]
+    assert list(tmp_path.rglob("*")) == [local_path(tmp_path, "in/a.csv", "e2")]
 
 
 def test_the_same_bytes_under_the_same_key_are_already_loaded() -> None:

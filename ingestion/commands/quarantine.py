@@ -25,7 +25,6 @@ from ingestion.reader.csv_quotes import plain_value, raw_values
 from ingestion.reader.file_content import shown_text
 from ingestion.run.quarantined_rows import (
     QuarantinedRow,
-    ReasonInFile,
     SavedRows,
     count_rows,
     read_rows,
@@ -52,17 +51,9 @@ class Group:
 
 def group_by_reason(services: Services) -> list[Group]:
     """Every reason for which rows or whole files are set aside, the most frequent first."""
-    counts: dict[str, list[ReasonInFile]] = collections.defaultdict(list)
-    for count in count_rows(services):
-        counts[count.code].append(count)
     groups = [
-        Group(
-            code,
-            sum(count.rows for count in found),
-            tuple(dict.fromkeys(count.first.file_name for count in found)),
-            (_shown_row(found[0].first),),
-        )
-        for code, found in counts.items()
+        Group(count.code, count.rows, count.files, (_shown_row(count.first),))
+        for count in count_rows(services)
     ]
     files = in_transaction(services.engine, staging_table.all_rows)
     newest = {row.file_name: row for row in files}

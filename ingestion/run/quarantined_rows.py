@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -28,12 +29,10 @@ from ingestion.warehouse.dbt_manifest import last_manifest, read_manifest, table
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-    from ingestion.database.staging_table import FileRow
     from ingestion.reader.contract import Contract
     from ingestion.run.services import Services
 
 _LOG = logging.getLogger(__name__)
-T = TypeVar("T")
 _ROWS_AT_ONCE = 1_000
 ROLE = "quarantined_rows"  # by which dbt's manifest tells the model, whatever its name
 FILE_REASON = "file_too_bad"  # the code of rows that only their file's verdict sets aside
@@ -50,13 +49,14 @@ class QuarantinedRow:
     codes: tuple[str, ...]
 
 
-@dataclasses.dataclass
-class ReasonInFile:
-    """For one reason code, the rows of one file: the first of them, and their number."""
+@dataclasses.dataclass(frozen=True)
+class ReasonCount:
+    """The rows set aside for one reason code: their number, their files, and the first of them."""
 
     code: str
+    rows: int
+    files: tuple[str, ...]
     first: QuarantinedRow
-    rows: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,72 +84,97 @@ def read_rows(
     Without those of a file set aside whole of which a newer version counts. They are there while
     the block lasts.
     """
+    name = _published_table(services)
     with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
         path = Path(folder) / "rows"
-
-        def save(rows: Iterable[QuarantinedRow]) -> Path:
-            with path.open("w", encoding="utf-8") as file:
-                for row in rows:
-                    if reason is None or reason in row.codes:
-                        values = (row.file_id, row.file_name, row.line_number, row.reasons)
-                        file.write(json.dumps([*values, row.codes]) + "\n")
-            return path
-
-        yield SavedRows(*_gathered(services, key, save))
+        path.touch()
+        corrected: set[int] = set()
+        if name is not None:
+            corrected = in_transaction(
+                services.engine, lambda found: _save_rows(found, _address(name), key, reason, path)
+            )
+        yield SavedRows(path, corrected)
 
 
-def count_rows(services: Services, key: str | None = None) -> list[ReasonInFile]:
-    """The rows that :func:`read_rows` reads, counted by reason and file, none of them kept."""
-    counts, corrected = _gathered(services, key, _counted)
-    return [count for count in counts if count.first.file_id not in corrected]
+def _save_rows(
+    connection: Connection, table: sa.TableClause, key: str | None, reason: str | None, path: Path
+) -> set[int]:
+    """Writes the rows to ``path``; returns the ids of the files that have been corrected since."""
+    query = _of_file(sa.select(table).order_by(table.c.file_id, table.c.line_number), table, key)
+    keys: set[str] = set()
+    with path.open("w", encoding="utf-8") as file:
+        # there may be millions, and a driver keeps them all unless it is told not to
+        for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
+            codes = row.reason_codes.split(", ")
+            if key in (None, row.file_name) and reason in (None, *codes):
+                keys.add(row.file_name)
+                values = (row.file_id, row.file_name, row.line_number, row.reasons)
+                file.write(json.dumps([*values, codes]) + "\n")
+    return _corrected(connection, keys)
 
 
-def _counted(rows: Iterable[QuarantinedRow]) -> list[ReasonInFile]:
-    counts: dict[tuple[str, int], ReasonInFile] = {}
-    for row in rows:
-        for code in row.codes:
-            counts.setdefault((code, row.file_id), ReasonInFile(code, row)).rows += 1
-    return [*counts.values()]
-
-
-def _gathered(
-    services: Services, key: str | None, gather: Callable[[Iterable[QuarantinedRow]], T]
-) -> tuple[T, set[int]]:
-    """What ``gather`` makes of the rows, which come one by one, in the order of files and lines;
-    and the ids of files set aside whole, of the same keys, of which a newer version counts."""
+def count_rows(services: Services, key: str | None = None) -> list[ReasonCount]:
+    """The rows that :func:`read_rows` reads, counted by reason."""
     name = _published_table(services)
     if name is None:
-        return gather(()), set()
-    table = _as_table(name, ("file_id", "file_name", "line_number", "reasons", "reason_codes"))
-    query = sa.select(table).order_by(table.c.file_id, table.c.line_number)
-    if key is not None:
-        query = query.where(table.c.file_name == key)
-
-    def read(connection: Connection) -> tuple[T, dict[str, list[FileRow]]]:
-        keys: set[str] = set()
-
-        def rows() -> Iterator[QuarantinedRow]:
-            # there may be millions, and a driver keeps them all unless it is told not to
-            for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
-                if key is None or row.file_name == key:  # MySQL finds others too, see define_table
-                    keys.add(row.file_name)
-                    codes = tuple(row.reason_codes.split(", "))
-                    yield QuarantinedRow(
-                        row.file_id, row.file_name, row.line_number, row.reasons, codes
-                    )
-
-        return gather(rows()), staging_table.rows_by_key(connection, keys)
-
-    found, versions = in_transaction(services.engine, read)
-    return found, {row.id for rows in versions.values() for row in _corrected(rows)}
-
-
-def _corrected(versions: Sequence[FileRow]) -> list[FileRow]:
-    """Of the rows of one key, those that were set aside before a version that counts came."""
-    current = counting_row(versions)
-    if current is None:
         return []
-    return [row for row in versions if row.status == FileStatus.ERROR and row.id < current.id]
+    return in_transaction(
+        services.engine, lambda connection: _counted(connection, _address(name), key)
+    )
+
+
+def _counted(connection: Connection, table: sa.TableClause, key: str | None) -> list[ReasonCount]:
+    kinds = (table.c.file_id, table.c.file_name, table.c.reason_codes)
+    rows, first_line = sa.func.count().label("rows"), sa.func.min(table.c.line_number)
+    query = sa.select(*kinds, rows, first_line.label("first_line")).group_by(*kinds)
+    query = _of_file(query.order_by(table.c.file_id), table, key)
+    found = [kind for kind in connection.execute(query) if key in (None, kind.file_name)]
+    corrected = _corrected(connection, {kind.file_name for kind in found})
+    by_code: dict[str, list[sa.Row[Any]]] = collections.defaultdict(list)
+    for kind in found:
+        if kind.file_id not in corrected:
+            for code in kind.reason_codes.split(", "):
+                by_code[code].append(kind)
+    return [
+        ReasonCount(
+            code,
+            sum(kind.rows for kind in of_code),
+            tuple(dict.fromkeys(kind.file_name for kind in of_code)),
+            _row_at(connection, table, *min((kind.file_id, kind.first_line) for kind in of_code)),
+        )
+        for code, of_code in by_code.items()
+    ]
+
+
+def _row_at(
+    connection: Connection, table: sa.TableClause, file_id: int, line_number: int
+) -> QuarantinedRow:
+    query = sa.select(table).where(table.c.file_id == file_id, table.c.line_number == line_number)
+    row = connection.execute(query).one()
+    codes = tuple(row.reason_codes.split(", "))
+    return QuarantinedRow(row.file_id, row.file_name, row.line_number, row.reasons, codes)
+
+
+def _address(name: str) -> sa.TableClause:
+    return _as_table(name, ("file_id", "file_name", "line_number", "reasons", "reason_codes"))
+
+
+def _of_file(query: sa.Select[Any], table: sa.TableClause, key: str | None) -> sa.Select[Any]:
+    """The query for one file or all; MySQL finds others, too, see ``define_table``."""
+    return query if key is None else query.where(table.c.file_name == key)
+
+
+def _corrected(connection: Connection, keys: Collection[str]) -> set[int]:
+    """The ids of the files of these keys that were set aside whole before a version came that
+    counts."""
+    ids: set[int] = set()
+    for versions in staging_table.rows_by_key(connection, keys).values():
+        current = counting_row(versions)
+        if current is not None:
+            ids |= {
+                row.id for row in versions if row.status == FileStatus.ERROR and row.id < current.id
+            }
+    return ids
 
 
 def _published_table(services: Services) -> str | None:

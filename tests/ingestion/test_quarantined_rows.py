@@ -125,7 +125,7 @@ def test_the_rows_of_a_file_are_not_those_of_one_with_a_blank_behind_its_name(
         assert [row.file_id for row in all_rows(services, key)] == [number]
 
 
-def test_the_list_of_reasons_keeps_no_rows_but_one_of_each_file(
+def test_the_list_of_reasons_reads_no_rows_but_one_for_each(
     mariadb_services: Services, s3_bucket: Bucket
 ) -> None:
     """Risk: the list of millions of rows takes all memory; or a count, an example or a file is not

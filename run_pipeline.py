@@ -419,27 +419,22 @@ def warm_up() -> None:
         if archive.is_file():
             typer.echo(f"The classes are already recorded in {archive}")
             return
-        done = record(Path(__file__).resolve(), settings)
-        typer.echo(
-            f"Recorded {done.archive.stat().st_size / 1e6:.0f} MB of classes in {done.archive}\n"
-            f"Spark starts in {done.after:.1f} s; without them, in {done.before:.1f} s"
-        )
+        archive = record(Path(__file__).resolve(), settings)
+        typer.echo(f"Recorded {archive.stat().st_size / 1e6:.0f} MB of classes in {archive}")
 
 
 @app.command(hidden=True)
-def rehearse(folder: Path, runs: Annotated[bool, typer.Option("--runs")] = False) -> None:
-    """Start Spark in a workspace of its own, or make two small runs; print the start's seconds."""
+def rehearse(folder: Path) -> None:
+    """Make two small runs in a workspace of their own."""
     from ingestion.commands import warm_up
     from ingestion.run.run_state import open_run
 
     with command() as (settings, run_id):
         os.environ["RETAIL_WORKSPACE"] = str(folder)
         rehearsal = warm_up.rehearsal_settings(settings.project, folder)
-        seconds = warm_up.time_start(rehearsal)
-        for change in warm_up.rehearsal_changes() if runs else ():
+        for change in warm_up.rehearsal_changes():
             with open_run(rehearsal, run_id, None) as state:
                 execute(state, change)
-        write_json(seconds)
 
 
 @quarantine_app.command("list")

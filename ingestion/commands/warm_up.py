@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import logging
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -29,15 +26,6 @@ if TYPE_CHECKING:
 
 _JAVA_OPTIONS_VARIABLE = "RETAIL_SPARK_JAVA_OPTIONS"
 _LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class WarmUp:
-    """A recorded archive, and the seconds that Spark took to start without it and with it."""
-
-    archive: Path
-    before: float
-    after: float
 
 
 def rehearsal_settings(project: Path, workspace: Path) -> Settings:
@@ -61,22 +49,13 @@ def rehearsal_changes() -> list[Callable[[Services, str], None]]:
     return [sending(SampleSpec(rows=rows, months=2)) for rows in (800, 200)]
 
 
-def time_start(settings: Settings) -> float:
-    """Starts Spark as a run does; the seconds it took."""
-    from ingestion.run import mart_steps
-
-    start = time.perf_counter()
-    mart_steps.start_spark(mart_steps.dbt_project(settings), Workspace(settings.workspace))
-    return time.perf_counter() - start
-
-
-def record(program: Path, settings: Settings) -> WarmUp:
+def record(program: Path, settings: Settings) -> Path:
     """Records the archive in runs on a sample, in a workspace that is gone afterwards.
 
-    ``program`` is the command line, whose ``rehearse`` makes the runs in processes of their own.
-
-    Nothing of the user's is read or written but the archive itself, which appears whole. Raises
-    ``PipelineError`` when the runs fail, or when their JVM leaves no archive or would not use it.
+    ``program`` is the command line, whose ``rehearse`` makes the runs in a process of their own.
+    Nothing of the user's is read or written but the archive itself, which appears whole; returns
+    its path. Raises ``PipelineError`` when the runs fail, or when their JVM leaves no archive or
+    would not use it.
     """
     _check_java()
     workspace = Workspace(settings.workspace)
@@ -84,33 +63,22 @@ def record(program: Path, settings: Settings) -> WarmUp:
     _check_profile(settings)
     workspace.logs.mkdir(exist_ok=True)
     log = workspace.logs / "warm-up.log"
-    log.unlink(missing_ok=True)
+    archive = archive_file(workspace.root, os.environ)
     with tempfile.TemporaryDirectory(dir=workspace.make_scratch(), prefix="warm-up-") as name:
         folder = Path(name)
         fresh = folder / "fresh.jsa"
-        trial = archive_file(folder, os.environ)
-        trial.parent.mkdir()
+        _LOG.info("recording the classes of two small runs")
         try:
-            _LOG.info("recording the classes of two small runs")
-            _rehearse(program, folder, log, "--runs", java=f'"-XX:ArchiveClassesAtExit={fresh}"')
-            if not fresh.is_file():
-                raise PipelineError(
-                    "The JVM recorded no classes",
-                    action=f"Its log is {Workspace(folder).logs / 'spark.log'}",
-                )
-            _LOG.info("measuring how long Spark takes to start")
-            before = _rehearse(program, folder, log)
-            fresh.replace(trial)
-            after = _rehearse(program, folder, log)
+            _rehearse(program, folder, log, fresh)
         finally:
             stop(folder)
-        archive = archive_file(workspace.root, os.environ)
+        if not fresh.is_file():
+            raise PipelineError("The JVM recorded no classes", action=f"The log is {log}")
         archive.parent.mkdir(exist_ok=True)
         for old in archive.parent.glob("*.jsa"):
-            if old != archive:
-                old.unlink()
-        trial.replace(archive)
-    return WarmUp(archive, before, after)
+            old.unlink()
+        fresh.replace(archive)
+    return archive
 
 
 def _check_java() -> None:
@@ -139,19 +107,17 @@ def _check_profile(settings: Settings) -> None:
         )
 
 
-def _rehearse(program: Path, folder: Path, log: Path, *options: str, java: str = "") -> float:
-    """A process that rehearses in ``folder``; the seconds that Spark took to start there.
-
-    Its JVM ends, and writes the archive, after it; but both hold the pipe that is read here.
-    """
+def _rehearse(program: Path, folder: Path, log: Path, archive: Path) -> None:
+    """Rehearses in ``folder``, in a process whose JVM writes ``archive`` when it ends."""
     given = os.environ.get(_JAVA_OPTIONS_VARIABLE, "")
-    command = [sys.executable, str(program), "rehearse", str(folder), *options]
-    with log.open("ab") as errors:
+    options = f'{given} "-XX:ArchiveClassesAtExit={archive}"'
+    command = [sys.executable, str(program), "rehearse", str(folder)]
+    with log.open("wb") as errors:
         done = subprocess.run(
             command,
-            env={**os.environ, _JAVA_OPTIONS_VARIABLE: f"{given} {java}"},
+            env={**os.environ, _JAVA_OPTIONS_VARIABLE: options},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE,  # which the JVM holds until it ends, after the process
             stderr=errors,
             check=False,
         )
@@ -161,21 +127,3 @@ def _rehearse(program: Path, folder: Path, log: Path, *options: str, java: str =
             found=f"{shlex.join(command)} ended with {done.returncode}",
             action=f"Its log is {log}",
         )
-    return _seconds(done.stdout, log)
-
-
-def _seconds(output: bytes, log: Path) -> float:
-    """The number that a rehearsal prints, on a line of its own; the JVM may print more around it.
-
-    Raises ``PipelineError`` where there is none.
-    """
-    lines = output.decode(errors="replace").splitlines()
-    for line in reversed(lines):
-        with contextlib.suppress(ValueError):
-            return float(line)
-    raise PipelineError(
-        "Spark's start-up time cannot be measured",
-        expected="a line with the seconds it took",
-        found=lines[-1] if lines else "nothing",
-        action=f"The log of the trial run is {log}",
-    )

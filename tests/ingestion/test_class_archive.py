@@ -105,37 +105,37 @@ def test_a_java_that_would_not_use_its_archive_records_none(
     assert not (tmp_path / "workspace").exists()
 
 
-# A rehearsal in the place of the command line, with a JVM that has something to say.
+# A rehearsal in the place of the command line, whose JVM has something to say and ends after it.
 REHEARSAL = """
-import os, re
+import os, re, subprocess
 print("[warning][cds] before")
 archive = re.search('ArchiveClassesAtExit=([^"]+)', os.environ["RETAIL_SPARK_JAVA_OPTIONS"])
-if archive:
-    open(archive[1], "w").close()
-print({seconds})
-print("[warning][cds] and after")
+subprocess.Popen(["sh", "-c", "sleep 0.5; {jvm} '" + archive[1] + "'"])
 """
 
 
-@pytest.mark.parametrize("seconds", ["7.25", ""])
-def test_what_the_jvm_prints_is_not_taken_for_the_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: str
+@pytest.mark.parametrize("leaves_archive", [True, False])
+def test_the_archive_takes_the_place_of_older_ones_once_the_jvm_has_left_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves_archive: bool
 ) -> None:
-    """Risk: one warning of the JVM on stdout ends two minutes of work with a traceback."""
+    """Risk: two minutes of work are thrown away, since the JVM ends after the run; or a JVM that
+    recorded nothing costs the archive of before."""
     shutil.copyfile(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
     monkeypatch.setenv("JAVA_HOME", str(java_home(tmp_path / "java", "17.0.15")))
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
     settings = load_settings(tmp_path, {"RETAIL_WORKSPACE": str(tmp_path / "workspace")})
     program = tmp_path / "rehearsal.py"
-    program.write_text(REHEARSAL.format(seconds=seconds))
-    if seconds:
-        done = record(program, settings)
-        assert (done.before, done.after) == (7.25, 7.25)
+    program.write_text(REHEARSAL.format(jvm="touch" if leaves_archive else "true"))
+    archive = archive_file(settings.workspace, os.environ)
+    archive.parent.mkdir(parents=True)
+    older = archive.with_name("older.jsa")
+    older.touch()
+    if leaves_archive:
+        assert record(program, settings) == archive
+        assert list(archive.parent.iterdir()) == [archive]
         return
     with pytest.raises(PipelineError) as raised:
         record(program, settings)
     log = tmp_path / "workspace" / "logs" / "warm-up.log"
-    assert str(raised.value) == (
-        "Spark's start-up time cannot be measured. Expected: a line with the seconds it took. "
-        f"Found: [warning][cds] and after. The log of the trial run is {log}."
-    )
+    assert str(raised.value) == f"The JVM recorded no classes. The log is {log}."
+    assert list(archive.parent.iterdir()) == [older]

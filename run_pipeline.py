@@ -320,11 +320,11 @@ def load_dimensions(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", help="Folder with the four CSV files.", exists=True, file_okay=False
+            metavar="DIR", help="Folder of the CSV files.", exists=True, file_okay=False
         ),
     ],
 ) -> None:
-    """Load customer, product, store and sales_team CSV files into the database, by key."""
+    """Load a CSV file for each dimension table into the database, by key."""
     from ingestion.database.run_lock import run_lock
     from ingestion.run.run_state import DIMENSION_CONTRACT
     from ingestion.run.services import open_database

@@ -41,7 +41,7 @@ FILES = {
 
 
 def write_folder(tmp_path: Path, **files: str | bytes | None) -> Path:
-    """A folder with the four good files, some replaced, or left out where None."""
+    """A folder with the good files, some replaced, or left out where None."""
     folder = tmp_path / "dimensions"
     folder.mkdir(exist_ok=True)
     for table, content in {**FILES, **files}.items():

@@ -30,7 +30,7 @@ def fill_first_demo(services: Services) -> bool:
     if not begun.exists():  # what is there is somebody's own
         if next(iter(services.store.list_objects(settings.inbox_prefix)), None) is not None:
             return False
-        if _has_dimensions(services.engine):
+        if _has_dimensions(services):
             return False
 
     from ingestion.commands.sample import load_sample
@@ -43,11 +43,14 @@ def fill_first_demo(services: Services) -> bool:
     return True
 
 
-def _has_dimensions(engine: Engine) -> bool:
-    from ingestion.warehouse.dimension_tables import DIMENSION_TABLES
+def _has_dimensions(services: Services) -> bool:
+    from ingestion.run.run_state import DIMENSION_CONTRACT
+    from ingestion.warehouse.dimension_tables import read_dimension_contracts
 
+    engine = services.engine
     there = repeated(engine, lambda: table_names(engine))
-    return _has_rows(engine, [name for name in DIMENSION_TABLES if name in there])
+    declared = read_dimension_contracts(services.settings.project / DIMENSION_CONTRACT)
+    return _has_rows(engine, [name for name in declared if name in there])
 
 
 def _has_rows(engine: Engine, tables: Sequence[str]) -> bool:

@@ -72,13 +72,15 @@ def examine_database(settings: Settings) -> str:
 
     from ingestion.database.engine import in_transaction, repeated, table_names
     from ingestion.database.errors import describe
+    from ingestion.run.run_state import DIMENSION_CONTRACT
     from ingestion.run.services import open_database
-    from ingestion.warehouse.dimension_tables import DIMENSION_TABLES
+    from ingestion.warehouse.dimension_tables import read_dimension_contracts
 
     engine = open_database(settings)
     write_a_table(engine)
     present = repeated(engine, lambda: table_names(engine))
-    names = [name for name in DIMENSION_TABLES if name in present]
+    declared = read_dimension_contracts(settings.project / DIMENSION_CONTRACT)
+    names = [name for name in declared if name in present]
     counts = in_transaction(
         engine,
         lambda found: {

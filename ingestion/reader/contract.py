@@ -56,14 +56,16 @@ def read_contract(path: Path, table: str = "sales") -> Contract:
     return read_contracts(path, (table,))[table]
 
 
-def read_contracts(path: Path, tables: Iterable[str]) -> dict[str, Contract]:
-    """Return the contract of each table as the source definition in ``path`` declares it.
+def read_contracts(path: Path, tables: Iterable[str] | None = None) -> dict[str, Contract]:
+    """Return the contract of each table that the source definition in ``path`` declares, or of
+    these ``tables`` alone.
 
     Columns whose ``config.meta.written_by`` is ``pipeline`` are no part of a sender's file and are
     left out. Raises UsageError, with file and line, for anything that is not a valid contract.
     """
     root = _compose(path)
-    return {table: _read_table(path, root, table) for table in tables}
+    wanted = _table_nodes(path, root) if tables is None else tables
+    return {table: _read_table(path, root, table) for table in wanted}
 
 
 def _read_table(path: Path, root: yaml.Node, table: str) -> Contract:
@@ -112,20 +114,34 @@ def _compose(path: Path) -> yaml.Node:
 
 
 def _find_table(path: Path, root: yaml.Node, table: str) -> yaml.Node:
-    sources = _entry(root, "sources")
-    if sources is None:
-        raise _mistake(path, root, "the file declares no 'sources'", "a dbt source definition")
-    found = []
+    found = _table_nodes(path, root)
+    if table not in found:
+        raise _mistake(
+            path,
+            _sources(path, root),
+            f"no table '{table}' among the sources",
+            None,
+            ", ".join(found) or "none",
+        )
+    return found[table]
+
+
+def _table_nodes(path: Path, root: yaml.Node) -> dict[str, yaml.Node]:
+    """Return the table nodes of all sources, by name."""
+    sources = _sources(path, root)
+    found: dict[str, yaml.Node] = {}
     for source in _items(path, sources, "sources"):
         tables = _entry(source, "tables")
         for node in _items(path, tables, "tables") if tables is not None else ():
-            name = _text(path, _entry(node, "name"), node, "a table's name")
-            if name == table:
-                return node
-            found.append(name)
-    raise _mistake(
-        path, sources, f"no table '{table}' among the sources", None, ", ".join(found) or "none"
-    )
+            found.setdefault(_text(path, _entry(node, "name"), node, "a table's name"), node)
+    return found
+
+
+def _sources(path: Path, root: yaml.Node) -> yaml.Node:
+    sources = _entry(root, "sources")
+    if sources is None:
+        raise _mistake(path, root, "the file declares no 'sources'", "a dbt source definition")
+    return sources
 
 
 def _read_column(path: Path, node: yaml.Node) -> ContractColumn | None:

@@ -41,7 +41,7 @@ def write_sample(
     """Writes ``dimensions/*.csv`` and ``sales/**/*.csv`` below ``folder``, a few MB at a time.
 
     Files of the same names are overwritten. ``columns`` are those that each dimension table has by
-    its contract; what the sample does not know of them stays empty.
+    its contract; columns and tables that the sample does not know stay empty.
     """
     dimensions = {
         "customer": star.customers(spec),
@@ -53,6 +53,8 @@ def write_sample(
         header = _HEADERS[name].split(",")
         more = [column for column in columns.get(name, ()) if column not in header]
         _write_dimension(folder / "dimensions" / f"{name}.csv", header, more, rows)
+    for name in columns.keys() - dimensions.keys():
+        _write_dimension(folder / "dimensions" / f"{name}.csv", columns[name], (), ())
     return SampleSummary(tuple(_write_sales(folder / "sales", spec)))
 
 

@@ -13,13 +13,11 @@ from ingestion.database.engine import column_type, define_table
 from ingestion.errors import PipelineError, UsageError
 from ingestion.reader.contract import Contract, read_contracts
 
-DIMENSION_TABLES = ("customer", "product", "store", "sales_team")
-
 
 def read_dimension_contracts(contract_file: Path) -> dict[str, Contract]:
-    """The contracts of the dimension tables, by name; ``UsageError`` where one is not valid, or
-    has not one key."""
-    contracts = read_contracts(contract_file, DIMENSION_TABLES)
+    """The contracts of the tables that the file declares, by name; ``UsageError`` where one is not
+    valid, or has not one key."""
+    contracts = read_contracts(contract_file)
     for table, contract in contracts.items():
         keys = [column.name for column in contract.columns if column.key]
         if len(keys) != 1:

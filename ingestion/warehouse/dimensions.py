@@ -23,7 +23,6 @@ from ingestion.warehouse.dimension_csv import (
     sound_rows,
 )
 from ingestion.warehouse.dimension_tables import (
-    DIMENSION_TABLES,
     define_dimension,
     prepare_tables,
     raw_select,
@@ -45,24 +44,24 @@ class DimensionLoad:
 
 
 def load_dimensions(engine: Engine, folder: Path, contract_file: Path) -> tuple[DimensionLoad, ...]:
-    """Brings the rows of ``folder``'s four CSV files into the tables of the same names, by key.
+    """Brings the rows of ``folder``'s CSV files into the tables of the same names, by key.
 
-    A file has each column of the contract once, in any order, and nothing else; an empty value and
-    MySQL's ``\\N`` are null. New keys are inserted, changed rows updated, other rows and other
-    columns of the table left alone, all in one transaction; missing tables are made first, and
-    stay, empty, when a later statement fails. The files are read twice, row by row: first to find
-    every mistake.
+    Each table that ``contract_file`` declares has a file, with each of its columns once, in any
+    order, and nothing else; an empty value and MySQL's ``\\N`` are null. New keys are inserted,
+    changed rows updated, other rows and other columns of the table left alone, all in one
+    transaction; missing tables are made first, and stay, empty, when a later statement fails. The
+    files are read twice, row by row: first to find every mistake.
 
     Raises ``UsageError`` for a folder or contract that is not there, and ``PipelineError`` that
     lists the mistakes with file, line, column and value; then nothing has changed.
     """
+    contracts = read_dimension_contracts(contract_file)
     if not folder.is_dir():
         raise UsageError(
             "The dimensions cannot be loaded",
-            expected="a folder with " + ", ".join(f"{table}.csv" for table in DIMENSION_TABLES),
+            expected="a folder with " + ", ".join(f"{table}.csv" for table in contracts),
             found=f"no folder {folder}",
         )
-    contracts = read_dimension_contracts(contract_file)
     mistakes: list[str] = []
     for table, contract in contracts.items():
         of_file = (row for row in checked_rows(folder, table, contract) if isinstance(row, str))

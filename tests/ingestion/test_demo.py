@@ -38,20 +38,22 @@ def test_the_sample_does_not_overwrite_somebodys_own_dimensions(services: Servic
     assert not fill_first_demo(services), "the inbox is full"
 
 
-def test_the_sample_fits_a_dimension_with_one_more_column(
-    services: Services, tmp_path: Path
-) -> None:
-    """Risk: once an analyst has added an attribute, neither the demo nor a warm-up works."""
+def test_the_sample_fits_one_more_dimension_and_column(services: Services, tmp_path: Path) -> None:
+    """Risk: once an analyst has added an attribute or a dimension, neither the demo nor a warm-up
+    works; or the new dimension is no part of the load."""
     contract = tmp_path / DIMENSION_CONTRACT
     contract.parent.mkdir(parents=True)
     text = (PROJECT / DIMENSION_CONTRACT).read_text()
     column = "          - name: store_manager_name\n"
     assert column in text
     region = "          - {name: region, data_type: string, description: Of the chain.}\n"
-    contract.write_text(text.replace(column, region + column))
+    table = "      - name: warehouse\n        columns:\n"
+    table += "          - {name: id, data_type: int, config: {meta: {key: true}}}\n"
+    contract.write_text(f"{text.replace(column, region + column).rstrip()}\n{table}")
     settings = services.settings.model_copy(update={"project": tmp_path})
     load_sample(dataclasses.replace(services, settings=settings), SampleSpec(rows=10))
     with services.engine.begin() as connection:
         stores = connection.execute(sa.text("select id, region, address from store")).all()
+        assert connection.execute(sa.text("select id from warehouse")).all() == []
     assert len(stores) == SampleSpec().stores
     assert all(region is None and address for _, region, address in stores)

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse.dimension_exports import export_dimensions, hidden_rows
-from ingestion.warehouse.dimension_tables import DIMENSION_TABLES, read_dimension_contracts
+from ingestion.warehouse.dimension_tables import read_dimension_contracts
 from ingestion.warehouse.dimensions import load_dimensions
 from tests.dimension_files import FILES, rows_of, write_folder
 
@@ -23,7 +23,7 @@ def refusal(engine: Engine, folder: Path, star: Path) -> str:
     with pytest.raises(PipelineError) as raised:
         load_dimensions(engine, folder, star)
     message, opening = str(raised.value), BROKEN.format(folder)
-    assert not any(sa.inspect(engine).has_table(table) for table in DIMENSION_TABLES)
+    assert not any(sa.inspect(engine).has_table(table) for table in FILES)
     assert raised.value.exit_code == 1
     assert (message[: len(opening)], message[-len(MEND) :]) == (opening, MEND)
     return message[len(opening) : -len(MEND)]

@@ -11,6 +11,7 @@ from ingestion.commands.doctor import examine_database, write_a_table
 from ingestion.config.settings import Settings, load_settings
 from ingestion.database.engine import connect
 from ingestion.errors import PipelineError
+from tests.conftest import PROJECT
 from tests.failing_proxies import RESET, Fault, database_proxy
 from tests.services import PIPELINE_GRANTS, MariaDb
 
@@ -27,7 +28,8 @@ def test_each_right_that_a_run_needs_is_asked_for(mariadb_server: MariaDb, right
 
 
 def settings_of(url: str, folder: Path) -> Settings:
-    return load_settings(folder, {"RETAIL_DATABASE_URL": url, "RETAIL_WORKSPACE": str(folder)})
+    settings = load_settings(folder, {"RETAIL_DATABASE_URL": url, "RETAIL_WORKSPACE": str(folder)})
+    return settings.model_copy(update={"project": PROJECT})
 
 
 def test_no_other_right_is_asked_for(mariadb_url: str, tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def configure_logging(
     ``secrets``, plain or quoted for a URL, in a message, an argument or a traceback, is written as
     ``***``. A second call replaces the first.
 
-    A log that cannot be written, as dbt's on a full disk, says nothing of that: logging would print
-    a stack for every line of it to stderr, unmasked.
+    A log that cannot be written, such as dbt's on a full disk, is passed over in silence: Python's
+    logging would print a stack for every line of it to stderr, unmasked.
     """
     logging.raiseExceptions = False
     handler = _PipelineHandler()
@@ -61,8 +61,8 @@ def configure_logging(
 
 
 def _is_not_of_py4j(record: logging.LogRecord) -> bool:
-    """False for what py4j writes to the root logger, by no name of its own, once the JVM has ended:
-    a stack for each call under way."""
+    """False for a record of py4j. Once the JVM has ended, py4j writes a stack for each call under
+    way, and to the root logger, not to one of its own."""
     return record.name != "root" or Path(record.pathname).parent.name != "py4j"
 
 

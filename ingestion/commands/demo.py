@@ -17,8 +17,8 @@ _LOG = logging.getLogger(__name__)
 
 
 def fill_first_demo(services: Services) -> bool:
-    """On the embedded default, where inbox, staging table and dimensions are all empty: dimensions
-    into the database, sales files into the inbox. True if it did."""
+    """On the embedded default, fills an empty set-up: dimensions into the database, sales files
+    into the inbox. True if inbox, staging table and dimensions were all empty."""
     from ingestion.database.staging_table import files
 
     settings = services.settings

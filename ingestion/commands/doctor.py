@@ -165,8 +165,8 @@ def write_an_object(store: ObjectStore, key: str) -> None:
 
 
 def keeps_a_newer_object(store: ObjectStore, key: str) -> bool:
-    """Whether a delete of a version that is no longer there leaves the object; none is left at
-    ``key``."""
+    """Whether the server keeps a newer object when a delete names the version before it; no object
+    is left at ``key``."""
     from botocore.exceptions import ClientError
 
     from ingestion.s3.errors import PRECONDITION, error_code

@@ -122,9 +122,11 @@ def _count_breaks(text: bytes, begin: int, end: int) -> int:
 def _record_end(
     text: bytes, start: int, dialect: Dialect, *, is_last: bool
 ) -> tuple[int, bool] | None:
-    """Where the record that begins at ``start`` ends, and whether its quotes are in place; None
-    where that takes more of the text: no record of a file that was accepted is longer than
-    `MAX_RECORD_BYTES`."""
+    """Where the record that begins at ``start`` ends, and whether its quotes are in place.
+
+    None where the text ends before that can be told: no record of an accepted file is longer than
+    `MAX_RECORD_BYTES`.
+    """
     end = record_end(text, start, dialect)
     may_go_on = end == len(text) or text[end : end + 1] == dialect.quote
     if may_go_on and not is_last and len(text) - start <= MAX_RECORD_BYTES:

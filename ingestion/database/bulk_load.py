@@ -42,8 +42,12 @@ def load_rows(
 
 
 def _load_files(engine: Engine, table: sa.Table[Any], batches: Iterator[pa.Table]) -> int | None:
-    """None where the server reads no files, or not every value exactly: with a local file it
-    changes what does not fit, and only warns. An insert then tells the value's error."""
+    """Loads the rows from local files; None where the server reads none, or would not keep each
+    value exactly.
+
+    From a local file, the server changes a value that does not fit, and only warns. The insert that
+    follows raises the value's error.
+    """
     preparer = engine.dialect.identifier_preparer
     statement = (
         f"load data local infile %s into table {preparer.format_table(table)}"
@@ -90,10 +94,8 @@ def _written(
 
 
 def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """The items, of which the next is made on another thread while one is used.
-
-    To be closed: then none is being made any more.
-    """
+    """The items; the next one is made on another thread while one is used. When the iterator is
+    closed, none is being made any more."""
     with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         coming = pool.submit(next, items, None)
         while (item := coming.result()) is not None:

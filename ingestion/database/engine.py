@@ -103,8 +103,9 @@ def column_type(data_type: str, key: bool = False) -> sa.types.TypeEngine[Any]:
 def define_table(metadata: sa.MetaData, name: str, *items: sa.schema.SchemaItem) -> sa.Table[Any]:
     """A table whose text is compared letter by letter (utf8mb4_bin) on MySQL and MariaDB.
 
-    But for blanks at the end: ``=`` and keys take ``'a'`` and ``'a '`` for the same there, not on
-    SQLite. Whoever looks for text that others wrote compares what is found once more.
+    Exception: MySQL and MariaDB ignore blanks at the end. ``=`` and keys take ``'a'`` and ``'a '``
+    for the same there, not on SQLite. Whoever looks up text that others wrote has to compare the
+    result once more.
     """
     return sa.Table(name, metadata, *items, **_MYSQL_TABLE)
 
@@ -190,10 +191,11 @@ def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
 
 
 def repeated(engine: Engine, work: Callable[[], T], pauses: Sequence[float] = _PAUSES) -> T:
-    """What ``work`` returns; begun anew, after a growing, random pause, where it failed in passing.
+    """What ``work`` returns; after a passing failure it is begun anew, with a growing, random
+    pause.
 
     A commit may have been done although its answer was lost, so ``work`` done twice must be the
-    same as done once. What remains an error comes out as one sentence.
+    same as done once. An error that remains is raised as one sentence.
     """
     from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
     from tenacity.wait import wait_chain, wait_random

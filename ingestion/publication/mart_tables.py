@@ -29,8 +29,8 @@ _LOAD_SUFFIX, _GONE_SUFFIX = "__load", "__gone"
 class LoadedChange:
     """What a publication changes in one table, in tables that readers do not see.
 
-    ``emptied`` partitions lose all their rows, '' every row of the table; of the others go the rows
-    with a key in ``gone`` or ``rows``. Then ``rows`` come in, ``row_count`` of them.
+    ``emptied`` partitions lose all their rows; '' stands for the whole table. Other partitions lose
+    the rows with a key in ``gone`` or ``rows``. Then ``rows`` are added, ``row_count`` of them.
     """
 
     mart: MartTable

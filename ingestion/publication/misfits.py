@@ -92,7 +92,7 @@ def _altered(table: sa.Table[Any], change: str, dialect: Dialect) -> str:
 def _engine_misfits(
     table: sa.Table[Any], engines: Mapping[str, str], dialect: Dialect
 ) -> Iterator[str]:
-    """Such an engine shows readers half a publication: nothing is undone there."""
+    """Misfits of an engine without transactions: readers would see half a publication."""
     if table.name in engines:
         mended = _altered(table, "engine = InnoDB", dialect)
         yield f"{table.name}: {engines[table.name]} has no transactions ({mended})"
@@ -153,7 +153,8 @@ def _holds(found: _StoredColumn, wanted: sa.types.TypeEngine[Any]) -> bool:
 
 
 def _charset_misfits(table: sa.Table[Any], stored: _Stored, dialect: Dialect) -> Iterator[str]:
-    """A collation of any kind will do: a key that it takes for another is refused, never lost."""
+    """Misfits of a character set. Any collation will do: a key that it takes for another is
+    refused, never lost."""
     names: dict[str, list[str]] = {}
     for column in table.columns:
         there = stored.get((table.name, column.name.casefold()))

@@ -18,11 +18,11 @@ Bytes = NDArray[np.uint8]
 
 
 def count_plain_records(text: bytes | bytearray, end: int, dialect: Dialect) -> int | None:
-    """Return the number of records before ``end`` where each line is one; None if not sure.
+    """Return the number of records before ``end`` if each line is one; None if not sure.
 
-    The byte before ``end`` is LF. Sure it is of lines in a row that all end with LF or all with
-    CRLF, and have no quote while none of them is blank or begins with a space, or have every value
-    in quotes, with no quote, delimiter or line break inside.
+    The byte before ``end`` is LF. A count is returned only if, in each piece of the text, all lines
+    end alike, with LF or with CRLF, and either there is no quote, and no line is blank or begins
+    with a space, or every value is in quotes, with no quote, delimiter or line break inside.
     """
     array = np.frombuffer(text, dtype=np.uint8)
     begin = total = 0

@@ -240,7 +240,7 @@ def judging_values(state: RunState) -> str:
     """What decides, beside the models, which sales count: values of dimensions, and the settings by
     which a file has its day. All batches are to be judged by the same ones."""
     settings, workspace = state.services.settings, state.services.workspace
-    values = dimension_exports.judging_values(
+    values = dimension_exports.hash_judging_values(
         settings.project / DIMENSION_CONTRACT, dimensions_folder(workspace.bronze)
     )
     return f"{values} {settings.time_zone} {settings.business_date}"

@@ -62,10 +62,11 @@ def list_inbox(state: RunState) -> Listing | None:
 
 
 def download(state: RunState, listing: Listing) -> list[Delivery]:
-    """Brings to this machine what is to be read, and returns the files to plan, in key order.
+    """Brings the objects that are to be read to this machine, and returns the files to plan, in key
+    order.
 
-    Files that repeat what is loaded are counted once; those whose name is none of a sales file are
-    planned unread.
+    A file that repeats what is loaded is counted once and not planned again. A file whose name is
+    no sales file's is planned without being read.
     """
     store, settings = state.services.store, state.services.settings
     new, unfinished = listing.inbox.new, listing.unfinished
@@ -147,11 +148,11 @@ def _note_refused(
 
 
 def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]) -> None:
-    """Counts objects that repeat what is loaded, or is about to be, once.
+    """Counts an object only once if it repeats what is loaded or is about to be.
 
-    Where the batch is not published yet, the object is the row's own from now on. Others are moved
-    to where the loaded one lies, which is noted on its row; one that is replaced or removed
-    meanwhile is left to the next run.
+    While the batch is not published, its row takes over the new object. An object that repeats a
+    published file is moved to where that file's own lies, and its row notes it; one that is
+    replaced or removed meanwhile is left to the next run.
     """
     from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
 
@@ -188,8 +189,8 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
 def _fetch_moved(state: RunState, pending: Sequence[FileRow]) -> None:
     """Brings files of the unfinished batch to this machine whose objects have left the inbox.
 
-    So have copies of other files: of what they repeat, another version may be in the batch by now.
-    A run that was ended may have found so already, and then the copy counts where it lies.
+    Copies are fetched too: their original may have been superseded in this batch. An interrupted
+    run may have found that already; then the copy counts, from where it lies.
     """
     store, downloads = state.services.store, state.services.workspace.downloads
     for row in pending:

@@ -105,7 +105,7 @@ def start_spark(
 def last_builder(models: Manifest, session: SparkSession) -> str:
     """Who built the warehouse's tables last: a run, by its id, or dbt by hand."""
     schema = next(node.schema for node in models.nodes.values())  # all are in the target's
-    return builder.last_builder(session, schema)
+    return builder.noted_builder(session, schema)
 
 
 def parse_models(dbt: DbtProject) -> Future[Manifest]:

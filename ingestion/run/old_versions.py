@@ -31,10 +31,11 @@ def rollback_notices(services: Services) -> list[str]:
 def remove_old(services: Services, keep: int) -> int:
     """Removes the objects that only versions older than the last ``keep`` need.
 
-    Returns how many objects went. The current version always stays. A version is given up first,
-    and the manifests go last: as long as that is there, a call that was cut short is finished by
-    the next one. Where a manifest is damaged, or of another format, a warning says so: nothing goes
-    if one that stays may need it, and what a given up one names stays with it.
+    Returns how many objects went. The current version always stays. The database gives a version up
+    first, and its manifest is removed last: while the manifest is there, the next call finishes one
+    that was cut short. A manifest that is damaged, or of another format, brings a warning: if a
+    kept version has it, nothing is removed; if a version that was given up has it, the manifest
+    stays, with the objects that only it names.
     """
     kept = in_transaction(services.engine, publications.kept_publications)
     old, staying = [item.version for item in kept[:-keep]], kept[-keep:]
@@ -61,10 +62,10 @@ def remove_old(services: Services, keep: int) -> int:
 
 
 def _objects(services: Services, manifests: Mapping[str, str]) -> tuple[set[str], set[str]]:
-    """The objects of these versions, and the manifests that cannot be read, with a warning; of each
-    manifest, by key, the SHA-256 is given.
+    """The objects that these manifests name, and the keys of those that cannot be read, each with a
+    warning. ``manifests`` has the SHA-256 of each, by key.
 
-    A version whose manifest is gone has none: it cannot be shown again.
+    A manifest that is gone names nothing: its version cannot be shown again.
     """
     objects: set[str] = set()
     unknown: set[str] = set()

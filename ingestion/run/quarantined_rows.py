@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 1_000
 ROLE = "quarantined_rows"  # by which dbt's manifest tells the model, whatever its name
+_ADDRESS = ("file_id", "file_name", "line_number", "reasons", "reason_codes")
 FILE_REASON = "file_too_bad"  # the code of rows that only their file's verdict sets aside
 
 
@@ -81,8 +82,8 @@ def read_rows(
 ) -> Iterator[SavedRows]:
     """The rows set aside in the current publication, of all files or of one, for any reason or one.
 
-    Without those of a file set aside whole of which a newer version counts. They are there while
-    the block lasts.
+    Rows of a file that was set aside whole are left out once a newer version of it counts. The rows
+    can be read while the block lasts.
     """
     name = _published_table(services)
     with tempfile.TemporaryDirectory(dir=services.workspace.make_scratch()) as folder:
@@ -91,7 +92,8 @@ def read_rows(
         corrected: set[int] = set()
         if name is not None:
             corrected = in_transaction(
-                services.engine, lambda found: _save_rows(found, _address(name), key, reason, path)
+                services.engine,
+                lambda found: _save_rows(found, _as_table(name, _ADDRESS), key, reason, path),
             )
         yield SavedRows(path, corrected)
 
@@ -119,7 +121,7 @@ def count_rows(services: Services, key: str | None = None) -> list[ReasonCount]:
     if name is None:
         return []
     return in_transaction(
-        services.engine, lambda connection: _counted(connection, _address(name), key)
+        services.engine, lambda connection: _counted(connection, _as_table(name, _ADDRESS), key)
     )
 
 
@@ -155,18 +157,14 @@ def _row_at(
     return QuarantinedRow(row.file_id, row.file_name, row.line_number, row.reasons, codes)
 
 
-def _address(name: str) -> sa.TableClause:
-    return _as_table(name, ("file_id", "file_name", "line_number", "reasons", "reason_codes"))
-
-
 def _of_file(query: sa.Select[Any], table: sa.TableClause, key: str | None) -> sa.Select[Any]:
     """The query for one file or all; MySQL finds others, too, see ``define_table``."""
     return query if key is None else query.where(table.c.file_name == key)
 
 
 def _corrected(connection: Connection, keys: Collection[str]) -> set[int]:
-    """The ids of the files of these keys that were set aside whole before a version came that
-    counts."""
+    """The ids of file versions that were set aside whole and are older than the version of their
+    key that counts."""
     ids: set[int] = set()
     for versions in staging_table.rows_by_key(connection, keys).values():
         current = counting_row(versions)
@@ -180,8 +178,8 @@ def _corrected(connection: Connection, keys: Collection[str]) -> set[int]:
 def _published_table(services: Services) -> str | None:
     """The table with the rows set aside; None, with a warning if need be, where there is none.
 
-    A machine that has made no run yet has no manifest, and one of before the model was renamed
-    does not fit: then dbt reads the project, beside what a run may be at work on.
+    Without a manifest, as on a machine that has made no run yet, or with one from before the model
+    was renamed, dbt parses the project: into a folder of its own, since a run may be at work.
     """
     if in_transaction(services.engine, current_publication) is None:
         return None
@@ -237,11 +235,11 @@ def first_bad_rows(
 ) -> list[BadRow]:
     """The first rows of a file that a rule rejects, personal values masked.
 
-    Rows that are set aside only because their file is too bad to trust are not among them. The
-    list is empty where they cannot be looked up: a run can do without them in its report.
-    ``lines`` has the texts, by line number, that the reader shows of lines which are no rows: it
-    knows the file's dialect and header, and so the places of personal values. Of a line that is not
-    among them nothing is shown.
+    Rows that are set aside only because their file is too bad to trust are not among them. The list
+    is empty where they cannot be looked up: a run can do without them in its report. ``lines`` maps
+    line numbers to what the reader shows of lines that are no rows: only the reader knows the
+    file's dialect and header, and so where personal values are. A line that is no row and is not in
+    ``lines`` is shown as ***.
     """
     names = [column.name for column in contract.columns]
     personal = [place for place, column in enumerate(contract.columns) if column.personal]

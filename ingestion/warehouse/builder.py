@@ -16,7 +16,7 @@ RUN_VARIABLE = "RETAIL_RUN_ID"  # the macro reads it
 _PROPERTY = "built_by"
 
 
-def last_builder(session: SparkSession, schema: str) -> str:
+def noted_builder(session: SparkSession, schema: str) -> str:
     """The id of the run that built last, or ``dbt`` and the id of a call by hand; '' where nobody
     has noted it."""
     with spark_errors(f"The schema {schema} cannot be described"):

@@ -20,7 +20,7 @@ def read_manifest(target: Path) -> dict[str, Any]:
 
 
 def last_manifest(target: Path) -> dict[str, Any] | None:
-    """The same of an earlier command; None where there is none, or half of one."""
+    """The manifest of an earlier command; None where there is none, or where it was cut short."""
     try:
         return read_manifest(target)
     except (FileNotFoundError, ValueError):  # dbt writes it in place, so a kill may cut it short
@@ -28,8 +28,8 @@ def last_manifest(target: Path) -> dict[str, Any] | None:
 
 
 def lasting_models(manifest: Mapping[str, Any]) -> list[str]:
-    """The files of the models of which rows outlast a build, the incremental ones, and of all that
-    they are made from; by path in the project."""
+    """The files of the incremental models, whose rows outlast a build, and of all models that these
+    are made from; paths in the project."""
     nodes = manifest["nodes"]
     found: set[str] = set()
     waiting = [

@@ -60,7 +60,8 @@ def checked_rows(folder: Path, table: str, contract: Contract) -> Iterator[Row |
 
 
 def _other_form(header: bytes, contract: Contract) -> str:
-    """In which form the file is where a header in UTF-8 with commas was expected, if in another."""
+    """What is wrong with the form of a file that should have a header in UTF-8 with commas; '' if
+    nothing."""
     if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "the file begins with the mark of UTF-16; expected UTF-8"
     text = header.decode("utf-8-sig", "replace")
@@ -72,7 +73,7 @@ def _other_form(header: bytes, contract: Contract) -> str:
 
 
 def _named(header: str, delimiter: str, contract: Contract) -> int:
-    """How many columns have their name in the header, if that is its delimiter."""
+    """How many of the contract's columns the header names if ``delimiter`` separates its names."""
     return len(_positions([name.strip(' "\r\n') for name in header.split(delimiter)], contract))
 
 

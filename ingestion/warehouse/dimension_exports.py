@@ -72,7 +72,7 @@ def hidden_rows(contracts: Mapping[str, Contract], destination: Path) -> list[st
     return warnings
 
 
-def judging_values(contract_file: Path, destination: Path) -> str:
+def hash_judging_values(contract_file: Path, destination: Path) -> str:
     """A hash of the columns that the contract marks with ``judges_sales``, of every table that was
     exported to ``destination``, with their keys; rows without such a value judge nothing."""
     import pyarrow.parquet as pq
@@ -137,8 +137,8 @@ def _typed_columns(
 def _typed(
     name: str, column: ContractColumn, values: Sequence[Any], keys: Sequence[Any]
 ) -> pa.Array:
-    """The values as Parquet has them: at once where the driver gave all of them so already, else,
-    and where one does not fit, one by one."""
+    """The values in their Parquet type: converted together if the driver gave all of them in that
+    type; otherwise, or if one does not fit, one by one."""
     import pyarrow as pa
 
     type_, target = type_of(column.data_type), arrow_type(column.data_type)

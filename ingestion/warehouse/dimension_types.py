@@ -26,7 +26,7 @@ def shown_value(value: Any, column: ContractColumn) -> str:
 
 
 def arrow_type(data_type: str) -> pa.DataType:
-    """The type of its Parquet column."""
+    """The Parquet type of a column of this ``data_type``."""
     import pyarrow as pa
 
     precision, scale = decimal_digits(data_type)

@@ -35,7 +35,7 @@ _ROWS_A_STATEMENT = 1000
 
 @dataclass(frozen=True)
 class DimensionLoad:
-    """What one file did to its table; rows that were there already, unchanged, are neither."""
+    """What one file did to its table; unchanged rows are neither ``inserted`` nor ``updated``."""
 
     table: str
     rows: int
@@ -107,7 +107,8 @@ def _without_key(row: Row, key: str) -> Row:
 def _stored_rows(
     connection: Connection, name: str, contract: Contract, keys: list[Any]
 ) -> dict[Any, Row]:
-    """The rows of these keys; a value that does not fit its type stands as it is, so differs."""
+    """The rows of these keys. A value that does not fit its type is kept as it is, so that its row
+    counts as changed."""
     types = [(column.name, type_of(column.data_type)) for column in contract.columns]
     key = key_column(contract)
     typed_key: sa.ColumnClause[Any] = sa.column(key.name, column_type(key.data_type, key=True))

@@ -74,8 +74,9 @@ def find_profiles(project: Path, workspace: Path, environ: Mapping[str, str]) ->
 def read_target(profiles: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     """The profile's chosen target (DBT_TARGET, else its ``target``) with ``env_var()`` rendered.
 
-    Not by dbt, whose import takes seconds and goes on while the JVM starts, which needs this.
-    Raises ``PipelineError`` for a profile that cannot be read, or whose target is none for a run.
+    dbt itself does not render it: importing dbt takes seconds and goes on while the JVM starts,
+    which needs the target before. Raises ``PipelineError`` for a profile that cannot be read, or
+    whose target is none for a run.
     """
     import jinja2
 

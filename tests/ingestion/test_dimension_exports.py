@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from ingestion.errors import PipelineError
-from ingestion.warehouse.dimension_exports import export_dimensions, judging_values
+from ingestion.warehouse.dimension_exports import export_dimensions, hash_judging_values
 from ingestion.warehouse.dimension_tables import read_dimension_contracts
 from ingestion.warehouse.dimensions import DimensionLoad, load_dimensions
 from tests.dimension_files import CONTRACT, rows_of, write_folder
@@ -230,11 +230,11 @@ def test_a_value_that_judges_sales_differs_from_none(
     text = CONTRACT.replace("{name: is_open, data_type: boolean}", column)
     star.write_text(text, encoding="utf-8")
     export_dimensions(sqlite_engine, read_dimension_contracts(star), tmp_path / "bronze")
-    hashes = [judging_values(star, tmp_path / "bronze")]
+    hashes = [hash_judging_values(star, tmp_path / "bronze")]
     for change in ("insert into store (id) values (1)", f"update store set is_open = {value}"):
         with sqlite_engine.begin() as connection:
             connection.execute(sa.text(change))
         export_dimensions(sqlite_engine, read_dimension_contracts(star), tmp_path / "bronze")
-        hashes.append(judging_values(star, tmp_path / "bronze"))
+        hashes.append(hash_judging_values(star, tmp_path / "bronze"))
     unknown, known = hashes[1:]
     assert hashes[0] == unknown != known

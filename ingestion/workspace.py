@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import logging
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from typing import IO
 
 from ingestion.errors import PipelineError
 
+_LOG = logging.getLogger(__name__)
 _PROCESS = uuid.uuid4().hex  # a process in a container often has the number of the one before
 
 
@@ -100,7 +103,11 @@ class Workspace:
         shutil.rmtree(self.scratch_of_dbt, ignore_errors=True)
 
     def create(self) -> None:
-        """Makes the folder; ``PipelineError`` when it cannot be written."""
+        """Makes the folder; ``PipelineError`` when it cannot be written.
+
+        Where it has been moved or copied here, Spark's tables and their catalog are removed. The
+        catalog names them by where they were: a run would write to the old place, or find nothing.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / ".writable"
@@ -112,6 +119,23 @@ class Workspace:
                 found=error.strerror,
                 action="Name another folder in RETAIL_WORKSPACE",
             ) from error
+        self._forget_moved_tables()
+
+    def _forget_moved_tables(self) -> None:
+        mark, here = self.root / "location", os.fsencode(self.root.resolve())
+        before = mark.read_bytes() if mark.is_file() else None
+        if before == here:
+            return
+        if before is not None:
+            _LOG.warning(
+                "the workspace was moved or copied here from %s; its Spark tables are built anew",
+                os.fsdecode(before),
+            )
+            for folder in (self.root / "metastore_db", self.warehouse, self.root / "trial"):
+                shutil.rmtree(folder, ignore_errors=True)
+        fresh = mark.with_name(f"location.{_PROCESS}")
+        fresh.write_bytes(here)
+        fresh.replace(mark)  # in one step: half a mark would look like another place
 
 
 @functools.cache  # the lock ends with the process that holds it

@@ -20,6 +20,7 @@ _NAME = "documentation.html"
 def write_docs(settings: Settings) -> Path:
     """The path of the file. Columns come from the warehouse, so a run has to come first."""
     dbt, workspace = dbt_project(settings), Workspace(settings.workspace)
+    workspace.create()
     if not workspace.warehouse.is_dir():
         raise PipelineError(
             "There is nothing to document yet",

@@ -217,7 +217,7 @@ Line = tuple[int, str, int, decimal.Decimal]
 
 def read_sales(services: Services, row: FileRow) -> tuple[int, list[Line]]:
     """How many rows a file has, and customer, month, line number and cost of each valid one."""
-    if row.etag == staging_table.RETRACTION:
+    if row.is_withdrawal:
         return 0, []
     table = pq.read_table(bronze_path(services.workspace.bronze, row.batch_id, row.id))
     sales = [

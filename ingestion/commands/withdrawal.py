@@ -46,8 +46,8 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
     """
     key, rows = file_versions(services, key)
     current = counting_row(rows)
-    if current is None or current.etag == RETRACTION:
-        if current is not None and current.status == FileStatus.ACTIVE:
+    if current is None or current.is_withdrawal:
+        if current is not None and current.status == FileStatus.PLANNED:
             return
         raise UsageError(
             f"{key} cannot be retracted",
@@ -66,7 +66,7 @@ def retract_file(services: Services, key: str, run_id: str) -> None:
         newest = staging_table.rows_of_batch(connection, batch_id)[-1]
         verdict = Verdict(
             newest.id,
-            FileStatus.ACTIVE,
+            FileStatus.PLANNED,
             reason="retracted by hand",
             rows_read=0,
             replaces_id=None if published is None else published.id,
@@ -114,9 +114,9 @@ def _lone_copy(services: Services, rows: Sequence[FileRow]) -> FileRow | None:
 
 def _retracted_by(retraction: FileRow, rows: Sequence[FileRow]) -> FileRow | None:
     """The version that this row took out; None where it is no retraction."""
-    if retraction.etag != RETRACTION:
+    if not retraction.is_withdrawal:
         return None
-    versions = [row for row in rows if row.id < retraction.id and row.etag != RETRACTION]
+    versions = [row for row in rows if row.id < retraction.id and not row.is_withdrawal]
     # each retraction takes a version out, so the newest of these is of this one, and no earlier one
     return [
         row
@@ -129,7 +129,7 @@ def split_planned(rows: Sequence[FileRow]) -> tuple[FileRow | None, Sequence[Fil
     """Of the rows of one key, the version that a run which was cut short has planned, if there is
     one, and those before it. A withdrawal is no such version."""
     newest = rows[-1]
-    if newest.status != FileStatus.ACTIVE or newest.etag == RETRACTION:
+    if newest.status != FileStatus.PLANNED or newest.is_withdrawal:
         return None, rows
     return newest, rows[:-1]
 
@@ -146,7 +146,7 @@ def version_to_read(services: Services, key: str) -> FileRow | None:
     if planned is not None:
         return None
     newest = rows[-1]
-    if newest.status not in (FileStatus.INACTIVE, FileStatus.ERROR) or newest.etag == RETRACTION:
+    if newest.status not in (FileStatus.PUBLISHED, FileStatus.ERROR) or newest.is_withdrawal:
         raise UsageError(
             f"{key} cannot be read again",
             expected="a file that counts or was set aside",

@@ -16,7 +16,7 @@ from ingestion.database.staging_table import (
     FileStatus,
     Verdict,
     files,
-    replaces,
+    replacing_rows,
 )
 
 _LONGEST_REASON = 8_000  # characters; MySQL's TEXT has room for 65,535 bytes
@@ -50,7 +50,7 @@ def add_deliveries(
                 "file_location": delivery.location,
                 "created_date": now,
                 "updated_date": now,
-                "status": FileStatus.ACTIVE.value,
+                "status": FileStatus.PLANNED.value,
                 "etag": delivery.etag,
                 "sha256": delivery.sha256,
                 "size_bytes": delivery.size_bytes,
@@ -97,7 +97,7 @@ def record_counts(
     batches that were counted again keep their status.
     """
     rows = [] if batch_id is None else staging_table.rows_of_batch(connection, batch_id)
-    active = {row.id for row in rows if row.status == FileStatus.ACTIVE}
+    planned = {row.id for row in rows if row.status == FileStatus.PLANNED}
     _update(
         connection,
         {
@@ -109,19 +109,15 @@ def record_counts(
             for count in counts
         },
     )
-    _set_status(connection, active, FileStatus.INACTIVE, {})
+    _set_status(connection, planned, FileStatus.PUBLISHED, {})
     hints = {row.id: row.reason for row in rows if row.reason}  # the check's, on the cause
     refused = {
         count.file_id: _fitting(" | ".join(filter(None, (count.reason, hints.get(count.file_id)))))
         for count in counts
         if count.reason
     }
-    _set_status(connection, active & refused.keys(), FileStatus.ERROR, refused)
-    superseding = {
-        row.replaces_id: row
-        for row in rows
-        if row.replaces_id is not None and replaces(row) and row.id not in refused
-    }
+    _set_status(connection, planned & refused.keys(), FileStatus.ERROR, refused)
+    superseding = replacing_rows(row for row in rows if row.id not in refused)
     _set_status(
         connection,
         superseding.keys(),
@@ -161,7 +157,7 @@ def supersede(connection: Connection, rows: Iterable[FileRow], reason: str) -> N
                 "duplicate_of_id": None,
             }
             for row in rows
-            if row.status in (FileStatus.ACTIVE, FileStatus.DUPLICATE)
+            if row.status in (FileStatus.PLANNED, FileStatus.DUPLICATE)
         },
     )
 

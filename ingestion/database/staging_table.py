@@ -1,4 +1,17 @@
-"""The staging table: one row per version of a file (key, ETag, SHA-256), and what became of it."""
+"""The staging table: one row per version of a file (key, ETag, SHA-256), and what became of it.
+
+Whether a row counts has several meanings, and each has a function:
+
+- ``is_accepted``: its content counts, or will with its batch ('A' or 'I'). ``counting_row`` is the
+  newest such row of a key, ``counted_by_content`` the oldest of each content.
+- ``replaces``: it takes, or is to take, the place of the row that its ``replaces_id`` names (any
+  status but 'E'). ``replacing_rows`` gives such rows by that id.
+- ``counted_rows``: accepted, and no other row replaces it: the models must count all its rows.
+  ``counted_by_batch`` adds up how many these are.
+- ``changes_what_counts``: accepted, or it replaces: marts have to be built for it.
+- ``is_in_bronze``: its rows are needed to build marts again ('I', or 'E' by the models' verdict).
+- ``published_totals`` adds up what readers see ('I' only).
+"""
 
 from __future__ import annotations
 
@@ -24,8 +37,8 @@ _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 class FileStatus(enum.StrEnum):
     """What became of a file version."""
 
-    ACTIVE = "A"  # accepted, not yet published
-    INACTIVE = "I"  # published, done
+    PLANNED = "A"  # accepted, not yet published
+    PUBLISHED = "I"  # published, done
     ERROR = "E"  # set aside
     DUPLICATE = "D"  # content that already counts under another name
     SUPERSEDED = "S"  # replaced by a newer version of the same key
@@ -58,8 +71,8 @@ files = define_table(
     sa.Index("ix_staging_content", "content_sha256"),
     sa.Index("ix_staging_batch", "batch_id"),
 )
-_ACCEPTED = (FileStatus.ACTIVE.value, FileStatus.INACTIVE.value)
-# the rows that another replaces, or is to replace, as :func:`replacements` has them
+_ACCEPTED = (FileStatus.PLANNED.value, FileStatus.PUBLISHED.value)
+# the rows that another replaces, or is to replace, as :func:`replacing_rows` has them
 _REPLACED_IDS = sa.select(files.c.replaces_id).where(
     files.c.replaces_id.is_not(None), files.c.status != FileStatus.ERROR.value
 )
@@ -92,6 +105,11 @@ class FileRow:
     replaces_id: int | None = None
     duplicate_of_id: int | None = None
     is_read_again: bool = False
+
+    @property
+    def is_withdrawal(self) -> bool:
+        """Whether the row stands for the withdrawal of its file: it has no object and no rows."""
+        return self.etag == RETRACTION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,8 +220,8 @@ def changes_what_counts(row: FileRow) -> bool:
 
 def is_in_bronze(row: FileRow) -> bool:
     """Whether the published marts stand on the file's rows: it counts, or the models refused it."""
-    was_read = row.rows_valid is not None and row.etag != RETRACTION
-    return was_read and row.status in (FileStatus.INACTIVE, FileStatus.ERROR)
+    was_read = row.rows_valid is not None and not row.is_withdrawal
+    return was_read and row.status in (FileStatus.PUBLISHED, FileStatus.ERROR)
 
 
 def replaces(row: FileRow) -> bool:
@@ -211,11 +229,9 @@ def replaces(row: FileRow) -> bool:
     return row.replaces_id is not None and row.status != FileStatus.ERROR
 
 
-def replacements(rows: Iterable[FileRow]) -> list[tuple[FileRow, FileRow | None]]:
-    """Each row with the version that replaces it, or is to replace it; set aside ones do not."""
-    rows = list(rows)
-    replacing = {row.replaces_id: row for row in rows if replaces(row)}
-    return [(row, replacing.get(row.id)) for row in rows]
+def replacing_rows(rows: Iterable[FileRow]) -> dict[int, FileRow]:
+    """Those of the rows that replace another, or are to, by the id of that one."""
+    return {row.replaces_id: row for row in rows if row.replaces_id is not None and replaces(row)}
 
 
 def counted_rows(connection: Connection, rows: Iterable[FileRow]) -> list[FileRow]:
@@ -236,7 +252,7 @@ def counted_by_batch(connection: Connection) -> dict[int, int]:
 
 def published_totals(connection: Connection) -> tuple[int, decimal.Decimal]:
     """The valid rows of all published files, and their exact ``total_cost``."""
-    is_published = files.c.status == FileStatus.INACTIVE.value
+    is_published = files.c.status == FileStatus.PUBLISHED.value
     counted = sa.select(sa.func.sum(files.c.rows_valid)).where(is_published)
     rows = connection.execute(counted).scalar()
     amount: sa.ColumnElement[Any] = files.c.amount_valid

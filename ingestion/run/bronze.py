@@ -131,9 +131,7 @@ def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
         is_there = bronze_path(bronze, row.batch_id, row.id).exists()
         return not is_there and not any(row.id in ids for ids in merged(row.batch_id))
 
-    withdrawn = {
-        row.replaces_id for row in state.batch_rows() if row.etag == staging_table.RETRACTION
-    }
+    withdrawn = {row.replaces_id for row in state.batch_rows() if row.is_withdrawal}
     needless = withdrawn if batch_ids is None else set()
     missing = [
         row

@@ -147,7 +147,7 @@ def check_batch(
             if known.id not in planned_ids and known.id < row.id
         ]
         verdict = _decide(row, report, counted, counting_row(earlier), newest.get(row.file_name))
-        if verdict.status == FileStatus.ACTIVE:
+        if verdict.status == FileStatus.PLANNED:
             counted[report.content_sha256] = row
         elif verdict.status != FileStatus.SUPERSEDED:  # a run cut short may have built its months
             bronze_path(checker.bronze, row.batch_id, row.id).unlink(missing_ok=True)
@@ -222,7 +222,7 @@ def _decide(
     first = counted.get(report.content_sha256)
     if first is None:
         hints = " | ".join(report.hints) or None
-        return dataclasses.replace(verdict, status=FileStatus.ACTIVE, reason=hints)
+        return dataclasses.replace(verdict, status=FileStatus.PLANNED, reason=hints)
     return dataclasses.replace(
         verdict,
         status=FileStatus.DUPLICATE,

@@ -33,7 +33,7 @@ def check_files(state: RunState) -> None:
 
     bronze.claim(state)
     rows = state.batch_rows()
-    withdrawn = {row.replaces_id for row in rows if row.etag == staging_table.RETRACTION}
+    withdrawn = {row.replaces_id for row in rows if row.is_withdrawal}
     uncounted = withdrawn | {row.id for row in rows if not staging_table.is_accepted(row)}
     planned = [row for row in rows if _is_to_check(state, row, uncounted)]
     keys = [row.file_name for row in planned]
@@ -48,7 +48,7 @@ def check_files(state: RunState) -> None:
     checker = checking.checker(state)
     if state.batch_id is not None:
         bronze.mark_unfinished(state, [state.batch_id])
-        wanted = [row for row in rows if row.status in (FileStatus.ACTIVE, FileStatus.SUPERSEDED)]
+        wanted = [row for row in rows if row.status in (FileStatus.PLANNED, FileStatus.SUPERSEDED)]
         checking.remove_strays(checker.bronze, state.batch_id, wanted)
     state.checked = checking.check_batch(
         checker, planned, history, counted_elsewhere, state.steps.progress(len(planned), "files")
@@ -66,13 +66,13 @@ def _is_to_check(state: RunState, row: FileRow, uncounted: Collection[int | None
     """Whether the row's file waits for its verdict: planned, or a copy that an interrupted run
     found, of which the first may have been replaced since. One whose bytes are nowhere is no copy
     any more where the first is ``uncounted`` by now."""
-    if row.etag == staging_table.RETRACTION:
+    if row.is_withdrawal:
         return False
     if row.status == FileStatus.DUPLICATE:
         downloads = state.services.workspace.downloads
         is_here = local_path(downloads, row.file_name, row.etag).exists()
         return is_here or row.duplicate_of_id in uncounted
-    return row.status == FileStatus.ACTIVE
+    return row.status == FileStatus.PLANNED
 
 
 def set_files_aside(state: RunState) -> None:
@@ -122,7 +122,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
     settings, store = state.services.settings, state.services.store
     waiting = [row for row in rows if row.file_location == store.location(row.file_name)]
     # what came again after another version of its key is one object: that of its newest row
-    batch = [row for row in state.batch_rows() if row.etag != staging_table.RETRACTION]
+    batch = [row for row in state.batch_rows() if not row.is_withdrawal]
     newest = {(row.file_name, row.etag): row for row in batch}
     last = {row.file_name: row.id for row in batch}
     again = [row for row in waiting if row.id != newest[row.file_name, row.etag].id]
@@ -148,7 +148,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
         f"{row.file_name} counts, but its sender has replaced or removed the object, and there is "
         "no copy left: it cannot be read again"
         for row in waiting
-        if row.status == FileStatus.INACTIVE and row.id not in locations
+        if row.status == FileStatus.PUBLISHED and row.id not in locations
     ]
     refused = [row for row in waiting if row.status == FileStatus.ERROR and row.id in locations]
     archive.put_reasons(

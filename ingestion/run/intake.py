@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from ingestion.config.profiles import FileProfile, profile_for
 from ingestion.database.staging_table import (
-    RETRACTION,
     Delivery,
     FileRow,
     FileStatus,
     counting_row,
-    replacements,
+    replacing_rows,
 )
 from ingestion.local_paths import local_path
 
@@ -69,7 +68,7 @@ def sort_inbox(
     location of a key. An object that comes again after its move, or after another version of its
     key, is new: its content decides.
     """
-    unfinished = [row for row in unfinished if row.etag != RETRACTION]
+    unfinished = [row for row in unfinished if not row.is_withdrawal]
     newest = {row.file_name: row.id for row in unfinished}
     waiting = {
         (row.file_name, row.etag): row
@@ -81,7 +80,7 @@ def sort_inbox(
         row = waiting.get((info.key, info.etag))
         if row is None or row.id != newest[info.key]:
             new.append(info)
-        elif row.status == FileStatus.ACTIVE:
+        elif row.status == FileStatus.PLANNED:
             planned.append(info)
     return Inbox(tuple(new), tuple(planned))
 
@@ -170,7 +169,7 @@ def already_loaded(
         counted = counting_row(known)
         if counted is None or counted.is_read_again:
             continue
-        if dict(replacements(known))[counted] is not None:
+        if counted.id in replacing_rows(known):
             continue
         if delivery.sha256 == counted.sha256:
             found.append((delivery, counted))

@@ -159,7 +159,7 @@ def _absorb_repeats(state: RunState, repeats: Sequence[tuple[Delivery, FileRow]]
     if not repeats:
         return
     store = state.services.store
-    waiting = {row.id: item.etag for item, row in repeats if row.status == FileStatus.ACTIVE}
+    waiting = {row.id: item.etag for item, row in repeats if row.status == FileStatus.PLANNED}
     loaded = [repeat for repeat in repeats if repeat[1].id not in waiting]
 
     def move(repeat: tuple[Delivery, FileRow]) -> str | None:
@@ -196,8 +196,8 @@ def _fetch_moved(state: RunState, pending: Sequence[FileRow]) -> None:
     for row in pending:
         path = local_path(downloads, row.file_name, row.etag)
         has_moved = row.file_location != store.location(row.file_name)
-        is_active = row.status == FileStatus.ACTIVE and row.etag != staging_table.RETRACTION
-        is_wanted = row.status == FileStatus.DUPLICATE or (is_active and has_moved)
+        is_planned = row.status == FileStatus.PLANNED and not row.is_withdrawal
+        is_wanted = row.status == FileStatus.DUPLICATE or (is_planned and has_moved)
         if not is_wanted or path.exists():
             continue
         info = store.head(store.key_at(row.file_location))

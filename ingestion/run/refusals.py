@@ -34,7 +34,7 @@ def refused_copies(rows: Sequence[FileRow], refused: set[int]) -> list[Verdict]:
 def copies_that_lose_sales(rows: Sequence[FileRow], refused: set[int]) -> list[Verdict]:
     """Those of the refused copies that are corrections: the sales that they replace would be taken
     out, and their own count nowhere."""
-    published = {row.id for row in rows if row.status == FileStatus.INACTIVE}
+    published = {row.id for row in rows if row.status == FileStatus.PUBLISHED}
     losing = {row.id for row in rows if row.replaces_id in published}
     return [copy for copy in refused_copies(rows, refused) if copy.file_id in losing]
 
@@ -63,13 +63,13 @@ def check_none_counts_twice(rows: Sequence[FileRow], refused: set[int]) -> None:
     staying = {
         row.content_sha256: corrections[row.id]
         for row in rows
-        if row.status == FileStatus.INACTIVE
+        if row.status == FileStatus.PUBLISHED
         and row.id in corrections
         and row.id not in replaced
         and row.content_sha256 is not None  # a withdrawal has none
     }
     for row in trusted:
-        if row.status != FileStatus.ACTIVE or row.content_sha256 is None:
+        if row.status != FileStatus.PLANNED or row.content_sha256 is None:
             continue
         correction = staying.get(row.content_sha256)
         if correction is not None and row.file_name != correction.file_name:

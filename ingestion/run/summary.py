@@ -90,7 +90,7 @@ def summarise(
     sellers: Sequence[Seller] = (),
 ) -> RunSummary:
     """The summary of a run that has ended well."""
-    taken = {item.row.id for item in state.checked if item.verdict.status == FileStatus.ACTIVE}
+    taken = {item.row.id for item in state.checked if item.verdict.status == FileStatus.PLANNED}
     mine = [entry for entry in entries if entry.count.file_id in taken]
     zero = decimal.Decimal(0)
     valid = sum((entry.count.amount_valid for entry in mine), zero)

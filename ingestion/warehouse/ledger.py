@@ -95,7 +95,7 @@ def changed_verdicts(
     A changed rule does that, a changed dimension that a rule reads, or a file that had to be read
     again with another alias in its profile.
     """
-    known = {row.id: row for row in before if row.status == FileStatus.INACTIVE}
+    known = {row.id: row for row in before if row.status == FileStatus.PUBLISHED}
     pairs = [(known[e.count.file_id], e.count) for e in entries if e.count.file_id in known]
     return [
         ChangedVerdict(row, count)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.database.staging_table import RETRACTION, FileRow, is_accepted, replacements
+from ingestion.database.staging_table import FileRow, is_accepted, replacing_rows
 from ingestion.reader.contract import Contract
 from ingestion.warehouse.dimension_types import arrow_type
 from ingestion.warehouse.spark_errors import spark_errors
@@ -92,9 +92,10 @@ def write_files(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    replaced_by = replacing_rows(rows)
     versions = [
-        _version(row, replaced_by, day_of(first_seen[row.file_name, row.sha256]))
-        for row, replaced_by in replacements(rows)
+        _version(row, replaced_by.get(row.id), day_of(first_seen[row.file_name, row.sha256]))
+        for row in rows
     ]
     columns = {name: [version[name] for version in versions] for name, _ in _FILES}
     table = pa.table(columns, schema=pa.schema([(n, arrow_type(t)) for n, t in _FILES]))
@@ -109,7 +110,7 @@ def _version(row: FileRow, replaced_by: FileRow | None, delivered_on: dt.date) -
     version follows the withdrawal at once; what an accepted version is to replace stays until the
     models trust that version."""
     may_be_refused = (
-        replaced_by is not None and is_accepted(replaced_by) and replaced_by.etag != RETRACTION
+        replaced_by is not None and is_accepted(replaced_by) and not replaced_by.is_withdrawal
     )
     return {
         "file_id": row.id,

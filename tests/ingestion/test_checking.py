@@ -215,7 +215,7 @@ def test_an_error_that_nobody_foresaw_sets_its_file_aside(
 
     monkeypatch.setattr(checking, "check_file", fail)
     good, strange = checking.check_batch(checker, rows, {}, lambda _: {})
-    assert good.verdict.status == FileStatus.ACTIVE
+    assert good.verdict.status == FileStatus.PLANNED
     assert strange.verdict.status == FileStatus.ERROR
     assert strange.verdict.reason == (
         "unreadable: checking the file failed. The file itself may be fine: report this, with "

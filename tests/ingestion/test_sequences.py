@@ -173,13 +173,13 @@ class World:
         services, customers = self.services, self.shop.customers()
         assert list(services.store.list_objects("sales_data/")) == []
         rows = in_transaction(services.engine, staging_table.all_rows)
-        locations = [row.file_location for row in rows if row.etag != staging_table.RETRACTION]
+        locations = [row.file_location for row in rows if not row.is_withdrawal]
         for location in set(locations):
             assert services.store.head(services.store.key_at(location)) is not None, location
         counting = {
             row.file_name.removeprefix("sales_data/")
             for row in rows
-            if row.status == "I" and row.etag != staging_table.RETRACTION
+            if row.status == "I" and not row.is_withdrawal
         }
         assert counting == set(self.shop.counting)
         if not list(services.store.list_objects("publications/")):

@@ -26,7 +26,7 @@ def deliver(engine: Engine, batch_id: int, *keys: str) -> list[staging_table.Fil
 
 
 def accept(engine: Engine, row: staging_table.FileRow, replaces: int | None = None) -> None:
-    verdict = Verdict(row.id, FileStatus.ACTIVE, None, 1, HASHES["a"], replaces)
+    verdict = Verdict(row.id, FileStatus.PLANNED, None, 1, HASHES["a"], replaces)
     with engine.begin() as connection:
         staging_changes.record_verdicts(connection, [verdict])
 
@@ -141,7 +141,7 @@ def test_a_withdrawn_version_of_an_unfinished_batch_replaces_nothing(engine: Eng
     set aside loses its reason."""
     deliver(engine, 1, "a.csv", "b.csv", "c.csv")
     verdicts = [
-        Verdict(1, FileStatus.ACTIVE, replaces_id=7),
+        Verdict(1, FileStatus.PLANNED, replaces_id=7),
         Verdict(2, FileStatus.DUPLICATE, replaces_id=8, duplicate_of_id=1),
         Verdict(3, FileStatus.ERROR, "name: no CSV"),
     ]
@@ -161,14 +161,14 @@ def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:
     """Risk: a query takes other files for those that count than the models do."""
     staging_table.metadata.create_all(each_engine)
     verdicts = [
-        Verdict(1, FileStatus.INACTIVE, rows_read=1),
+        Verdict(1, FileStatus.PUBLISHED, rows_read=1),
         Verdict(2, FileStatus.SUPERSEDED, rows_read=2),
-        Verdict(3, FileStatus.INACTIVE, rows_read=4, replaces_id=2),
-        Verdict(4, FileStatus.INACTIVE, rows_read=8),
+        Verdict(3, FileStatus.PUBLISHED, rows_read=4, replaces_id=2),
+        Verdict(4, FileStatus.PUBLISHED, rows_read=8),
         Verdict(5, FileStatus.ERROR, rows_read=16, replaces_id=1),
         Verdict(6, FileStatus.DUPLICATE, rows_read=32, replaces_id=4, duplicate_of_id=1),
-        Verdict(7, FileStatus.ACTIVE, rows_read=64),
-        Verdict(8, FileStatus.ACTIVE, rows_read=None),  # a withdrawal has no rows
+        Verdict(7, FileStatus.PLANNED, rows_read=64),
+        Verdict(8, FileStatus.PLANNED, rows_read=None),  # a withdrawal has no rows
     ]
     for batch_id, keys in enumerate(("abc", "d", "efg", "h"), start=1):
         deliver(each_engine, batch_id, *keys)
@@ -178,10 +178,9 @@ def test_the_database_counts_what_the_rows_say(each_engine: Engine) -> None:
         for batch_ids in (None, [1], [3, 4], []):
             some = staging_table.rows_of_batches(connection, batch_ids)
             assert some == [row for row in rows if batch_ids is None or row.batch_id in batch_ids]
+            replaced = staging_table.replacing_rows(rows)
             assert counted_ids(connection, some) == {
-                row.id
-                for row, newer in staging_table.replacements(rows)
-                if row in some and staging_table.is_accepted(row) and newer is None
+                row.id for row in some if staging_table.is_accepted(row) and row.id not in replaced
             }
         assert counted_ids(connection, rows) == {1, 3, 7, 8}
         assert staging_table.counted_by_batch(connection) == {1: 1 + 4, 3: 64, 4: 0}
@@ -221,7 +220,7 @@ def test_a_file_that_the_models_refuse_keeps_the_hint_on_its_cause(engine: Engin
     """Risk: of a file whose dates are all of another format, its sender only learns how many."""
     [row, other] = deliver(engine, 1, "a.csv", "b.csv")
     hint = "sales_date is not in the contract's format. Paste this file profile:\n[[profiles]]"
-    verdicts = [Verdict(row.id, FileStatus.ACTIVE, hint, 2), Verdict(other.id, FileStatus.ACTIVE)]
+    verdicts = [Verdict(row.id, FileStatus.PLANNED, hint, 2), Verdict(other.id, FileStatus.PLANNED)]
     with engine.begin() as connection:
         staging_changes.record_verdicts(connection, verdicts)
         counts = [count(item, "file_too_bad: 1 of 1 rows are rejected") for item in (row, other)]
@@ -297,7 +296,7 @@ def test_each_of_many_rows_gets_its_own_values(each_engine: Engine) -> None:
     verdicts = [
         Verdict(
             row.id,
-            FileStatus.ERROR if row.id % 7 == 0 else FileStatus.ACTIVE,
+            FileStatus.ERROR if row.id % 7 == 0 else FileStatus.PLANNED,
             reason=f"50% of 'ü' \\ :x {row.id}" if row.id % 7 == 0 else None,
             rows_read=row.id,
             content_sha256=f"{row.id:064d}",
@@ -324,7 +323,7 @@ def test_each_of_many_rows_gets_its_own_values(each_engine: Engine) -> None:
     ] == [
         Verdict(
             verdict.file_id,
-            FileStatus.ERROR if verdict.status == FileStatus.ERROR else FileStatus.INACTIVE,
+            FileStatus.ERROR if verdict.status == FileStatus.ERROR else FileStatus.PUBLISHED,
             verdict.reason,
             verdict.rows_read,
             verdict.content_sha256,

@@ -143,7 +143,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         bronze.restore(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     unchanged = build_scope.unchanged_dimensions(state)
-    build_scope.note_begun(state, builder, is_whole=batch_ids is not None)
+    build_scope.note_begun(state, builder, is_increment=batch_ids is not None)
     with step("models and tests"):
         marts.build(state, dbt, models, session, batch_ids, unchanged)
     with step("audit"):

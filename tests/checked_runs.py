@@ -38,7 +38,7 @@ def scope(state: RunState, builder: str = "") -> list[int] | None:
 def cut_short(services: Services) -> RunState:
     """A run that is ended while dbt builds."""
     state = started(services)
-    build_scope.note_begun(state, "", is_whole=scope(state) is not None)
+    build_scope.note_begun(state, "", is_increment=scope(state) is not None)
     return state
 
 

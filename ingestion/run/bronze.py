@@ -44,7 +44,7 @@ def claim(state: RunState) -> None:
         shutil.rmtree(sales_folder(bronze), ignore_errors=True)
     bronze.mkdir(parents=True, exist_ok=True)
     _write(mark, first_run)
-    known = warehouse_state.read_state(state.services.workspace.root)
+    known = warehouse_state.read_published(state.services.workspace.root)
     recorded = recorded_merges(state, {} if known is None else known.merging)
     strange = [
         batch_id

@@ -16,7 +16,7 @@ from ingestion.warehouse import dimension_exports, fact_tables, warehouse_state
 from ingestion.warehouse.dbt_manifest import last_manifest, lasting_models
 from ingestion.warehouse.raw_tables import bronze_path, dimensions_folder
 from ingestion.warehouse.spark import WorkSize
-from ingestion.warehouse.warehouse_state import WarehouseState
+from ingestion.warehouse.warehouse_state import BegunBuild, NotedFile, PublishedTables
 
 _LOG = logging.getLogger(__name__)
 # Below, compiling code for the work takes longer than the compiled code saves.
@@ -98,43 +98,52 @@ def batches_to_build(state: RunState, builder: str) -> list[int] | None:
 
 
 def _may_increment(state: RunState, builder: str | None) -> bool:
-    """Whether the tables are those of the last publication, or on their way from there to where
-    this run leads. Who built them last is not known before Spark has started."""
+    """True if the tables equal the last publication, or if an interrupted run left them so that
+    this run overwrites all it wrote. ``builder`` is None before Spark has started."""
     if state.full_refresh:
         return False
     known = warehouse_state.read_state(state.services.workspace.root)
     if known is None or known.judged_by != judging_values(state):
         return False
-    if is_as_published(state):
-        return True
+    if isinstance(known, BegunBuild):
+        return _may_go_on(state, known, builder)
+    return is_as_published(state)
+
+
+def _may_go_on(state: RunState, begun: BegunBuild, builder: str | None) -> bool:
+    """Whether this run may add to the tables that an interrupted one has begun to change."""
     published = state.in_transaction(built_publication)
-    if published is None or known.files:
+    if published is None or _somebody_else_built(begun, builder):
         return False
-    if builder not in (known.run_id, known.built_before, None):  # an analyst, say, on a trial
-        return False
-    if known.run_id == published.run_id:  # it was ended after it had published
+    if begun.run_id == published.run_id:  # it was ended after it had published
         return True
-    is_base = known.is_whole and known.publication == published.manifest_sha256
-    if known.begun_with != dimension_versions(state):  # lines may show what was loaded by mistake
+    if begun.dimensions != dimension_versions(state):  # lines may show what was loaded by mistake
         return False
-    return is_base and _leads_on(state, known.verdicts)
+    is_on_top = begun.is_increment and begun.base == published.manifest_sha256
+    return is_on_top and _overwrites(state, begun.files)
 
 
-def _leads_on(state: RunState, before: Mapping[int, str]) -> bool:
+def _somebody_else_built(begun: BegunBuild, builder: str | None) -> bool:
+    """Whether others have built the tables since, an analyst on a trial, say; false where it is not
+    known yet who built them last."""
+    return builder not in (begun.run_id, begun.built_before, None)
+
+
+def _overwrites(state: RunState, before: Mapping[int, NotedFile]) -> bool:
     """Whether what a run cut short has written is written again, or taken out, by this one: its
     files are read as they were and have the same verdicts, or newer versions of the same batch
     stand in their place, while their own months are still known from bronze. A copy that was
     refused since had no rows, and what it replaced is written again."""
-    now, bronze = _verdicts(state), state.services.workspace.bronze
+    now, bronze = _noted_files(state), state.services.workspace.bronze
     rows = {row.id: row for row in state.batch_rows()}
     refused = _copies_refused_since(state)
-    for file_id, verdict in before.items():
-        if now.get(file_id) == verdict or file_id in refused:
+    for file_id, noted in before.items():
+        if now.get(file_id) == noted or file_id in refused:
             continue
         row = rows.get(file_id)
         if row is None or row.status != FileStatus.SUPERSEDED:
             return False
-        is_read_alike = now[file_id].partition(" ")[0] == verdict.partition(" ")[0]
+        is_read_alike = now[file_id].reading == noted.reading
         if not is_read_alike or not bronze_path(bronze, row.batch_id, row.id).exists():
             return False
     return True
@@ -143,7 +152,7 @@ def _leads_on(state: RunState, before: Mapping[int, str]) -> bool:
 def is_as_published(state: RunState) -> bool:
     """Whether the tables are as the last publication of this database was made from them."""
     workspace = state.services.workspace
-    known = warehouse_state.read_state(workspace.root)
+    known = warehouse_state.read_published(workspace.root)
     published = state.in_transaction(built_publication)
     return (
         known is not None
@@ -153,9 +162,8 @@ def is_as_published(state: RunState) -> bool:
     )
 
 
-def _verdicts(state: RunState) -> dict[int, str]:
-    """How each file of the batch is read, and what is made of it: everything that decides which
-    rows it brings or replaces."""
+def _noted_files(state: RunState) -> dict[int, NotedFile]:
+    """The batch's files, as a run notes them."""
     settings, columns = state.services.settings, repr(state.contract.columns)
     found = {}
     for row in state.batch_rows():
@@ -163,42 +171,40 @@ def _verdicts(state: RunState) -> dict[int, str]:
         profile = profile_for(relative, settings.profiles)
         reading = f"{row.content_sha256} {profile!r} {columns}"
         digest = hashlib.sha256(reading.encode()).hexdigest()
-        found[row.id] = f"{digest} {row.status} {row.replaces_id}"
+        found[row.id] = NotedFile(digest, row.status, row.replaces_id)
     return found
 
 
-def _copies_refused_since(state: RunState) -> dict[int, str]:
-    """The copies of the batch that a run cut short has found, and that are set aside by now, with
-    the verdicts of that time."""
+def _copies_refused_since(state: RunState) -> dict[int, NotedFile]:
+    """The copies of the batch that a run cut short has found, and that are set aside by now, as
+    they were at that time."""
     known = warehouse_state.read_state(state.services.workspace.root)
-    before = {} if known is None else known.verdicts
-    refused = [row.id for row in state.batch_rows() if row.status == FileStatus.ERROR]
-    found = {file_id: before[file_id] for file_id in refused if file_id in before}
+    before = known.files if isinstance(known, BegunBuild) else {}
+    refused = {row.id for row in state.batch_rows() if row.status == FileStatus.ERROR}
     return {
-        file_id: verdict
-        for file_id, verdict in found.items()
-        if verdict.split()[1:2] == [FileStatus.DUPLICATE]
+        file_id: noted
+        for file_id, noted in before.items()
+        if file_id in refused and noted.status == FileStatus.DUPLICATE
     }
 
 
-def note_begun(state: RunState, builder: str, *, is_whole: bool) -> None:
+def note_begun(state: RunState, builder: str, *, is_increment: bool) -> None:
     """Notes in the workspace that the run is about to change the tables, up to their publication;
     one that is ended before leaves it at that.
 
-    ``is_whole`` is false where all of them are made anew; ``builder`` built them last.
+    ``is_increment`` where it adds to them; ``builder`` built them last.
     """
     published = state.in_transaction(built_publication)
-    begun = WarehouseState(
-        state.kept_logic,
-        files="",
-        is_whole=is_whole,
-        publication="" if published is None else published.manifest_sha256,
-        run_id=state.run_id,
-        # what a refused copy has replaced is not in the tables until a run comes to its end
-        verdicts=_verdicts(state) | _copies_refused_since(state),
-        begun_with=dimension_versions(state),
-        built_before=builder,
+    begun = BegunBuild(
+        logic_hash=state.kept_logic,
         judged_by=judging_values(state),
+        run_id=state.run_id,
+        base="" if published is None else published.manifest_sha256,
+        is_increment=is_increment,
+        # what a refused copy has replaced is not in the tables until a run comes to its end
+        files=_noted_files(state) | _copies_refused_since(state),
+        dimensions=dimension_versions(state),
+        built_before=builder,
     )
     warehouse_state.write_state(state.services.workspace.root, begun)
 
@@ -207,22 +213,19 @@ def note_published(state: RunState) -> None:
     """Notes in the workspace that the tables are those of the publication that was just made."""
     workspace = state.services.workspace
     published = state.in_transaction(built_publication)
-    built = WarehouseState(
-        state.kept_logic,
-        files=warehouse_state.list_hash(workspace.warehouse),
-        is_whole=True,
-        dimensions=dimension_versions(state),
-        publication="" if published is None else published.manifest_sha256,
-        run_id=state.run_id,
+    built = PublishedTables(
+        logic_hash=state.kept_logic,
         judged_by=judging_values(state),
+        publication="" if published is None else published.manifest_sha256,
+        files=warehouse_state.list_hash(workspace.warehouse),
+        dimensions=dimension_versions(state),
     )
     warehouse_state.write_state(workspace.root, built)
 
 
 def _batches_to_write(state: RunState) -> list[int]:
     replaced_ids = [row.replaces_id for row in state.batch_rows()]
-    for verdict in _copies_refused_since(state).values():
-        replaced_ids += [int(word) for word in verdict.split()[2:] if word.isdecimal()]
+    replaced_ids += [noted.replaces_id for noted in _copies_refused_since(state).values()]
     replaced = state.in_transaction(
         lambda connection: staging_table.rows_by_id(connection, replaced_ids)
     )
@@ -248,7 +251,7 @@ def judging_values(state: RunState) -> str:
 
 def unchanged_dimensions(state: RunState) -> list[str]:
     """The dimension tables that are as the marts of the last run show them."""
-    known = warehouse_state.read_state(state.services.workspace.root)
+    known = warehouse_state.read_published(state.services.workspace.root)
     shown = {} if known is None else known.dimensions
     return [name for name, found in dimension_versions(state).items() if shown.get(name) == found]
 

@@ -44,7 +44,7 @@ def refuse_unfinished(state: RunState) -> None:
 
 def is_cut_short(state: RunState) -> bool:
     """Whether an earlier compaction was ended before its last step."""
-    known = warehouse_state.read_state(state.services.workspace.root)
+    known = warehouse_state.read_published(state.services.workspace.root)
     return known is not None and bool(known.merging)
 
 
@@ -122,7 +122,7 @@ def merge_facts(
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     merging = _merging(merges)
     others = warehouse_state.list_hash(workspace.warehouse, [table.folder for table in tables])
-    known = warehouse_state.read_state(workspace.root)
+    known = warehouse_state.read_published(workspace.root)
     assert known is not None, "plan() has seen it"
     begun = dataclasses.replace(known, files=others, merging=merging)
     warehouse_state.write_state(workspace.root, begun)
@@ -155,7 +155,7 @@ def settle(state: RunState, session: SparkSession) -> None:
     models or other tables have changed since, all is left to a build of everything.
     """
     workspace = state.services.workspace
-    known = warehouse_state.read_state(workspace.root)
+    known = warehouse_state.read_published(workspace.root)
     if known is None or not known.merging:
         return
     manifest = last_manifest(workspace.dbt_target)

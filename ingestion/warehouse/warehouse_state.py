@@ -14,6 +14,7 @@ import operator
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from ingestion.reader.contract import Contract
 from ingestion.warehouse.project_files import add_files
@@ -25,34 +26,58 @@ _RULES = ("macros/**/*.sql", "seeds/**/*", "dbt_project.yml")
 
 
 @dataclasses.dataclass(frozen=True)
-class WarehouseState:
-    """``logic_hash`` is of what made the rows that outlast a build. ``files`` is the hash of the
-    tables' file list, '' while a run is changing them; ``is_whole`` is false while all of them are
-    being built anew.
+class PublishedTables:
+    """The tables are those that a publication was made from.
 
-    ``dimensions`` are the versions of the dimension tables that the marts show, by table; empty
-    where that is not known. ``merging`` is filled while batches are merged: the old ones of each
-    new one. ``files`` leaves the tables out that hold batches then.
+    ``logic_hash`` is of what made the rows that outlast a build. ``judged_by`` tells those values
+    of dimensions and settings that decide which sales count. ``publication`` is the hash of the
+    manifest, ``files`` that of the tables' file list. ``dimensions`` are the versions of the
+    dimension tables that the marts show, by table.
 
-    ``publication`` is the hash of the manifest that was published from these tables, of the one
-    before while the run ``run_id`` is changing them; ``verdicts`` are then those on the files of
-    its batch, by id, ``begun_with`` the versions of the dimension tables that it writes, and
-    ``built_before`` is who had built the tables last when it began.
-
-    ``judged_by`` tells those values of dimensions and settings that decide which sales count.
+    While batches are merged, ``merging`` has the old ones of each new one, and ``files`` leaves out
+    the tables that hold batches.
     """
 
     logic_hash: str
+    judged_by: str
+    publication: str
     files: str
-    is_whole: bool
     dimensions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     merging: Mapping[int, Sequence[int]] = dataclasses.field(default_factory=dict)
-    publication: str = ""
-    run_id: str = ""
-    verdicts: Mapping[int, str] = dataclasses.field(default_factory=dict)
-    begun_with: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    built_before: str = ""
-    judged_by: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class NotedFile:
+    """What decides which rows a file brings or replaces: ``reading`` is the hash of its content and
+    of all by which it is read, the others are of its row in the staging table."""
+
+    reading: str
+    status: str
+    replaces_id: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class BegunBuild:
+    """The run ``run_id`` has begun to change the tables, and has not published them.
+
+    ``logic_hash`` and ``judged_by`` are as in ``PublishedTables``. ``base`` is the hash of the
+    manifest published before, '' where there is none. ``is_increment`` where the run adds to those
+    tables; otherwise it makes all of them anew. ``files`` are those of its batch, by id;
+    ``dimensions`` the versions of the dimension tables that it writes. ``built_before`` is who had
+    built the tables last when it began.
+    """
+
+    logic_hash: str
+    judged_by: str
+    run_id: str
+    base: str
+    is_increment: bool
+    files: Mapping[int, NotedFile]
+    dimensions: Mapping[str, str]
+    built_before: str
+
+
+WarehouseState: TypeAlias = PublishedTables | BegunBuild
 
 
 def logic_hash(project: Path, contract: Contract, models: Iterable[str] = (_ALL_MODELS,)) -> str:
@@ -77,12 +102,22 @@ def read_state(workspace: Path) -> WarehouseState | None:
         return None
     try:
         content = json.loads(path.read_text())
-        merging = {int(batch): ids for batch, ids in content.pop("merging", {}).items()}
-        verdicts = {int(file): verdict for file, verdict in content.pop("verdicts", {}).items()}
-        return WarehouseState(**content, merging=merging, verdicts=verdicts)
-    except (ValueError, TypeError, AttributeError):
+        if "is_increment" in content:
+            noted = {int(file): NotedFile(**found) for file, found in content["files"].items()}
+            return BegunBuild(**{**content, "files": noted})
+        merging = {int(batch): old_ids for batch, old_ids in content["merging"].items()}
+        # older versions noted more; of a build that they began, no ``files``: all is built anew
+        names = [field.name for field in dataclasses.fields(PublishedTables)]
+        return PublishedTables(**{name: content[name] for name in names} | {"merging": merging})
+    except (ValueError, TypeError, AttributeError, KeyError):
         _LOG.warning("%s is of another version of the pipeline, or damaged: all is rebuilt", path)
         return None
+
+
+def read_published(workspace: Path) -> PublishedTables | None:
+    """The same; None, too, where a build has begun since the last publication."""
+    known = read_state(workspace)
+    return known if isinstance(known, PublishedTables) else None
 
 
 def write_state(workspace: Path, state: WarehouseState) -> None:
@@ -117,8 +152,6 @@ def _sizes(folder: str, prefix: str, left_out: Collection[str]) -> Iterator[tupl
                 yield name, entry.stat().st_size
 
 
-def is_as_built(state: WarehouseState, warehouse: Path) -> bool:
-    """Whether the tables are whole, and nobody has changed them since the last build."""
-    if not state.is_whole or state.merging or not state.files:
-        return False
-    return state.files == list_hash(warehouse)
+def is_as_built(known: PublishedTables, warehouse: Path) -> bool:
+    """Whether nobody has changed the tables since they were published."""
+    return not known.merging and known.files == list_hash(warehouse)

@@ -202,7 +202,7 @@ def compaction_cut_short(services: Services) -> None:
     build_scope.note_published(state)
     rows = [row for row in state.in_transaction(staging_table.all_rows) if row.batch_id == 1]
     compact_steps.merge_bronze(state, [Merge(MERGED, (1,), (tuple(rows),))])
-    known = warehouse_state.read_state(services.workspace.root)
+    known = warehouse_state.read_published(services.workspace.root)
     assert known is not None
     files = warehouse_state.list_hash(services.workspace.warehouse)
     begun = dataclasses.replace(known, files=files, merging={MERGED: [1]})
@@ -256,7 +256,7 @@ def test_a_batch_with_the_number_of_a_merge_that_never_was_is_unfinished(
     deliveries.check_files(state)
     assert state.batch_id == MERGED
     compact_steps.settle(state, None)
-    known = warehouse_state.read_state(workspace.root)
+    known = warehouse_state.read_published(workspace.root)
     assert known is not None
     assert known.merging == {}
     assert bronze_names(cut_short, MERGED) == ["3.parquet"]

@@ -23,7 +23,7 @@ from ingestion.run.mart_steps import dbt_project, last_builder, parse_models
 from ingestion.run.run_state import DIMENSION_CONTRACT
 from ingestion.warehouse.dbt_build import run_command
 from ingestion.warehouse.dimensions import load_dimensions
-from ingestion.warehouse.warehouse_state import list_hash, read_state
+from ingestion.warehouse.warehouse_state import list_hash, read_published, read_state
 from tests.crash_point import Progress, crash, progress
 from tests.pipeline.conftest import HEADER, PROJECT, Pipeline, share_classes, write_dimensions
 from tests.services import Bucket, MariaDb, machine_environ, new_bucket
@@ -340,7 +340,7 @@ def test_a_compaction_is_killed_and_another_workspace_publishes(
     assert [path.name for path in merged.iterdir()] == ["1-1.parquet"]
     assert read_state(home) == state
     shop.crash("ingestion.warehouse.fact_tables:copy_batches:after", "compact")
-    cut = read_state(home)
+    cut = read_published(home)
     assert cut is not None
     assert cut.merging == {3: [1]}
     assert shop.picture() == before
@@ -359,7 +359,7 @@ def test_a_compaction_is_killed_and_another_workspace_publishes(
         (2, "2024-03", Decimal("520.00")),
         (16, "2024-04", Decimal("140.00")),
     ]
-    settled = read_state(home)
+    settled = read_published(home)
     assert settled is not None
     assert settled.merging == {}
     assert settled.files == list_hash(home / "warehouse"), "the next run would build it all"

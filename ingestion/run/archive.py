@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.database.staging_table import FileRow, FileStatus
+from ingestion.database.staging_table import FileRow, FileStatus, is_accepted
 from ingestion.errors import PipelineError
+from ingestion.local_paths import local_path
 from ingestion.reader.verdicts import FileReport
 
 if TYPE_CHECKING:
@@ -72,52 +74,82 @@ def reasons_json(row: FileRow, report: FileReport) -> bytes:
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
-def move_all(
-    store: ObjectStore,
-    rows: Sequence[FileRow],
-    target: Callable[[FileRow], str],
-    local: Callable[[FileRow], Path],
-    replaced: Collection[int],
-    threads: int,
-    progress: Callable[[int], None],
-) -> dict[int, str]:
-    """Moves each row's object out of the inbox and returns the rows' new locations.
+@dataclasses.dataclass(frozen=True)
+class ObjectMove:
+    """The way of a row's object out of the inbox, to the key ``target``; ``local`` is where its
+    copy on this machine is, if there is one.
 
-    An object that an interrupted run has moved already is found at its target. One that a sender
-    replaced meanwhile stays: its new version is taken by the next run, and of the old one the
-    ``local`` copy is archived, if it is there. So it is for rows whose ids are in ``replaced``: the
-    same bytes in the inbox were sent after the newer version. ``progress`` is called with 1 after
-    each object, from several threads.
+    ``keeps_inbox`` where what lies in the inbox is a later delivery: only the local copy is
+    archived then.
     """
 
-    def move(row: FileRow) -> str | None:
-        location = _move(store, row, target(row), local(row), is_replaced=row.id in replaced)
+    row: FileRow
+    target: str
+    local: Path
+    keeps_inbox: bool
+
+
+def plan_moves(
+    waiting: Iterable[FileRow], batch: Iterable[FileRow], settings: Settings, downloads: Path
+) -> list[ObjectMove]:
+    """How the objects of the ``waiting`` rows leave the inbox; ``batch`` has all rows with an
+    object of their batch, oldest first.
+
+    Bytes that came again after another version of their key are one object: that of the newest row.
+    """
+    newest, last = {}, {}
+    for row in batch:
+        newest[row.file_name, row.etag] = last[row.file_name] = row.id
+    return [
+        ObjectMove(
+            row,
+            target_key(row, settings),
+            local_path(downloads, row.file_name, row.etag),
+            # one that counts may have been sent again after a version that was refused
+            keeps_inbox=row.id != last[row.file_name] and not is_accepted(row),
+        )
+        for row in waiting
+        if row.id == newest[row.file_name, row.etag]
+    ]
+
+
+def move_all(
+    store: ObjectStore, moves: Sequence[ObjectMove], threads: int, progress: Callable[[int], None]
+) -> dict[int, str]:
+    """Moves the objects out of the inbox and returns the new locations by the rows' ids.
+
+    An object that an interrupted run has moved already is found at its target. One that a sender
+    replaced meanwhile stays: its new version is taken by the next run, and of the old one the local
+    copy is archived, if it is there. ``progress`` is called with 1 after each object, from several
+    threads.
+    """
+
+    def move(planned: ObjectMove) -> str | None:
+        location = _move(store, planned)
         progress(1)
         return location
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        moved = pool.map(move, rows)
-        return {row.id: location for row, location in zip(rows, moved, strict=True) if location}
+        moved = list(zip(moves, pool.map(move, moves), strict=True))
+    return {planned.row.id: location for planned, location in moved if location}
 
 
-def _move(
-    store: ObjectStore, row: FileRow, target: str, local: Path, *, is_replaced: bool
-) -> str | None:
+def _move(store: ObjectStore, planned: ObjectMove) -> str | None:
     from ingestion.s3.keys import fitting_key, unique_key
     from ingestion.s3.object_store import ObjectChanged, ObjectGone, ObjectInfo
 
-    info = ObjectInfo(row.file_name, row.etag, row.size_bytes)
-    target = fitting_key(target)
-    if not is_replaced:
+    row, target = planned.row, fitting_key(planned.target)
+    if not planned.keeps_inbox:
+        info = ObjectInfo(row.file_name, row.etag, row.size_bytes)
         with contextlib.suppress(ObjectChanged, ObjectGone):
             return store.location(store.move(info, target, row.sha256))
     there = store.head(target)
     if there is not None and (there.etag, there.size) == (row.etag, row.size_bytes):
         return store.location(target)
-    if row.sha256 is None or not local.exists():
+    if row.sha256 is None or not planned.local.exists():
         return None
     key = unique_key(target, row.sha256)
-    store.put_file(key, local)
+    store.put_file(key, planned.local)
     return store.location(key)
 
 

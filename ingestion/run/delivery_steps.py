@@ -121,60 +121,44 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
     """Moves the rows' objects out of the inbox, with a JSON beside each one set aside."""
     settings, store = state.services.settings, state.services.store
     waiting = [row for row in rows if row.file_location == store.location(row.file_name)]
-    # what came again after another version of its key is one object: that of its newest row
-    batch = [row for row in state.batch_rows() if not row.is_withdrawal]
-    newest = {(row.file_name, row.etag): row for row in batch}
-    last = {row.file_name: row.id for row in batch}
-    again = [row for row in waiting if row.id != newest[row.file_name, row.etag].id]
-    waiting = [row for row in waiting if row not in again]
-    if not waiting and not again:
+    if not waiting:
         return
-    replaced = {  # one that counts may have been sent again after a version that was refused
-        row.id
-        for row in waiting
-        if row.id != last[row.file_name] and not staging_table.is_accepted(row)
-    }
-    reports = {item.row.id: item.report for item in state.checked if not item.report.accepted}
-    locations = archive.move_all(
-        store,
-        waiting,
-        lambda row: archive.target_key(row, settings),
-        lambda row: local_path(state.services.workspace.downloads, row.file_name, row.etag),
-        replaced,
-        settings.s3_threads,
-        state.steps.progress(len(waiting), "objects"),
-    )
+    batch = [row for row in state.batch_rows() if not row.is_withdrawal]
+    moves = archive.plan_moves(waiting, batch, settings, state.services.workspace.downloads)
+    progress = state.steps.progress(len(moves), "objects")
+    locations = archive.move_all(store, moves, settings.s3_threads, progress)
     state.warnings += [
-        f"{row.file_name} counts, but its sender has replaced or removed the object, and there is "
-        "no copy left: it cannot be read again"
-        for row in waiting
-        if row.status == FileStatus.PUBLISHED and row.id not in locations
+        f"{move.row.file_name} counts, but its sender has replaced or removed the object, and "
+        "there is no copy left: it cannot be read again"
+        for move in moves
+        if move.row.status == FileStatus.PUBLISHED and move.row.id not in locations
     ]
-    refused = [row for row in waiting if row.status == FileStatus.ERROR and row.id in locations]
-    archive.put_reasons(
-        store,
-        [
-            (
-                row,
-                reports.get(row.id) or _report_again(state, row),
-                store.key_at(locations[row.id]),
-            )
-            for row in refused
-        ],
-        settings.s3_threads,
-    )
-    for row in again:
+    reports = {item.row.id: item.report for item in state.checked}
+    reasons = [
+        (
+            move.row,
+            _report_again(state, move.row, reports.get(move.row.id)),
+            store.key_at(locations[move.row.id]),
+        )
+        for move in moves
+        if move.row.status == FileStatus.ERROR and move.row.id in locations
+    ]
+    archive.put_reasons(store, reasons, settings.s3_threads)
+    newest = {(row.file_name, row.etag): row for row in batch}
+    for row in waiting:  # where an object has several rows, it moved as that of the newest
         moved = newest[row.file_name, row.etag]
-        locations[row.id] = locations.get(moved.id, moved.file_location)
+        if moved.id != row.id:
+            locations[row.id] = locations.get(moved.id, moved.file_location)
     state.in_transaction(lambda connection: staging_changes.record_locations(connection, locations))
 
 
-def _report_again(state: RunState, row: FileRow) -> FileReport:
-    """The report on a file that an earlier run, or the models, have set aside."""
+def _report_again(state: RunState, row: FileRow, report: FileReport | None) -> FileReport:
+    """The report on a file that its check or the models have set aside; ``report`` is that of its
+    check in this run, None where an earlier run has checked it."""
     from ingestion.run.checking import recorded_report
     from ingestion.run.quarantined_rows import first_bad_rows
 
-    report = _report_of_reader(state, row)
+    report = report or _report_of_reader(state, row)
     if row.rows_quarantined is None:  # the check set it aside, the models have not seen it
         # a profile added since may take the file, and there may be no copy left
         is_refused_again = not report.accepted and report.reasons[0].code != "gone"
@@ -184,13 +168,10 @@ def _report_again(state: RunState, row: FileRow) -> FileReport:
 
 
 def _report_of_reader(state: RunState, row: FileRow) -> FileReport:
-    """What the reader finds in a file; where an earlier run has checked it, the local copy is read
-    once more, if it is there. Its rows are not kept: none of a file set aside may be in bronze."""
+    """What the reader finds in the local copy of a file, if that is there. Its rows are not kept:
+    none of a file set aside may be in bronze."""
     from ingestion.run.checking import checker, report_on
 
-    known = next((item.report for item in state.checked if item.row.id == row.id), None)
-    if known is not None:
-        return known
     with tempfile.TemporaryDirectory(dir=state.services.workspace.make_scratch()) as folder:
         trial = dataclasses.replace(checker(state), bronze=Path(folder))
         return report_on(trial, row)

@@ -14,7 +14,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection, Engine
 
@@ -36,9 +36,9 @@ from ingestion.s3.object_store import ObjectChanged, ObjectGone
 
 if TYPE_CHECKING:
     from ingestion.s3.object_store import ObjectStore
+    from ingestion.steps import Steps
 
 _LOG = logging.getLogger(__name__)
-Scan: TypeAlias = Callable[[str, Mapping[str, MartTable]], Mapping[str, ScannedTable]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +55,27 @@ class Sinks:
     scratch: Path
     threads: int
     still_alone: StillAlone
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A version that a run is about to publish, on top of the version ``base`` (0: none) with its
+    manifest ``last``, where that is there."""
+
+    version: int
+    run_id: str
+    base: int
+    last: Manifest | None
+
+    @property
+    def name(self) -> str:
+        """The part of its objects' keys that no other version has."""
+        return version_name(self.version, self.run_id)
+
+    @property
+    def before(self) -> Mapping[str, MartTable]:
+        """The tables published last, by name, of which unchanged files stay where they are."""
+        return {} if self.last is None else self.last.tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,36 +106,37 @@ def read_current(store: ObjectStore, current: Publication | None) -> Manifest | 
         return None
 
 
+def begin(sinks: Sinks, run_id: str) -> Draft:
+    """The version that this run is to publish; nothing is written yet."""
+    current = in_transaction(sinks.engine, publications.current_publication)
+    version = in_transaction(sinks.engine, publications.new_version)
+    base = 0 if current is None else current.version
+    return Draft(version, run_id, base, read_current(sinks.store, current))
+
+
 def publish(
     sinks: Sinks,
-    scan: Scan,
+    draft: Draft,
+    scanned: Mapping[str, ScannedTable],
     *,
-    run_id: str,
     logic_hash: str,
     finish: Callable[[Connection], None],
-    progress: Callable[[int], Callable[[int], None]],
+    steps: Steps,
 ) -> Published:
-    """Publishes a new version. ``finish`` runs in the transaction that makes it visible, and again
-    where that is repeated.
+    """Publishes the built tables, by name, as the version of the draft. ``finish`` runs in the
+    transaction that makes it visible, and again where that is repeated.
 
-    ``scan`` gives the built tables by name, for a version and the tables published last.
-    ``progress`` is called with the number of objects to upload; what it returns is called with 1
-    after each of them, from several threads.
+    Raises ``PipelineError`` where another run has published since the draft was begun.
     """
-    engine = sinks.engine
-    current = in_transaction(engine, publications.current_publication)
-    version = in_transaction(engine, publications.new_version)
-    name = version_name(version, run_id)
-    last = read_current(sinks.store, current)
-    before = {} if last is None else last.tables
-    scanned = scan(name, before)
-    base = 0 if current is None else current.version
+    version, run_id, base = draft.version, draft.run_id, draft.base
     sinks.still_alone()
-    in_transaction(engine, lambda found: publications.is_recorded(found, version, run_id, base))
+    in_transaction(
+        sinks.engine, lambda found: publications.is_recorded(found, version, run_id, base)
+    )
     number = version_prefix(version)
     folders = {item.key_prefix.rpartition(number)[0] for item in scanned.values()}
     remove_leftovers(sinks, version, folders)
-    uploaded = _upload(sinks, list(scanned.values()), progress)
+    uploaded = _upload(sinks, list(scanned.values()), steps)
     moment = utc_now()
     tables = {name: item.table for name, item in scanned.items()}
     manifest = Manifest(version, run_id, f"{moment:%Y-%m-%dT%H:%M:%SZ}", tables)
@@ -134,11 +156,12 @@ def publish(
         )
 
     local = {key: path for item in scanned.values() for key, path in item.local.items()}
-    rows_loaded = show_version(sinks, base, last, manifest, local, record)
+    rows_loaded = show_version(sinks, base, draft.last, manifest, local, record)
     return Published(
         version=version,
         changed={
-            name: changed_partitions(before.get(name), table) for name, table in tables.items()
+            name: changed_partitions(draft.before.get(name), table)
+            for name, table in tables.items()
         },
         objects_uploaded=len(uploaded),
         bytes_uploaded=sum(uploaded.values()),
@@ -221,14 +244,10 @@ def remove_leftovers(sinks: Sinks, version: int, folders: Collection[str]) -> No
         store.delete_all(keys, sinks.threads)
 
 
-def _upload(
-    sinks: Sinks,
-    scanned: Sequence[ScannedTable],
-    progress: Callable[[int], Callable[[int], None]],
-) -> dict[str, int]:
+def _upload(sinks: Sinks, scanned: Sequence[ScannedTable], steps: Steps) -> dict[str, int]:
     """Uploads the new files; returns the bytes of each, by key."""
     fresh = {key: path for item in scanned for key, path in item.fresh_files().items()}
-    advance = progress(len(fresh))
+    advance = steps.progress(len(fresh), "objects")
 
     def put(key: str, path: Path) -> None:
         sinks.store.put_file(key, path)

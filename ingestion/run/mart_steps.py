@@ -14,13 +14,8 @@ from ingestion.database.batches import BatchState
 from ingestion.database.engine import repeated
 from ingestion.errors import PipelineError
 from ingestion.publication import mart_tables, publish
-from ingestion.publication.manifest import MartTable, touched_months
-from ingestion.publication.mart_files import (
-    PublishedModel,
-    ScannedTable,
-    published_models,
-    scan_table,
-)
+from ingestion.publication.manifest import touched_months
+from ingestion.publication.mart_files import PublishedModel, published_models, scan_table
 from ingestion.reader.contract import Contract
 from ingestion.run import refusals
 from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
@@ -221,19 +216,12 @@ def publish_marts(
 ) -> Published:
     """Both sinks as one version; the staging table and the batch change with them."""
     services = state.services
-    models = _models_to_publish(services)
-
-    def scan(version: str, before: Mapping[str, MartTable]) -> dict[str, ScannedTable]:
-        return {
-            model.name: scan_table(
-                session,
-                model,
-                services.prefixes.marts[model.s3],
-                version,
-                before.get(model.name),
-            )
-            for model in models
-        }
+    sinks = services.sinks(state.still_alone)
+    draft = publish.begin(sinks, state.run_id)
+    scanned = {}
+    for model in _models_to_publish(services):
+        prefix, last = services.prefixes.marts[model.s3], draft.before.get(model.name)
+        scanned[model.name] = scan_table(session, model, prefix, draft.name, last)
 
     def finish(connection: Connection) -> None:
         counts = [entry.count for entry in entries]
@@ -247,12 +235,7 @@ def publish_marts(
             batches.move_batch(connection, state.batch_id, BatchState.PUBLISHED, state.run_id)
 
     return publish.publish(
-        services.sinks(state.still_alone),
-        scan,
-        run_id=state.run_id,
-        logic_hash=state.logic,
-        finish=finish,
-        progress=lambda files: state.steps.progress(files, "objects"),
+        sinks, draft, scanned, logic_hash=state.logic, finish=finish, steps=state.steps
     )
 
 

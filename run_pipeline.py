@@ -131,31 +131,30 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     with step("Spark"):
         dbt = marts.dbt_project(services.settings)
         size = build_scope.work_size(state)
-        parsing = marts.parse_models(dbt)
+        parsing = marts.parse_models(state, dbt)
         session = marts.start_spark(dbt, services.workspace, size)
         models = parsing.result()
-        state.kept_logic = build_scope.kept_logic(state)
-        marts.check_live_tables(state)
+        marts.check_live_tables(state, models)
     with step("raw tables"):
-        compact_steps.settle(state, session)
+        compact_steps.settle(state, session, models.kept_logic)
         builder = marts.last_builder(models, session)
-        batch_ids = build_scope.batches_to_build(state, builder)
+        batch_ids = build_scope.batches_to_build(state, models, builder)
         bronze.restore(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     unchanged = build_scope.unchanged_dimensions(state)
-    build_scope.note_begun(state, builder, is_increment=batch_ids is not None)
+    build_scope.note_begun(state, models, builder, is_increment=batch_ids is not None)
     with step("models and tests"):
         marts.build(state, dbt, models, session, batch_ids, unchanged)
     with step("audit"):
-        entries = marts.audit(state, session, batch_ids)
+        entries = marts.audit(state, models, session, batch_ids)
     with step("publish"):
-        published = marts.publish_marts(state, session, entries)
-    build_scope.note_published(state)
+        published = marts.publish_marts(state, models, session, entries)
+    build_scope.note_published(state, models)
     bronze.unmark(state, [state.batch_id])
     with step("archive"):
         deliveries.archive_batch(state)
         old_versions.remove_old(services, services.settings.keep_publications)
-    sellers = marts.read_top_sellers(state, session, published)
+    sellers = marts.read_top_sellers(state, models, session, published)
     return summarise(state, entries, published, sellers)
 
 
@@ -204,7 +203,7 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
 
     services, step = state.services, state.steps.step
     dbt = marts.dbt_project(services.settings)
-    state.kept_logic = build_scope.kept_logic(state)
+    logic = compact_steps.last_kept_logic(state)
     size = build_scope.work_size(state)
     with step("recover"):
         services.clear_scratch()
@@ -215,8 +214,8 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
         with step("Spark"):
             session = marts.start_spark(dbt, services.workspace, size)
         with step("settle"):
-            compact_steps.settle(state, session)
-    merges = compact_steps.plan(state, before or f"{services.settings.today():%Y-%m}")
+            compact_steps.settle(state, session, logic)
+    merges = compact_steps.plan(state, logic, before or f"{services.settings.today():%Y-%m}")
     if not merges:
         return None
     sizes = compact_steps.measure(state)
@@ -229,7 +228,7 @@ def merge_batches(state: RunState, before: str | None) -> Compaction | None:
     with step("settle"):
         compact_steps.record(state, merges)
         marts.register_raw_tables(state, session, marts.dimension_contracts(services.settings))
-        compact_steps.settle(state, session)
+        compact_steps.settle(state, session, logic)
     after = compact_steps.measure(state)
     publication = state.in_transaction(current_publication)
     return Compaction(sizes, after, moved, publication, dict(state.steps.seconds))

@@ -12,7 +12,7 @@ from ingestion.run import delivery_steps as deliveries
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services
 from ingestion.workspace import Workspace
-from tests.run_without_spark import HEADER, new_run, sale, take_files
+from tests.run_without_spark import HEADER, new_run, parsed_models, sale, take_files
 
 
 def put(services: Services, key: str, *days: str) -> None:
@@ -32,14 +32,19 @@ def started(services: Services) -> RunState:
 
 def scope(state: RunState, builder: str = "") -> list[int] | None:
     """The batches that the run builds; None for all."""
-    return build_scope.batches_to_build(state, builder)
+    return build_scope.batches_to_build(state, parsed_models(state), builder)
 
 
 def cut_short(services: Services) -> RunState:
     """A run that is ended while dbt builds."""
     state = started(services)
-    build_scope.note_begun(state, "", is_increment=scope(state) is not None)
+    begin(state, "", is_increment=scope(state) is not None)
     return state
+
+
+def begin(state: RunState, builder: str, *, is_increment: bool) -> None:
+    """The run is about to have dbt build."""
+    build_scope.note_begun(state, parsed_models(state), builder, is_increment=is_increment)
 
 
 def elsewhere(services: Services, folder: Path) -> Services:

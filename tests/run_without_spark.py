@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -33,7 +33,7 @@ from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
 from ingestion.reader.contract import read_contract
 from ingestion.run import bronze, build_scope, intake_steps, mart_steps
-from ingestion.run.run_state import SALES_CONTRACT, RunState
+from ingestion.run.run_state import SALES_CONTRACT, ParsedModels, RunState
 from ingestion.run.services import Services
 from ingestion.run.summary import RunSummary
 from ingestion.s3.object_store import ObjectStore
@@ -45,6 +45,9 @@ from ingestion.warehouse.raw_tables import bronze_path
 from ingestion.warehouse.warehouse_state import logic_hash
 from ingestion.workspace import Workspace
 from tests.services import Bucket
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
 
 HEADER = "customer_id,store_id,product_name,sales_date,sales_person_id,price,quantity,total_cost\n"
 CONTRACT = read_contract(Path(run_pipeline.__file__).parent / SALES_CONTRACT)
@@ -86,10 +89,7 @@ class Tables:
 def new_run(services: Services, still_alone: StillAlone = lambda: None) -> RunState:
     """A run that a test leads itself, step by step."""
     logic = logic_hash(services.settings.project, CONTRACT)
-    state = RunState(str(uuid.uuid4()), services, CONTRACT, logic, Steps(None), still_alone)
-    write_manifest(services.workspace.dbt_target)
-    state.kept_logic = build_scope.kept_logic(state)
-    return state
+    return RunState(str(uuid.uuid4()), services, CONTRACT, logic, Steps(None), still_alone)
 
 
 def take_files(state: RunState) -> bool:
@@ -116,9 +116,10 @@ def build_and_publish(state: RunState) -> None:
     with without_spark():
         dbt = mart_steps.dbt_project(services.settings)
         session = mart_steps.start_spark(dbt, services.workspace)
-        mart_steps.build(state, dbt, mart_steps.parse_models(dbt).result(), session, None, ())
-        entries = mart_steps.audit(state, session, None)
-        mart_steps.publish_marts(state, session, entries)
+        models = parsed_models(state)
+        mart_steps.build(state, dbt, models, session, None, ())
+        entries = mart_steps.audit(state, models, session, None)
+        mart_steps.publish_marts(state, models, session, entries)
 
 
 @contextlib.contextmanager
@@ -135,7 +136,6 @@ def without_spark() -> Iterator[None]:
         "published_models": lambda *_: list(MODELS),
         "scan_table": lambda *arguments: scan(*arguments),  # as a test has patched it
         "read_top_sellers": lambda *_: [],
-        "read_manifest": lambda _: {},
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, function in steps.items():
@@ -151,28 +151,32 @@ def dbt_project(settings: Settings) -> DbtProject:
     return DbtProject(project, project, workspace.dbt_target, workspace.logs)
 
 
-def last_builder(_: None, tables: Tables) -> str:
+def last_builder(_: ParsedModels, tables: Tables) -> str:
     """The run that built last."""
     return tables.built_by.read_text() if tables.built_by.exists() else ""
 
 
-def write_manifest(target: Path) -> None:
-    """The manifest of a project without models, unless a test has noted some."""
-    target.mkdir(exist_ok=True)
-    manifest = target / "manifest.json"
-    if not manifest.exists():
-        manifest.write_text('{"nodes": {}}')
-
-
-def parse_models(dbt: DbtProject) -> Future[None]:
+def parsed_models(state: RunState) -> ParsedModels:
     """There are none, unless a test has noted some."""
-    write_manifest(dbt.target)
-    parsed: Future[None] = Future()
-    parsed.set_result(None)
+    target = state.services.workspace.dbt_target
+    target.mkdir(exist_ok=True)
+    path = target / "manifest.json"
+    if not path.exists():
+        path.write_text('{"nodes": {}}')
+    manifest, no_project = json.loads(path.read_text()), cast("Manifest", None)
+    return ParsedModels(no_project, manifest, build_scope.kept_logic(state, manifest))
+
+
+def parse_models(state: RunState, _: DbtProject) -> Future[ParsedModels]:
+    """The same, as the step gives them."""
+    parsed: Future[ParsedModels] = Future()
+    parsed.set_result(parsed_models(state))
     return parsed
 
 
-def build(state: RunState, _dbt: DbtProject, _manifest: None, tables: Tables, *_: object) -> None:
+def build(
+    state: RunState, _dbt: DbtProject, _models: ParsedModels, tables: Tables, *_: object
+) -> None:
     """Both marts of all files that count, as Parquet; a month that has not changed keeps its file,
     as with Spark."""
     services = state.services

@@ -6,12 +6,13 @@ import glob
 import hashlib
 import logging
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from ingestion.config.profiles import profile_for
 from ingestion.database import batches, staging_table
 from ingestion.database.staging_table import FileStatus
 from ingestion.publication.publications import built_publication, current_publication
-from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
+from ingestion.run.run_state import DIMENSION_CONTRACT, ParsedModels, RunState
 from ingestion.warehouse import dimension_exports, fact_tables, warehouse_state
 from ingestion.warehouse.dbt_manifest import last_manifest, lasting_models
 from ingestion.warehouse.raw_tables import bronze_path, dimensions_folder
@@ -38,15 +39,10 @@ def must_build(state: RunState) -> bool:
     return state.full_refresh
 
 
-def kept_logic(state: RunState) -> str:
+def kept_logic(state: RunState, manifest: Mapping[str, Any]) -> str:
     """The hash of what makes those rows that outlast a build. What only reads them, as most reports
-    do, is not in it: that is made anew in each build. '' where dbt has not read the project yet.
-
-    Which models these are is taken from dbt's last command in the workspace.
+    do, is not in it: that is made anew in each build. The ``manifest`` says which models are which.
     """
-    manifest = last_manifest(state.services.workspace.dbt_target)
-    if manifest is None:
-        return ""
     models = map(glob.escape, lasting_models(manifest))
     return warehouse_state.logic_hash(state.services.settings.project, state.contract, models)
 
@@ -75,7 +71,7 @@ def work_size(state: RunState) -> WorkSize:
     return WorkSize.INCREMENT if most < SMALL_WORK_ROWS else WorkSize.LARGE
 
 
-def batches_to_build(state: RunState, builder: str) -> list[int] | None:
+def batches_to_build(state: RunState, models: ParsedModels, builder: str) -> list[int] | None:
     """This batch, where the run has one, and those that hold a file it replaces; None where all
     have to be built.
 
@@ -83,13 +79,13 @@ def batches_to_build(state: RunState, builder: str) -> list[int] | None:
     ``builder`` is who built the tables last.
     """
     known = warehouse_state.read_state(state.services.workspace.root)
-    if known is not None and known.logic_hash != state.kept_logic:
+    if known is not None and known.logic_hash != models.kept_logic:
         _LOG.info("the rows of earlier runs are of other models: everything is rebuilt")
         return None
     if not _may_increment(state, builder):
         return None
     batch_ids = _batches_to_write(state)
-    if not holds_batches(state, batch_ids):
+    if not holds_batches(state, models.manifest, besides=batch_ids):
         _LOG.info(
             "the batches of this workspace are not those of the database: everything is rebuilt"
         )
@@ -188,7 +184,7 @@ def _copies_refused_since(state: RunState) -> dict[int, NotedFile]:
     }
 
 
-def note_begun(state: RunState, builder: str, *, is_increment: bool) -> None:
+def note_begun(state: RunState, models: ParsedModels, builder: str, *, is_increment: bool) -> None:
     """Notes in the workspace that the run is about to change the tables, up to their publication;
     one that is ended before leaves it at that.
 
@@ -196,7 +192,7 @@ def note_begun(state: RunState, builder: str, *, is_increment: bool) -> None:
     """
     published = state.in_transaction(built_publication)
     begun = BegunBuild(
-        logic_hash=state.kept_logic,
+        logic_hash=models.kept_logic,
         judged_by=judging_values(state),
         run_id=state.run_id,
         base="" if published is None else published.manifest_sha256,
@@ -209,12 +205,12 @@ def note_begun(state: RunState, builder: str, *, is_increment: bool) -> None:
     warehouse_state.write_state(state.services.workspace.root, begun)
 
 
-def note_published(state: RunState) -> None:
+def note_published(state: RunState, models: ParsedModels) -> None:
     """Notes in the workspace that the tables are those of the publication that was just made."""
     workspace = state.services.workspace
     published = state.in_transaction(built_publication)
     built = PublishedTables(
-        logic_hash=state.kept_logic,
+        logic_hash=models.kept_logic,
         judged_by=judging_values(state),
         publication="" if published is None else published.manifest_sha256,
         files=warehouse_state.list_hash(workspace.warehouse),
@@ -256,13 +252,11 @@ def unchanged_dimensions(state: RunState) -> list[str]:
     return [name for name, found in dimension_versions(state).items() if shown.get(name) == found]
 
 
-def holds_batches(state: RunState, besides: Collection[int] = ()) -> bool:
+def holds_batches(
+    state: RunState, manifest: Mapping[str, Any], besides: Collection[int] = ()
+) -> bool:
     """Whether the warehouse has the batches that the database has, looking past ``besides``."""
-    workspace = state.services.workspace
-    manifest = last_manifest(workspace.dbt_target)
-    if manifest is None:
-        return False
-    tables = fact_tables.fact_tables(manifest, workspace.warehouse)
+    tables = fact_tables.fact_tables(manifest, state.services.workspace.warehouse)
     needed = state.in_transaction(staging_table.counted_by_batch).keys() - set(besides)
     known = state.in_transaction(batches.all_batch_ids)
     return fact_tables.hold_batches(tables, needed, known)

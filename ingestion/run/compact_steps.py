@@ -48,8 +48,16 @@ def is_cut_short(state: RunState) -> bool:
     return known is not None and bool(known.merging)
 
 
-def plan(state: RunState, before: str) -> list[Merge]:
-    """The merges that are worth making; none where there is nothing to compact.
+def last_kept_logic(state: RunState) -> str:
+    """``build_scope.kept_logic`` of the models as dbt has read them in its last command in the
+    workspace, since a compaction parses none; '' where it has not read them yet."""
+    manifest = last_manifest(state.services.workspace.dbt_target)
+    return "" if manifest is None else build_scope.kept_logic(state, manifest)
+
+
+def plan(state: RunState, logic: str, before: str) -> list[Merge]:
+    """The merges that are worth making; none where there is nothing to compact. ``logic`` is what
+    ``last_kept_logic`` gave.
 
     Raises ``PipelineError`` where the warehouse has to be built anew before.
     """
@@ -58,16 +66,17 @@ def plan(state: RunState, before: str) -> list[Merge]:
     if len(archived) < 2:  # the newest one stays
         return []
     known = warehouse_state.read_state(workspace.root)
-    is_current = known is not None and known.logic_hash == state.kept_logic
+    manifest = last_manifest(workspace.dbt_target)
+    is_current = known is not None and known.logic_hash == logic
     as_published = is_current and build_scope.is_as_published(state)
-    if not as_published or not build_scope.holds_batches(state):
+    if manifest is None or not as_published or not build_scope.holds_batches(state, manifest):
         raise PipelineError(
             "The warehouse cannot be compacted as it is",
             expected="the tables that the last run built, with the current models",
             found="others, of other models or batches" if known else "none in this workspace",
             action="Build them with python run_pipeline.py run --full-refresh, then compact",
         )
-    tables = fact_tables.fact_tables(read_manifest(workspace.dbt_target), workspace.warehouse)
+    tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     fact_tables.check_folders(tables)
     months = fact_tables.months_of_batches(tables)
     rows = state.in_transaction(staging_table.all_rows)
@@ -148,18 +157,19 @@ def _merging(merges: Sequence[Merge]) -> dict[int, list[int]]:
     return {merge.batch_id: list(merge.old_ids) for merge in merges}
 
 
-def settle(state: RunState, session: SparkSession) -> None:
+def settle(state: RunState, session: SparkSession, logic: str) -> None:
     """Removes what the database does not name: the old batches, or new ones never recorded.
 
     For the end of a compaction, and for the next command after one that was cut short. Where the
-    models or other tables have changed since, all is left to a build of everything.
+    models or other tables have changed since, all is left to a build of everything. ``logic`` is
+    the hash of the models that make the rows which outlast a build.
     """
     workspace = state.services.workspace
     known = warehouse_state.read_published(workspace.root)
     if known is None or not known.merging:
         return
     manifest = last_manifest(workspace.dbt_target)
-    if known.logic_hash != state.kept_logic or manifest is None:
+    if known.logic_hash != logic or manifest is None:
         return
     tables = fact_tables.fact_tables(manifest, workspace.warehouse)
     others = warehouse_state.list_hash(workspace.warehouse, [table.folder for table in tables])

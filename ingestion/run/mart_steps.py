@@ -17,8 +17,8 @@ from ingestion.publication import mart_tables, publish
 from ingestion.publication.manifest import touched_months
 from ingestion.publication.mart_files import PublishedModel, published_models, scan_table
 from ingestion.reader.contract import Contract
-from ingestion.run import refusals
-from ingestion.run.run_state import DIMENSION_CONTRACT, RunState
+from ingestion.run import build_scope, refusals
+from ingestion.run.run_state import DIMENSION_CONTRACT, ParsedModels, RunState
 from ingestion.warehouse import (
     builder,
     class_archive,
@@ -38,12 +38,10 @@ from ingestion.warehouse.top_sellers import Seller, read_sellers
 from ingestion.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dbt.contracts.graph.manifest import Manifest
     from pyspark.sql import SparkSession
     from sqlalchemy.engine import Connection
 
     from ingestion.publication.publish import Published
-    from ingestion.run.services import Services
     from ingestion.warehouse.ledger import LedgerEntry
 
 _LOG = logging.getLogger(__name__)
@@ -97,32 +95,37 @@ def start_spark(
     return session
 
 
-def last_builder(models: Manifest, session: SparkSession) -> str:
+def last_builder(models: ParsedModels, session: SparkSession) -> str:
     """Who built the warehouse's tables last: a run, by its id, or dbt by hand."""
-    schema = next(node.schema for node in models.nodes.values())  # all are in the target's
+    nodes = models.project.nodes
+    schema = next(node.schema for node in nodes.values())  # all are in the target's
     return builder.noted_builder(session, schema)
 
 
-def parse_models(dbt: DbtProject) -> Future[Manifest]:
+def parse_models(state: RunState, dbt: DbtProject) -> Future[ParsedModels]:
     """Has dbt read the project in a thread of its own, while the JVM starts."""
+
+    def parse() -> ParsedModels:
+        project = dbt_build.parse(dbt)
+        manifest = read_manifest(dbt.target)
+        return ParsedModels(project, manifest, build_scope.kept_logic(state, manifest))
+
     pool = ThreadPoolExecutor(1)
-    parsing = pool.submit(dbt_build.parse, dbt)
+    parsing = pool.submit(parse)
     pool.shutdown(wait=False)
     return parsing
 
 
-def check_live_tables(state: RunState) -> None:
+def check_live_tables(state: RunState, models: ParsedModels) -> None:
     """Holds the database's tables against the models as dbt has parsed them: a column that is
     missing is told before the build, and not behind it."""
-    services = state.services
-    models = _models_to_publish(services)
-    marts = [model.table() for model in models if model.database]
-    repeated(services.engine, lambda: mart_tables.check_live_tables(services.engine, marts))
+    engine = state.services.engine
+    marts = [model.table() for model in _models_to_publish(state, models) if model.database]
+    repeated(engine, lambda: mart_tables.check_live_tables(engine, marts))
 
 
-def _models_to_publish(services: Services) -> list[PublishedModel]:
-    manifest = read_manifest(services.workspace.dbt_target)
-    return published_models(manifest, services.settings.publish_reports)
+def _models_to_publish(state: RunState, models: ParsedModels) -> list[PublishedModel]:
+    return published_models(models.manifest, state.services.settings.publish_reports)
 
 
 def register_raw_tables(
@@ -143,7 +146,7 @@ def register_raw_tables(
 def build(
     state: RunState,
     dbt: DbtProject,
-    manifest: Manifest,
+    models: ParsedModels,
     session: SparkSession,
     batch_ids: Sequence[int] | None,
     unchanged: Collection[str],
@@ -151,7 +154,7 @@ def build(
     """The one dbt build. A failed model or test ends the run; the last publication stays."""
     result = dbt_build.build(
         dbt,
-        manifest,
+        models.project,
         run_id=state.run_id,
         batch_ids=batch_ids,
         unchanged=unchanged,
@@ -188,11 +191,10 @@ def _failed(result: BuildResult, dbt: DbtProject) -> PipelineError:
 
 
 def audit(
-    state: RunState, session: SparkSession, batch_ids: Sequence[int] | None
+    state: RunState, models: ParsedModels, session: SparkSession, batch_ids: Sequence[int] | None
 ) -> list[LedgerEntry]:
     """Holds the models' counts against the reader's: the last gate before publishing."""
-    manifest = read_manifest(state.services.workspace.dbt_target)
-    entries = ledger.read_ledger(session, manifest, batch_ids)
+    entries = ledger.read_ledger(session, models.manifest, batch_ids)
     rows = state.rows_of_batches(batch_ids)
     counted = state.in_transaction(lambda found: staging_table.counted_rows(found, rows))
     ledger.check_ledger(entries, counted)
@@ -212,14 +214,14 @@ def audit(
 
 
 def publish_marts(
-    state: RunState, session: SparkSession, entries: Sequence[LedgerEntry]
+    state: RunState, models: ParsedModels, session: SparkSession, entries: Sequence[LedgerEntry]
 ) -> Published:
     """Both sinks as one version; the staging table and the batch change with them."""
     services = state.services
     sinks = services.sinks(state.still_alone)
     draft = publish.begin(sinks, state.run_id)
     scanned = {}
-    for model in _models_to_publish(services):
+    for model in _models_to_publish(state, models):
         prefix, last = services.prefixes.marts[model.s3], draft.before.get(model.name)
         scanned[model.name] = scan_table(session, model, prefix, draft.name, last)
 
@@ -239,14 +241,15 @@ def publish_marts(
     )
 
 
-def read_top_sellers(state: RunState, session: SparkSession, published: Published) -> list[Seller]:
+def read_top_sellers(
+    state: RunState, models: ParsedModels, session: SparkSession, published: Published
+) -> list[Seller]:
     """The best seller of each store in the newest month that the publication touched.
 
     They only adorn the summary: where they cannot be read, the run warns, for it has published.
     """
-    manifest = read_manifest(state.services.workspace.dbt_target)
     try:
-        return read_sellers(session, manifest, touched_months(published.changed))
+        return read_sellers(session, models.manifest, touched_months(published.changed))
     except PipelineError as error:
         state.warnings.append(f"the summary names no top sellers: {error}")
         return []

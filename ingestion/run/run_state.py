@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingestion.database.engine import in_transaction
 from ingestion.database.run_lock import run_lock
@@ -16,6 +16,7 @@ from ingestion.steps import Steps
 from ingestion.warehouse.warehouse_state import logic_hash
 
 if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
     from rich.console import Console
     from sqlalchemy.engine import Connection
 
@@ -42,12 +43,24 @@ def read_sales_contract(settings: Settings) -> Contract:
     return contract
 
 
+@dataclasses.dataclass(frozen=True)
+class ParsedModels:
+    """The project's models as dbt has read them in this run.
+
+    ``project`` is what dbt's next command starts from, ``manifest`` the same as plain data (see
+    ``dbt_manifest``). ``kept_logic`` is the hash of what makes the rows that outlast a build.
+    """
+
+    project: Manifest
+    manifest: Mapping[str, Any]
+    kept_logic: str
+
+
 @dataclasses.dataclass
 class RunState:
     """One run. ``batch_id`` is None until a batch is open, and where only the logic changed.
 
-    ``logic`` is the hash of the models as the run has found them (see ``logic_hash``),
-    ``kept_logic`` that of those whose rows outlast a build; '' until dbt has read them.
+    ``logic`` is the hash of the models as the run has found them (see ``logic_hash``).
     ``still_alone`` is what the run lock gave. ``unreadable`` files stay in the inbox, for S3 does
     not give them out. ``archived`` are the files of the batches that it has finished: its own, and
     one that an earlier run had published. ``sets_published_rows_aside`` where rows of files
@@ -62,7 +75,6 @@ class RunState:
     steps: Steps
     still_alone: StillAlone
     full_refresh: bool = False
-    kept_logic: str = ""
     batch_id: int | None = None
     checked: Sequence[CheckedFile] = ()
     repeated: int = 0

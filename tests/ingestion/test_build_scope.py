@@ -17,8 +17,8 @@ from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
 from ingestion.warehouse.raw_tables import bronze_path
 from tests import run_without_spark
-from tests.checked_runs import cut_short, elsewhere, file_rows, put, scope, started
-from tests.run_without_spark import CONTRACT, HEADER, build_and_publish, run, sale
+from tests.checked_runs import begin, cut_short, elsewhere, file_rows, put, scope, started
+from tests.run_without_spark import CONTRACT, HEADER, build_and_publish, parsed_models, run, sale
 from tests.services import Bucket
 from tests.statements import sent_to
 
@@ -35,7 +35,7 @@ def test_a_run_goes_on_where_its_own_tables_stand(services: Services) -> None:
     assert scope(cut_short(services)) == [2], "one more file joins the batch"
 
     state = started(services)
-    build_scope.note_begun(state, "", is_increment=True)
+    begin(state, "", is_increment=True)
     build_and_publish(state)  # and ended before it noted that
     deliveries.archive_batch(state)
     put(services, "a.csv", "2024-03-08")
@@ -50,7 +50,7 @@ def test_tables_built_by_hand_after_a_run_that_published_and_ended_are_built_ane
     run(services)
     put(services, "b.csv", "2024-03-06")
     state = started(services)
-    build_scope.note_begun(state, "", is_increment=True)
+    begin(state, "", is_increment=True)
     build_and_publish(state)
     deliveries.archive_batch(state)
     put(services, "c.csv", "2024-03-07")
@@ -168,7 +168,7 @@ def test_tables_that_were_tried_out_after_a_run_was_cut_short_are_built_anew(
     run(services)
     put(services, "b.csv", "2024-03-06")
     state = started(services)
-    build_scope.note_begun(state, "the run before", is_increment=True)
+    begin(state, "the run before", is_increment=True)
     assert scope(started(services), builder="the run before") == [2], "dbt had not begun"
     assert scope(started(services), builder=state.run_id) == [2]
     assert scope(started(services), builder="dbt 1") is None
@@ -215,10 +215,11 @@ def test_a_run_adds_to_no_half_rebuild_and_to_no_tables_of_other_models(services
     put(services, "b.csv", "2024-03-06")
     assert scope(cut_short(services)) == [2]
     state = started(services)
-    assert scope(dataclasses.replace(state, kept_logic="other logic")) is None
+    models = dataclasses.replace(parsed_models(state), kept_logic="other logic")
+    assert build_scope.batches_to_build(state, models, "") is None
     state.full_refresh = True
     assert scope(state) is None
-    build_scope.note_begun(state, "", is_increment=False)
+    begin(state, "", is_increment=False)
     assert scope(started(services)) is None
 
 
@@ -287,7 +288,7 @@ def test_a_rebuild_that_got_published_is_not_made_twice(services: Services) -> N
     """Risk: a kill right behind the publication makes the next file pay for all of them."""
     put(services, "a.csv", "2024-03-05")
     state = started(services)
-    build_scope.note_begun(state, "", is_increment=False)
+    begin(state, "", is_increment=False)
     build_and_publish(state)
     deliveries.archive_batch(state)
     put(services, "b.csv", "2024-03-06")

@@ -31,6 +31,7 @@ from tests.run_without_spark import (
     TOTALS,
     new_run,
     objects_of_marts,
+    parsed_models,
     run,
     s3_rows,
     sale,
@@ -199,7 +200,7 @@ def test_killed_at_every_step_of_a_publication(shops: list[Shop]) -> None:
 def compaction_cut_short(services: Services) -> None:
     """What a compaction of batch 1 leaves that is killed while it copies the facts."""
     state = new_run(services)
-    build_scope.note_published(state)
+    build_scope.note_published(state, parsed_models(state))
     rows = [row for row in state.in_transaction(staging_table.all_rows) if row.batch_id == 1]
     compact_steps.merge_bronze(state, [Merge(MERGED, (1,), (tuple(rows),))])
     known = warehouse_state.read_published(services.workspace.root)
@@ -255,7 +256,7 @@ def test_a_batch_with_the_number_of_a_merge_that_never_was_is_unfinished(
     assert take_files(state)
     deliveries.check_files(state)
     assert state.batch_id == MERGED
-    compact_steps.settle(state, None)
+    compact_steps.settle(state, None, parsed_models(state).kept_logic)
     known = warehouse_state.read_published(workspace.root)
     assert known is not None
     assert known.merging == {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from ingestion.publication.publish import Published
 from ingestion.run import mart_steps
 from ingestion.run.services import Services
-from tests.run_without_spark import new_run
+from tests.run_without_spark import new_run, parsed_models
 
 PUBLISHED = Published(1, {"sales_team_data_mart": ("sales_month=2024-03/store_id=1",)}, 1, 1, 1, ())
 
@@ -49,9 +49,9 @@ def test_a_run_that_has_published_only_warns(
 ) -> None:
     """Risk: an analyst renames a column, and each good run ends as a failed one, with an alarm."""
     state = new_run(services)
-    target = services.workspace.dbt_target
-    (target / "manifest.json").write_text(json.dumps({"nodes": dict(enumerate(models))}))
+    manifest = {"nodes": dict(enumerate(models))}
+    parsed = dataclasses.replace(parsed_models(state), manifest=manifest)
     columns = ["sales_month", "store_id", "sales_person_id", "seller", "total_sales", "incentive"]
     session: Any = SimpleNamespace(table=lambda _: SimpleNamespace(columns=columns))
-    assert mart_steps.read_top_sellers(state, session, PUBLISHED) == []
+    assert mart_steps.read_top_sellers(state, parsed, session, PUBLISHED) == []
     assert state.warnings == [f"the summary names no top sellers: {told}"]

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Engine, make_url
 
 from ingestion.database.engine import connect
 from ingestion.run.mart_steps import dbt_project, last_builder, parse_models
-from ingestion.run.run_state import DIMENSION_CONTRACT
+from ingestion.run.run_state import DIMENSION_CONTRACT, open_run
 from ingestion.warehouse.dbt_build import run_command
 from ingestion.warehouse.dimensions import load_dimensions
 from ingestion.warehouse.warehouse_state import list_hash, read_published, read_state
@@ -285,7 +285,8 @@ def test_clean_runs(
     session = SparkSession.getActiveSession()
     assert session is not None
     dbt = dbt_project(pipeline.settings)
-    models = parse_models(dbt).result()
+    with open_run(pipeline.settings, "run", None) as state:
+        models = parse_models(state, dbt).result()
     assert last_builder(models, session) == summary.run_id
     run_command(dbt, ("compile",), "--select", "stg_retail__stores")
     assert last_builder(models, session) == summary.run_id

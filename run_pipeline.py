@@ -99,7 +99,13 @@ def run_after(
 def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSummary:
     """The steps in their order; what an earlier run left unfinished comes first."""
     from ingestion.publication.pointer import finish_pointer
-    from ingestion.run import bronze, build_scope, compact_steps, intake_steps, old_versions
+    from ingestion.run import (
+        bronze_recovery,
+        build_scope,
+        compact_steps,
+        intake_steps,
+        old_versions,
+    )
     from ingestion.run import delivery_steps as deliveries
     from ingestion.run import mart_steps as marts
     from ingestion.run.summary import summarise
@@ -119,10 +125,10 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     if state.batch_id is not None:
         with step("check files"):
             deliveries.check_files(state)
-            deliveries.set_files_aside(state)
+            deliveries.move_uncounted_files(state)
 
     if not build_scope.must_build(state):
-        bronze.unmark(state, [state.batch_id])
+        bronze_recovery.unmark(state, [state.batch_id])
         deliveries.archive_batch(state)
         state.warnings += old_versions.rollback_notices(services)
         return summarise(state)
@@ -137,9 +143,9 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
         marts.check_live_tables(state, models)
     with step("raw tables"):
         compact_steps.settle(state, session, models.kept_logic)
-        builder = marts.last_builder(models, session)
+        builder = marts.read_builder(models, session)
         batch_ids = build_scope.batches_to_build(state, models, builder)
-        bronze.restore(state, batch_ids)
+        bronze_recovery.read_missing_files(state, batch_ids)
         marts.register_raw_tables(state, session, dimensions)
     unchanged = build_scope.unchanged_dimensions(state)
     build_scope.note_begun(state, models, builder, is_increment=batch_ids is not None)
@@ -150,7 +156,7 @@ def execute(state: RunState, change: Callable[[Services, str], object]) -> RunSu
     with step("publish"):
         published = marts.publish_marts(state, models, session, entries)
     build_scope.note_published(state, models)
-    bronze.unmark(state, [state.batch_id])
+    bronze_recovery.unmark(state, [state.batch_id])
     with step("archive"):
         deliveries.archive_batch(state)
         old_versions.remove_old(services, services.settings.keep_publications)

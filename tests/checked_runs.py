@@ -26,7 +26,7 @@ def started(services: Services) -> RunState:
     state = new_run(services)
     if take_files(state):
         deliveries.check_files(state)
-        deliveries.set_files_aside(state)
+        deliveries.move_uncounted_files(state)
     return state
 
 

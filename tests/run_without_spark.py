@@ -32,7 +32,7 @@ from ingestion.database.staging_table import FileCount, FileRow
 from ingestion.publication.manifest import MartTable
 from ingestion.publication.mart_files import PublishedModel, ScannedTable, scan_files
 from ingestion.reader.contract import read_contract
-from ingestion.run import bronze, build_scope, intake_steps, mart_steps
+from ingestion.run import bronze_recovery, build_scope, intake_steps, mart_steps
 from ingestion.run.run_state import SALES_CONTRACT, ParsedModels, RunState
 from ingestion.run.services import Services
 from ingestion.run.summary import RunSummary
@@ -130,7 +130,7 @@ def without_spark() -> Iterator[None]:
         "dbt_project": dbt_project,
         "parse_models": parse_models,
         "start_spark": lambda _, workspace, *__: Tables(workspace.warehouse),
-        "last_builder": last_builder,
+        "read_builder": read_builder,
         "register_raw_tables": lambda *_: None,
         "build": build,
         "published_models": lambda *_: list(MODELS),
@@ -151,7 +151,7 @@ def dbt_project(settings: Settings) -> DbtProject:
     return DbtProject(project, project, workspace.dbt_target, workspace.logs)
 
 
-def last_builder(_: ParsedModels, tables: Tables) -> str:
+def read_builder(_: ParsedModels, tables: Tables) -> str:
     """The run that built last."""
     return tables.built_by.read_text() if tables.built_by.exists() else ""
 
@@ -181,7 +181,7 @@ def build(
     as with Spark."""
     services = state.services
     tables.built_by.write_text(state.run_id)
-    bronze.restore(state, None)
+    bronze_recovery.read_missing_files(state, None)
     rows = state.in_transaction(staging_table.all_rows)
     lines: list[Line] = []
     for row in state.in_transaction(lambda found: staging_table.counted_rows(found, rows)):

@@ -99,7 +99,7 @@ def _may_increment(state: RunState, builder: str | None) -> bool:
     if state.full_refresh:
         return False
     known = warehouse_state.read_state(state.services.workspace.root)
-    if known is None or known.judged_by != judging_values(state):
+    if known is None or known.judged_by != _judged_by(state):
         return False
     if isinstance(known, BegunBuild):
         return _may_go_on(state, known, builder)
@@ -193,7 +193,7 @@ def note_begun(state: RunState, models: ParsedModels, builder: str, *, is_increm
     published = state.in_transaction(built_publication)
     begun = BegunBuild(
         logic_hash=models.kept_logic,
-        judged_by=judging_values(state),
+        judged_by=_judged_by(state),
         run_id=state.run_id,
         base="" if published is None else published.manifest_sha256,
         is_increment=is_increment,
@@ -211,7 +211,7 @@ def note_published(state: RunState, models: ParsedModels) -> None:
     published = state.in_transaction(built_publication)
     built = PublishedTables(
         logic_hash=models.kept_logic,
-        judged_by=judging_values(state),
+        judged_by=_judged_by(state),
         publication="" if published is None else published.manifest_sha256,
         files=warehouse_state.list_hash(workspace.warehouse),
         dimensions=dimension_versions(state),
@@ -235,7 +235,7 @@ def dimension_versions(state: RunState) -> dict[str, str]:
     return {path.parent.name: path.stem for path in folder.glob("*/*.parquet")}
 
 
-def judging_values(state: RunState) -> str:
+def _judged_by(state: RunState) -> str:
     """What decides, beside the models, which sales count: values of dimensions, and the settings by
     which a file has its day. All batches are to be judged by the same ones."""
     settings, workspace = state.services.settings, state.services.workspace

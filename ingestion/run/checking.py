@@ -92,7 +92,7 @@ def checker(state: RunState) -> Checker:
     )
 
 
-def recorded_report(row: FileRow, bad_rows: Sequence[BadRow] = ()) -> FileReport:
+def recall_report(row: FileRow, bad_rows: Sequence[BadRow] = ()) -> FileReport:
     """What the row of a file that was set aside tells of it: its reason, and its counts where the
     models found its rows too bad to trust, with the first of them."""
     code, _, _ = (row.reason or "").partition(":")
@@ -130,7 +130,7 @@ def check_batch(
     check 'E', one with a newer good version in the batch 'S'; any other stays 'A' and replaces what
     counted under its key. ``progress`` is called with 1 after each file, from several threads.
     """
-    reports = _reports(checker, rows, progress)
+    reports = _check_all(checker, rows, progress)
     planned_ids = {row.id for row in rows}
     newest = {row.file_name: row for row, report in reports if report.accepted}
     hashes = [report.content_sha256 for _, report in reports if report.accepted]
@@ -155,7 +155,7 @@ def check_batch(
     return checked
 
 
-def _reports(
+def _check_all(
     checker: Checker, rows: Sequence[FileRow], progress: Callable[[int], None] | None
 ) -> list[tuple[FileRow, FileReport]]:
     """Each row with its report, read on as many threads as there are cores.
@@ -164,7 +164,7 @@ def _reports(
     """
 
     def check(row: FileRow) -> tuple[FileRow, FileReport]:
-        found = row, report_on(checker, row)
+        found = row, check_one(checker, row)
         if progress:
             progress(1)
         return found
@@ -176,7 +176,7 @@ def _reports(
     return checked
 
 
-def report_on(checker: Checker, row: FileRow) -> FileReport:
+def check_one(checker: Checker, row: FileRow) -> FileReport:
     """The report on one file, which is bronze afterwards if it is accepted; from any thread.
 
     Whatever nobody foresaw that a strange file brings out is the reason why it is set aside.

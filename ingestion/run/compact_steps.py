@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ingestion.database import batches, staging_table
 from ingestion.errors import PipelineError
 from ingestion.publication.mart_files import published_models
-from ingestion.run import bronze, build_scope, compaction, intake
+from ingestion.run import bronze_recovery, build_scope, compaction, intake
 from ingestion.run.compaction import Merge
 from ingestion.run.compaction_report import Layer, measured
 from ingestion.run.run_state import RunState
@@ -108,9 +108,10 @@ def measure(state: RunState) -> dict[str, Layer]:
 def merge_bronze(state: RunState, merges: Sequence[Merge]) -> None:
     """Writes the new batches' bronze beside the old; what is missing is read again before."""
     workspace = state.services.workspace
-    bronze.restore(state, [old_id for merge in merges for old_id in merge.old_ids])
+    old_ids = [old_id for merge in merges for old_id in merge.old_ids]
+    bronze_recovery.read_missing_files(state, old_ids)
     intake.clean_downloads(workspace.downloads, keep=())
-    bronze.mark_unfinished(state, [merge.batch_id for merge in merges])
+    bronze_recovery.mark_unfinished(state, [merge.batch_id for merge in merges])
     advance = state.steps.progress(
         sum(len(part) for merge in merges for part in merge.parts), "files"
     )
@@ -177,14 +178,14 @@ def settle(state: RunState, session: SparkSession, logic: str) -> None:
         _LOG.warning("other tables were changed meanwhile: the next run rebuilds all of them")
         return
     batch_ids = state.in_transaction(batches.all_batch_ids)
-    recorded = bronze.recorded_merges(state, known.merging)
+    recorded = bronze_recovery.recorded_merges(state, known.merging)
     unnamed: list[int] = []
     for new_id, old_ids in known.merging.items():
         unnamed += old_ids if new_id in recorded else [new_id]
     for table in tables:
         fact_tables.drop_batches(session, table, unnamed)
     compaction.remove_unknown_bronze(workspace.bronze, batch_ids)
-    bronze.unmark(state, known.merging.keys() - {state.batch_id})
+    bronze_recovery.unmark(state, known.merging.keys() - {state.batch_id})
     files = warehouse_state.list_hash(workspace.warehouse)
     settled = dataclasses.replace(known, files=files, merging={})
     warehouse_state.write_state(workspace.root, settled)

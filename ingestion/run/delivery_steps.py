@@ -16,7 +16,7 @@ from ingestion.database import batches, staging_changes, staging_table
 from ingestion.database.batches import BatchState
 from ingestion.database.staging_table import FileRow, FileStatus
 from ingestion.local_paths import local_path
-from ingestion.run import archive, bronze, intake, lost_originals
+from ingestion.run import archive, bronze_recovery, intake, lost_originals
 from ingestion.run.run_state import RunState
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def check_files(state: RunState) -> None:
     """Gives every planned file its verdict; accepted files become bronze Parquet."""
     from ingestion.run import checking
 
-    bronze.claim(state)
+    bronze_recovery.claim(state)
     rows = state.batch_rows()
     withdrawn = {row.replaces_id for row in rows if row.is_withdrawal}
     uncounted = withdrawn | {row.id for row in rows if not staging_table.is_accepted(row)}
@@ -47,7 +47,7 @@ def check_files(state: RunState) -> None:
 
     checker = checking.checker(state)
     if state.batch_id is not None:
-        bronze.mark_unfinished(state, [state.batch_id])
+        bronze_recovery.mark_unfinished(state, [state.batch_id])
         wanted = [row for row in rows if row.status in (FileStatus.PLANNED, FileStatus.SUPERSEDED)]
         checking.remove_strays(checker.bronze, state.batch_id, wanted)
     state.checked = checking.check_batch(
@@ -75,7 +75,7 @@ def _is_to_check(state: RunState, row: FileRow, uncounted: Collection[int | None
     return row.status == FileStatus.PLANNED
 
 
-def set_files_aside(state: RunState) -> None:
+def move_uncounted_files(state: RunState) -> None:
     """Moves what does not count: refused files to the error prefix, copies to processed.
 
     A copy of a file of this batch waits: the models may refuse both.
@@ -104,7 +104,7 @@ def archive_last_batch(state: RunState) -> None:
     """Archives a batch that an earlier run published but did not archive."""
     batch = state.in_transaction(batches.unfinished_batch)
     if batch is not None and batch.state == BatchState.PUBLISHED:
-        bronze.unmark_published(state, batch)
+        bronze_recovery.unmark_published(state, batch)
         state.batch_id = batch.batch_id
         archive_batch(state)
         state.batch_id = None
@@ -137,7 +137,7 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
     reasons = [
         (
             move.row,
-            _report_again(state, move.row, reports.get(move.row.id)),
+            _make_report(state, move.row, reports.get(move.row.id)),
             store.key_at(locations[move.row.id]),
         )
         for move in moves
@@ -152,26 +152,26 @@ def _move_out(state: RunState, rows: Sequence[FileRow]) -> None:
     state.in_transaction(lambda connection: staging_changes.record_locations(connection, locations))
 
 
-def _report_again(state: RunState, row: FileRow, report: FileReport | None) -> FileReport:
+def _make_report(state: RunState, row: FileRow, report: FileReport | None) -> FileReport:
     """The report on a file that its check or the models have set aside; ``report`` is that of its
     check in this run, None where an earlier run has checked it."""
-    from ingestion.run.checking import recorded_report
+    from ingestion.run.checking import recall_report
     from ingestion.run.quarantined_rows import first_bad_rows
 
-    report = report or _report_of_reader(state, row)
+    report = report or _read_again(state, row)
     if row.rows_quarantined is None:  # the check set it aside, the models have not seen it
         # a profile added since may take the file, and there may be no copy left
         is_refused_again = not report.accepted and report.reasons[0].code != "gone"
-        return report if is_refused_again else recorded_report(row)
+        return report if is_refused_again else recall_report(row)
     lines = {bad.line_number: bad.text for bad in report.first_bad_rows}
-    return recorded_report(row, first_bad_rows(state.services, state.contract, row.id, lines))
+    return recall_report(row, first_bad_rows(state.services, state.contract, row.id, lines))
 
 
-def _report_of_reader(state: RunState, row: FileRow) -> FileReport:
+def _read_again(state: RunState, row: FileRow) -> FileReport:
     """What the reader finds in the local copy of a file, if that is there. Its rows are not kept:
     none of a file set aside may be in bronze."""
-    from ingestion.run.checking import checker, report_on
+    from ingestion.run.checking import check_one, checker
 
     with tempfile.TemporaryDirectory(dir=state.services.workspace.make_scratch()) as folder:
         trial = dataclasses.replace(checker(state), bronze=Path(folder))
-        return report_on(trial, row)
+        return check_one(trial, row)

@@ -95,7 +95,7 @@ def start_spark(
     return session
 
 
-def last_builder(models: ParsedModels, session: SparkSession) -> str:
+def read_builder(models: ParsedModels, session: SparkSession) -> str:
     """Who built the warehouse's tables last: a run, by its id, or dbt by hand."""
     nodes = models.project.nodes
     schema = next(node.schema for node in nodes.values())  # all are in the target's

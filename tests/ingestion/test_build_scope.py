@@ -11,7 +11,7 @@ import pytest
 
 from ingestion.config.profiles import FileProfile
 from ingestion.config.settings import load_settings
-from ingestion.run import bronze, build_scope
+from ingestion.run import bronze_recovery, build_scope
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.run_state import RunState
 from ingestion.run.services import Services, open_services
@@ -70,7 +70,7 @@ def test_a_run_reads_the_rows_of_its_own_batches(
     with sent_to(services.engine) as sent:
         build_scope.work_size(state)
         assert scope(state) == [2]
-        bronze.restore(state, [2])
+        bronze_recovery.read_missing_files(state, [2])
     read = [statement.text for statement in sent if "product_staging_table.etag" in statement.text]
     assert read
     assert [text for text in read if "WHERE" not in text] == []
@@ -116,7 +116,7 @@ def test_a_workspace_of_another_database_is_built_anew(
     state = started(services)
     assert scope(state) is None
     assert not bronze_path(services.workspace.bronze, 1, 1).exists(), "real.csv's rows"
-    bronze.restore(state, None)
+    bronze_recovery.read_missing_files(state, None)
     assert bronze_path(services.workspace.bronze, 1, 1).exists()
 
 

@@ -91,7 +91,7 @@ def test_what_no_reader_foresaw_is_told_again_after_a_kill(
         return real(path, key=key, **options)
 
     monkeypatch.setattr(checking, "check_file", fail)
-    kill_in(services, "set_files_aside", monkeypatch)
+    kill_in(services, "move_uncounted_files", monkeypatch)
     summary = run(services)
     [item] = summary.set_aside
     assert (item.file_name, summary.exit_code) == ("sales_data/odd.csv", 3)
@@ -113,7 +113,7 @@ def test_a_new_profile_does_not_take_what_a_killed_run_set_aside(
         ("good.csv", content),
     ):
         services.store.put_bytes(f"sales_data/{name}", sent)
-    kill_in(services, "set_files_aside", monkeypatch)
+    kill_in(services, "move_uncounted_files", monkeypatch)
     profiles = (
         FileProfile(name="a", pattern="a.csv", delimiter=";"),
         FileProfile(name="b", pattern="b.dat"),
@@ -149,7 +149,7 @@ def test_an_object_named_like_the_reasons_of_another_is_not_written_over(
     assert told["file_name"] == "sales_data/x.csv"
 
 
-@pytest.mark.parametrize("step", ["check_files", "set_files_aside"])
+@pytest.mark.parametrize("step", ["check_files", "move_uncounted_files"])
 def test_another_machine_takes_up_what_a_killed_run_has_planned(
     services: Services, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -177,14 +177,14 @@ def test_another_machine_takes_up_a_copy_that_counts_since(
         services.store.put_bytes(f"sales_data/{name}.csv", (HEADER + day).encode())
     kill_in(services, "must_build", monkeypatch, build_scope)  # the copy, b.csv, has been moved
     services.store.put_bytes("sales_data/a.csv", (HEADER + more).encode())
-    kill_in(services, "set_files_aside", monkeypatch)
+    kill_in(services, "move_uncounted_files", monkeypatch)
     shutil.rmtree(services.workspace.downloads)
     run(services)
     [month] = s3_rows(services.store, "customers_data_mart")
     assert int(month["total_sales"]) == 5 + 7
 
 
-@pytest.mark.parametrize("step", ["check_files", "set_files_aside"])
+@pytest.mark.parametrize("step", ["check_files", "move_uncounted_files"])
 def test_of_versions_that_come_and_come_again_the_last_counts(
     services: Services, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

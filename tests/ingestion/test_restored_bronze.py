@@ -16,7 +16,7 @@ from ingestion.config.profiles import FileProfile
 from ingestion.database.staging_table import FileRow
 from ingestion.errors import PipelineError
 from ingestion.reader.verdicts import FileReport
-from ingestion.run import bronze
+from ingestion.run import bronze_recovery
 from ingestion.run.checking import Checker
 from ingestion.run.services import Services
 from ingestion.s3.object_store import ObjectStore
@@ -38,7 +38,7 @@ def put(services: Services, name: str, day: str) -> None:
 
 def restore(services: Services) -> None:
     """Reads all archived files again whose bronze is missing."""
-    bronze.restore(new_run(services), None)
+    bronze_recovery.read_missing_files(new_run(services), None)
 
 
 def restored(services: Services) -> list[str]:
@@ -166,13 +166,13 @@ def test_an_increment_needs_the_months_of_a_file_that_is_withdrawn(services: Ser
     state = new_run(services)
     assert take_files(state)
     with pytest.raises(PipelineError) as stopped:
-        bronze.restore(state, [1, 2])
+        bronze_recovery.read_missing_files(state, [1, 2])
     assert str(stopped.value) == (
         "The rows of sales_data/a.csv (id 1) cannot be restored. Expected: the archived object with"
         f" its 1 rows at s3://{services.settings.bucket}/sales_data_processed/a.csv. Found: no"
         " object there. Run again with --full-refresh."
     )
-    bronze.restore(state, None)
+    bronze_recovery.read_missing_files(state, None)
     assert restored(services) == []
 
 

@@ -32,9 +32,9 @@ CUTS = (
     Cut("ingestion.run.intake.download_all"),
     Cut(f"{STEPS}.check_files", is_before=True),  # the files are planned
     Cut("ingestion.run.checking.check_batch"),  # bronze is written, no verdict noted
-    Cut(f"{STEPS}.set_files_aside", is_before=True),
+    Cut(f"{STEPS}.move_uncounted_files", is_before=True),
     Cut("ingestion.run.archive.move_all"),  # moved, the new places are not noted
-    Cut(f"{STEPS}.set_files_aside"),
+    Cut(f"{STEPS}.move_uncounted_files"),
     Cut("tests.run_without_spark.scan"),
     Cut("ingestion.publication.publish._upload"),
     Cut("ingestion.publication.mart_tables.load_beside"),

@@ -15,7 +15,7 @@ from ingestion.commands.withdrawal import restore_file, retract_file
 from ingestion.config.profiles import FileProfile
 from ingestion.database.staging_changes import record_verdicts
 from ingestion.errors import PipelineError
-from ingestion.run import bronze, build_scope
+from ingestion.run import bronze_recovery, build_scope
 from ingestion.run import delivery_steps as deliveries
 from ingestion.run.refusals import refused_copies
 from ingestion.run.services import Services
@@ -43,11 +43,11 @@ def test_bronze_of_a_batch_that_another_machine_finished_is_read_again(
         build_and_publish(started(other))
     state = new_run(services)
     deliveries.archive_last_batch(state)
-    bronze.restore(state, [])
+    bronze_recovery.read_missing_files(state, [])
     assert not mine.exists()
-    bronze.restore(state, None)
+    bronze_recovery.read_missing_files(state, None)
     assert mine.read_bytes() == bronze_path(other.workspace.bronze, 2, 2).read_bytes()
-    bronze.restore(state, [])
+    bronze_recovery.read_missing_files(state, [])
     assert mine.exists(), "it is this workspace's own from now on"
 
 
@@ -228,7 +228,7 @@ def test_a_file_that_leaves_the_inbox_while_it_is_published_is_archived_all_the_
     assert services.store.get_bytes(services.store.key_at(row.file_location)) == content
     assert (services.store.head("sales_data/a.csv") is not None) == is_replaced
     other = elsewhere(services, tmp_path / "other")
-    bronze.restore(new_run(other), None)
+    bronze_recovery.read_missing_files(new_run(other), None)
     assert bronze_path(other.workspace.bronze, 1, 1).exists()
 
 
@@ -261,7 +261,7 @@ def test_a_file_that_an_older_reader_counted_otherwise_comes_back(
         connection.execute(sa.text("update product_staging_table set rows_read = 5"))
     other = elsewhere(services, tmp_path / "other")
     state = new_run(other)
-    bronze.restore(state, None)
+    bronze_recovery.read_missing_files(state, None)
     assert [row.rows_read for row in file_rows(services)] == [1]
     settings = other.settings.model_copy(
         update={"profiles": (FileProfile(name="a", pattern="a.csv", delimiter=";"),)}
@@ -269,4 +269,4 @@ def test_a_file_that_an_older_reader_counted_otherwise_comes_back(
     third = elsewhere(dataclasses.replace(other, settings=settings), tmp_path / "third")
     state = new_run(third)
     with pytest.raises(PipelineError, match="a file that is refused today: missing columns"):
-        bronze.restore(state, None)
+        bronze_recovery.read_missing_files(state, None)

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from sqlalchemy.engine import Engine, make_url
 
 from ingestion.database.engine import connect
-from ingestion.run.mart_steps import dbt_project, last_builder, parse_models
+from ingestion.run.mart_steps import dbt_project, parse_models, read_builder
 from ingestion.run.run_state import DIMENSION_CONTRACT, open_run
 from ingestion.warehouse.dbt_build import run_command
 from ingestion.warehouse.dimensions import load_dimensions
@@ -43,11 +43,11 @@ OF_A_DELIVERY = {
     "ingestion.database.staging_changes:add_deliveries:after": NOTHING,
     "ingestion.run.checking:check_batch:after": PLANNED,
     "ingestion.database.staging_changes:record_verdicts:after": PLANNED,
-    "ingestion.run.delivery_steps:set_files_aside:before": CHECKED,
+    "ingestion.run.delivery_steps:move_uncounted_files:before": CHECKED,
     "ingestion.s3.object_store:ObjectStore._copy:after": CHECKED,
     "ingestion.run.archive:move_all:after": CHECKED,
     "ingestion.run.archive:put_reasons:after": CHECKED,
-    "ingestion.run.delivery_steps:set_files_aside:after": CHECKED,
+    "ingestion.run.delivery_steps:move_uncounted_files:after": CHECKED,
     "dbt:fct_sales:after": CHECKED,
     # each run begins with one; what comes behind it is in tests/ingestion/test_killed_runs.py
     "ingestion.publication.pointer:finish_pointer:before@2": DATABASE,
@@ -287,17 +287,17 @@ def test_clean_runs(
     dbt = dbt_project(pipeline.settings)
     with open_run(pipeline.settings, "run", None) as state:
         models = parse_models(state, dbt).result()
-    assert last_builder(models, session) == summary.run_id
+    assert read_builder(models, session) == summary.run_id
     run_command(dbt, ("compile",), "--select", "stg_retail__stores")
-    assert last_builder(models, session) == summary.run_id
+    assert read_builder(models, session) == summary.run_id
     trial = ("--target", "trial", "--full-refresh", "--select", "+customers_data_mart")
     run_command(dbt, ("run",), *trial)
-    assert last_builder(models, session) == summary.run_id
+    assert read_builder(models, session) == summary.run_id
     assert picture(pipeline.engine, s3_bucket) == CORRECTED
     [tables] = pipeline.sql("select count(*) as found from trial.customers_data_mart")
     assert tables["found"] == len(pipeline.totals())
     run_command(dbt, ("run",), "--select", "stg_retail__stores")
-    assert re.fullmatch(r"dbt [0-9a-f-]{36}", last_builder(models, session))
+    assert re.fullmatch(r"dbt [0-9a-f-]{36}", read_builder(models, session))
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,7 @@ def _marked(bronze: Path) -> dict[int, str]:
     return {int(batch_id): run_id for batch_id, _, run_id in parts}
 
 
-def restore(state: RunState, batch_ids: Sequence[int] | None) -> None:
+def read_missing_files(state: RunState, batch_ids: Sequence[int] | None) -> None:
     """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
 
     Of the given batches; None means of all. Raises ``PipelineError`` for a file that counts where
@@ -170,7 +170,7 @@ def _read_archived(state: RunState, row: FileRow, *, is_withdrawn: bool) -> str 
     path.parent.mkdir(parents=True, exist_ok=True)
     info = store.head(store.key_at(row.file_location))
     sha256 = None if info is None else store.download(info, path)
-    report = checking.report_on(trial, row) if sha256 == row.sha256 else None
+    report = checking.check_one(trial, row) if sha256 == row.sha256 else None
     counts = staging_table.is_accepted(row)
     action = "Restore the object, or retract the file"
     found = ""

@@ -27,7 +27,7 @@ _BATCHES_AT_ONCE = 500  # named in one statement
 def add_deliveries(
     connection: Connection, deliveries: Sequence[Delivery], *, batch_id: int, run_id: str
 ) -> None:
-    """Gives each delivery a row with status 'A', but for those that this run has added already.
+    """Gives each delivery a row with status 'A', except those that this run has added already.
 
     The caller holds the run lock, so ids are ours.
     """
@@ -146,7 +146,8 @@ def _set_status(
 
 
 def supersede(connection: Connection, rows: Iterable[FileRow], reason: str) -> None:
-    """Versions of an unfinished batch that are accepted, or replace another, no longer are."""
+    """Makes planned versions and copies of an unfinished batch 'S': they neither count nor replace
+    another any more."""
     _update(
         connection,
         {
@@ -168,7 +169,7 @@ def record_locations(connection: Connection, locations: Mapping[int, str]) -> No
 
 
 def record_etags(connection: Connection, etags: Mapping[int, str]) -> None:
-    """Writes the ETag of each row's object, for the same bytes were sent again."""
+    """Writes the new ETag of each row's object, after the same bytes were sent again."""
     _update(connection, {key: {"etag": value} for key, value in etags.items()})
 
 
@@ -178,7 +179,7 @@ def record_rows_read(connection: Connection, file_id: int, rows_read: int) -> No
 
 
 def ask_to_read_again(connection: Connection, row: FileRow) -> None:
-    """The next delivery of the row's bytes under its key is read anew and replaces it."""
+    """Has the next delivery of the row's bytes under its key read anew; it replaces the row."""
     connection.execute(files.update().where(files.c.id == row.id).values(is_read_again=True))
 
 

@@ -179,7 +179,7 @@ def rows_by_key(connection: Connection, keys: Iterable[str]) -> dict[str, list[F
 
 
 def rows_by_id(connection: Connection, ids: Iterable[int | None]) -> list[FileRow]:
-    """The rows with these ids; None is passed over."""
+    """The rows with these ids; None is skipped."""
     return list(_lookup(connection, files.c.id, (item for item in ids if item is not None)))
 
 
@@ -213,13 +213,14 @@ def counting_row(rows: Sequence[FileRow]) -> FileRow | None:
 
 
 def changes_what_counts(row: FileRow) -> bool:
-    """Whether marts that know the row differ from those that do not: it counts, or it takes the
-    place of a version that did, as a copy of another file may."""
+    """Whether marts have to be built for the row: it counts, or it takes the place of a version
+    that did, as a copy of another file may."""
     return is_accepted(row) or replaces(row)
 
 
 def is_in_bronze(row: FileRow) -> bool:
-    """Whether the published marts stand on the file's rows: it counts, or the models refused it."""
+    """Whether the published marts are built from the file's rows: it counts, or the models have
+    refused it."""
     was_read = row.rows_valid is not None and not row.is_withdrawal
     return was_read and row.status in (FileStatus.PUBLISHED, FileStatus.ERROR)
 

@@ -39,8 +39,8 @@ def find_archived(
 ) -> ObjectInfo:
     """The row's object where it lies now; ``read`` gives the SHA-256 of its bytes, in hex.
 
-    Raises ``PipelineError`` where it is gone, or has other bytes than were taken from the inbox.
-    Of a file that was set aside for its name, only their number is known.
+    Raises ``PipelineError`` if it is gone, or has other bytes than were taken from the inbox. Of a
+    file that was set aside for its name, only the number of bytes is known.
     """
     info = store.head(store.key_at(row.file_location))
     if info is not None and info.size == row.size_bytes and row.sha256 in (None, read(info)):

@@ -57,8 +57,8 @@ def claim(state: RunState) -> None:
 
 
 def recorded_merges(state: RunState, merging: Mapping[int, Sequence[int]]) -> set[int]:
-    """Of the new batches of a compaction that was cut short, with the old ones of each, those that
-    the database has named: where it has not, another workspace may have used the number since."""
+    """The new batch ids of an interrupted compaction that were committed; ``merging`` has the old
+    ones of each. The number of one that was not may be another workspace's batch by now."""
     if not merging:
         return set()
     marked = _marked(state.services.workspace.bronze)
@@ -88,7 +88,7 @@ def unmark(state: RunState, batch_ids: Collection[int | None]) -> None:
 
 
 def unmark_published(state: RunState, batch: Batch) -> None:
-    """Notes the same of a published batch, where it was published from the bronze that is here."""
+    """The same for a published batch, if it was published from the bronze of this workspace."""
     if _marked(state.services.workspace.bronze).get(batch.batch_id) == batch.run_id:
         unmark(state, [batch.batch_id])
 
@@ -114,12 +114,13 @@ def _marked(bronze: Path) -> dict[int, str]:
 
 
 def read_missing_files(state: RunState, batch_ids: Sequence[int] | None) -> None:
-    """Reads archived files again whose bronze is not in this workspace, a new machine's perhaps.
+    """Reads the archived files of these batches (None: of all) again whose bronze is missing in
+    this workspace, as on a new machine.
 
-    Of the given batches; None means of all. Raises ``PipelineError`` for a file that counts where
-    the archived object is gone, has other content, or would be read as other sales by now. Of one
-    that was set aside no sale counts: its rows are left out then, with a warning. Those of a file
-    that is about to be withdrawn are left out where all is built; an increment needs its months.
+    Raises ``PipelineError`` for a file that counts if its archived object is gone, has other
+    content, or would be read as other sales today. A file that was set aside has no sales that
+    count: if it cannot be read, its rows are left out, with a warning. The rows of a file that is
+    about to be withdrawn are left out if everything is built; an increment needs its months.
     """
     claim(state)
     bronze = state.services.workspace.bronze
@@ -159,7 +160,7 @@ def read_missing_files(state: RunState, batch_ids: Sequence[int] | None) -> None
 
 
 def _read_archived(state: RunState, row: FileRow, *, is_withdrawn: bool) -> str | None:
-    """Brings the rows of one file back; returns what is wrong with one that was set aside."""
+    """Reads the rows of one archived file; if it was set aside and cannot be read, returns why."""
     from ingestion.run import checking
 
     store = state.services.store

@@ -41,7 +41,7 @@ def must_build(state: RunState) -> bool:
 
 def kept_logic(state: RunState, manifest: Mapping[str, Any]) -> str:
     """The hash of what makes those rows that outlast a build. What only reads them, as most reports
-    do, is not in it: that is made anew in each build. The ``manifest`` says which models are which.
+    do, is not in it: each build makes that anew. The ``manifest`` says which models are which.
     """
     models = map(glob.escape, lasting_models(manifest))
     return warehouse_state.logic_hash(state.services.settings.project, state.contract, models)
@@ -50,8 +50,8 @@ def kept_logic(state: RunState, manifest: Mapping[str, Any]) -> str:
 def work_size(state: RunState) -> WorkSize:
     """How much the run has to do, judged by the rows of files before it is known exactly.
 
-    An increment is small where neither its own days, were they a month, nor the months that are
-    there, on average, have many rows: it writes whole months.
+    An increment writes whole months: it is small if a month of days like its own has few rows, and
+    so has an average month of the tables.
     """
     counted = sum(state.in_transaction(staging_table.counted_by_batch).values())
     if counted < SMALL_WORK_ROWS:
@@ -126,10 +126,12 @@ def _somebody_else_built(begun: BegunBuild, builder: str | None) -> bool:
 
 
 def _overwrites(state: RunState, before: Mapping[int, NotedFile]) -> bool:
-    """Whether what a run cut short has written is written again, or taken out, by this one: its
-    files are read as they were and have the same verdicts, or newer versions of the same batch
-    stand in their place, while their own months are still known from bronze. A copy that was
-    refused since had no rows, and what it replaced is written again."""
+    """Whether this run overwrites all that an interrupted one wrote from the files ``before``.
+
+    It does if each file is read as it was and has the same verdict, or if a newer version in the
+    same batch supersedes it and its own months are still known from bronze. A copy that was refused
+    since had no rows, and the batch of what it replaced is written again.
+    """
     now, bronze = _noted_files(state), state.services.workspace.bronze
     rows = {row.id: row for row in state.batch_rows()}
     refused = _copies_refused_since(state)
@@ -172,8 +174,8 @@ def _noted_files(state: RunState) -> dict[int, NotedFile]:
 
 
 def _copies_refused_since(state: RunState) -> dict[int, NotedFile]:
-    """The copies of the batch that a run cut short has found, and that are set aside by now, as
-    they were at that time."""
+    """The copies that an interrupted run found in the batch and that have been set aside since, as
+    that run noted them."""
     known = warehouse_state.read_state(state.services.workspace.root)
     before = known.files if isinstance(known, BegunBuild) else {}
     refused = {row.id for row in state.batch_rows() if row.status == FileStatus.ERROR}
@@ -185,10 +187,10 @@ def _copies_refused_since(state: RunState) -> dict[int, NotedFile]:
 
 
 def note_begun(state: RunState, models: ParsedModels, builder: str, *, is_increment: bool) -> None:
-    """Notes in the workspace that the run is about to change the tables, up to their publication;
-    one that is ended before leaves it at that.
+    """Notes in the workspace that the run is about to change the tables. The note stays until their
+    publication, also if the run is interrupted.
 
-    ``is_increment`` where it adds to them; ``builder`` built them last.
+    ``is_increment`` is true if it adds to them; ``builder`` is who built them last.
     """
     published = state.in_transaction(built_publication)
     begun = BegunBuild(

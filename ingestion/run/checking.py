@@ -93,8 +93,8 @@ def checker(state: RunState) -> Checker:
 
 
 def recall_report(row: FileRow, bad_rows: Sequence[BadRow] = ()) -> FileReport:
-    """What the row of a file that was set aside tells of it: its reason, and its counts where the
-    models found its rows too bad to trust, with the first of them."""
+    """The report on a file that was set aside, as far as its row in the staging table tells: the
+    reason, and the counts if the models refused it; ``bad_rows`` are the first rejected ones."""
     code, _, _ = (row.reason or "").partition(":")
     return dataclasses.replace(
         _refused(Reason(code, row.reason or "")),
@@ -179,7 +179,7 @@ def _check_all(
 def check_one(checker: Checker, row: FileRow) -> FileReport:
     """The report on one file, which is bronze afterwards if it is accepted; from any thread.
 
-    Whatever nobody foresaw that a strange file brings out is the reason why it is set aside.
+    An error that nobody foresaw is the reason why the file is set aside.
     """
     is_large = row.size_bytes > _LARGE_FILE
     try:

@@ -161,9 +161,9 @@ def _merging(merges: Sequence[Merge]) -> dict[int, list[int]]:
 def settle(state: RunState, session: SparkSession, logic: str) -> None:
     """Removes what the database does not name: the old batches, or new ones never recorded.
 
-    For the end of a compaction, and for the next command after one that was cut short. Where the
-    models or other tables have changed since, all is left to a build of everything. ``logic`` is
-    the hash of the models that make the rows which outlast a build.
+    For the end of a compaction, and for the next command after one that was interrupted. If the
+    models or other tables have changed since, it does nothing, and the next run builds everything.
+    ``logic`` is the hash of the models that make the rows which outlast a build.
     """
     workspace = state.services.workspace
     known = warehouse_state.read_published(workspace.root)

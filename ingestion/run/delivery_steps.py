@@ -63,9 +63,12 @@ def check_files(state: RunState) -> None:
 
 
 def _is_to_check(state: RunState, row: FileRow, uncounted: Collection[int | None]) -> bool:
-    """Whether the row's file waits for its verdict: planned, or a copy that an interrupted run
-    found, of which the first may have been replaced since. One whose bytes are nowhere is no copy
-    any more where the first is ``uncounted`` by now."""
+    """Whether the row's file waits for its verdict: it is planned, or it is a copy that an
+    interrupted run found, whose original may have been replaced since.
+
+    If the original is ``uncounted`` by now, the copy is checked even without local bytes; it
+    becomes ``gone``.
+    """
     if row.is_withdrawal:
         return False
     if row.status == FileStatus.DUPLICATE:

@@ -190,7 +190,7 @@ def _fetch_moved(state: RunState, pending: Sequence[FileRow]) -> None:
     """Brings files of the unfinished batch to this machine whose objects have left the inbox.
 
     Copies are fetched too: their original may have been superseded in this batch. An interrupted
-    run may have found that already; then the copy counts, from where it lies.
+    run may have found that already; such a copy is planned, and its object has been moved.
     """
     store, downloads = state.services.store, state.services.workspace.downloads
     for row in pending:

@@ -117,8 +117,8 @@ def parse_models(state: RunState, dbt: DbtProject) -> Future[ParsedModels]:
 
 
 def check_live_tables(state: RunState, models: ParsedModels) -> None:
-    """Holds the database's tables against the models as dbt has parsed them: a column that is
-    missing is told before the build, and not behind it."""
+    """Compares the database's tables with the models, so that a missing column is reported before
+    the build and not after it."""
     engine = state.services.engine
     marts = [model.table() for model in _models_to_publish(state, models) if model.database]
     repeated(engine, lambda: mart_tables.check_live_tables(engine, marts))
@@ -193,7 +193,7 @@ def _failed(result: BuildResult, dbt: DbtProject) -> PipelineError:
 def audit(
     state: RunState, models: ParsedModels, session: SparkSession, batch_ids: Sequence[int] | None
 ) -> list[LedgerEntry]:
-    """Holds the models' counts against the reader's: the last gate before publishing."""
+    """Compares the models' counts with the reader's: the last gate before publishing."""
     entries = ledger.read_ledger(session, models.manifest, batch_ids)
     rows = state.rows_of_batches(batch_ids)
     counted = state.in_transaction(lambda found: staging_table.counted_rows(found, rows))
@@ -246,7 +246,7 @@ def read_top_sellers(
 ) -> list[Seller]:
     """The best seller of each store in the newest month that the publication touched.
 
-    They only adorn the summary: where they cannot be read, the run warns, for it has published.
+    They only decorate the summary of a run that has published: if they cannot be read, it warns.
     """
     try:
         return read_sellers(session, models.manifest, touched_months(published.changed))

@@ -106,9 +106,11 @@ def write_files(
 
 
 def _version(row: FileRow, replaced_by: FileRow | None, delivered_on: dt.date) -> dict[str, object]:
-    """A row of ``raw.files``. What a duplicate or a withdrawal replaces is gone, also where another
-    version follows the withdrawal at once; what an accepted version is to replace stays until the
-    models trust that version."""
+    """A row of ``raw.files``.
+
+    A version replaced by a copy or a withdrawal is not counted, also if another version follows the
+    withdrawal at once. One replaced by a new version is counted until the models accept that.
+    """
     may_be_refused = (
         replaced_by is not None and is_accepted(replaced_by) and not replaced_by.is_withdrawal
     )

@@ -61,8 +61,8 @@ class BegunBuild:
     """The run ``run_id`` has begun to change the tables, and has not published them.
 
     ``logic_hash`` and ``judged_by`` are as in ``PublishedTables``. ``base`` is the hash of the
-    manifest published before, '' where there is none. ``is_increment`` where the run adds to those
-    tables; otherwise it makes all of them anew. ``files`` are those of its batch, by id;
+    manifest published before, '' where there is none. ``is_increment`` is true if the run adds to
+    those tables, false if it makes all of them anew. ``files`` are those of its batch, by id;
     ``dimensions`` the versions of the dimension tables that it writes. ``built_before`` is who had
     built the tables last when it began.
     """
@@ -115,7 +115,7 @@ def read_state(workspace: Path) -> WarehouseState | None:
 
 
 def read_published(workspace: Path) -> PublishedTables | None:
-    """The same; None, too, where a build has begun since the last publication."""
+    """The same if the tables are those of a publication; None if a build has begun since."""
     known = read_state(workspace)
     return known if isinstance(known, PublishedTables) else None
 

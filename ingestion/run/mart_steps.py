@@ -236,9 +236,16 @@ def publish_marts(
         if state.batch_id is not None:
             batches.move_batch(connection, state.batch_id, BatchState.PUBLISHED, state.run_id)
 
-    return publish.publish(
+    published = publish.publish(
         sinks, draft, scanned, logic_hash=state.logic, finish=finish, steps=state.steps
     )
+    state.warnings += [
+        f"{name} is no longer published: its table in the database keeps the rows of the version "
+        "before. Drop it, or readers take them for current"
+        for name, table in draft.before.items()
+        if table.in_database and name not in published.database_tables
+    ]
+    return published
 
 
 def read_top_sellers(

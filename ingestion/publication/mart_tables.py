@@ -92,9 +92,9 @@ def check_live_tables(engine: Engine, marts: Iterable[MartTable]) -> None:
     misfits = find_misfits(engine, [live_table(mart, sa.MetaData()) for mart in marts])
     if misfits:
         raise PipelineError(
-            "Tables in the database do not match their models",
-            expected="every column of the model, in a type that holds its values; no other "
-            "required column; the model's key",
+            "Tables in the database do not match what is to be published",
+            expected="every column of the published model, in a type that holds its values; no "
+            "other required column; the model's key",
             found="".join(f"\n- {misfit}" for misfit in misfits),
             action="Correct them (alter table), or drop them to have them recreated",
         )

@@ -103,6 +103,8 @@ def _column_misfits(
 ) -> Iterator[str]:
     dialect = inspector.dialect
     columns = {column["name"].casefold(): column for column in inspector.get_columns(table.name)}
+    names = {column.name.casefold() for column in table.columns}
+    left_over = [column["name"] for name, column in columns.items() if name not in names]
     for column in table.columns:
         wanted = column.type.compile(dialect)
         name = dialect.identifier_preparer.quote(column.name)
@@ -114,6 +116,10 @@ def _column_misfits(
         address = f"{table.name}.{column.name}"
         if column.name.casefold() not in columns:
             mended = _altered(table, f"add column {definition}", dialect)
+            if left_over:
+                old = "…" if left_over[1:] else dialect.identifier_preparer.quote(left_over[0])
+                renamed = _altered(table, f"rename column {old} to {name}", dialect)
+                mended += f"; or, if it was called {' or '.join(left_over)} before: {renamed}"
             yield f"{address}: no such column ({mended})"
         elif dialect.name == "sqlite":
             found = columns[column.name.casefold()]["type"]
@@ -124,7 +130,6 @@ def _column_misfits(
             if not _holds(there, column.type):
                 mended = _altered(table, f"modify {definition}", dialect)
                 yield f"{address}: {there.declared} where the model has {wanted} ({mended})"
-    names = {column.name.casefold() for column in table.columns}
     for name, column_there in columns.items():
         if name not in names and _must_be_given(column_there):
             yield f"{table.name}.{column_there['name']}: required, and the model has none"

@@ -117,9 +117,12 @@ WRONG_ROWS: dict[str, tuple[Case, ...]] = {
         none("sales_person_id"),
         none("sales_month", "string"),
     ),
-    "incentive_rates_has_each_rank_once_with_a_rate": each(
+    "incentive_rates_has_each_month_and_rank_once_with_a_rate": each(
         "incentive_rates",
         TWICE,
+        none("from_month", "string"),
+        *(other("from_month", f"'{month}'") for month in ("2024-5", "2024-13", "2024-05-01")),
+        none("rank_in_store"),
         other("rank_in_store", "0"),
         other("rank_in_store", "1.5bd"),
         none("rate"),

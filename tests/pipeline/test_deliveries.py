@@ -180,6 +180,42 @@ def test_a_new_report_reads_the_marts_and_no_sale(pipeline: Pipeline, tmp_path: 
     assert summary.rows_loaded == 2
 
 
+def test_a_new_rate_holds_from_its_month_on_and_leaves_paid_months(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Risk: whoever enters a new rate changes months that are paid already, or pays nobody for them
+    where the new line has taken the place of the old one."""
+    rates = pipeline.copy_project(tmp_path / "project") / "seeds" / "incentive_rates.csv"
+    scheme_before = rates.read_text()
+    pipeline.put("a.csv", HEADER + MARCH + JUNE)
+    pipeline.run()
+    rows, march = published_rows(pipeline), published_objects(pipeline, "2024-03")
+
+    rates.write_text("from_month,rank_in_store,rate\n2024-06,1,0.02\n")
+    with pytest.raises(PipelineError) as caught:
+        pipeline.run()
+    assert (
+        "{'store_id': 122, 'sales_person_id': 4, 'sales_month': '2024-03', 'keys_found': 1,"
+        " 'rows_found': 1, 'broken_promises': 'incentive is not null; "
+    ) in str(caught.value)
+    assert published_rows(pipeline) == rows
+
+    rates.write_text(scheme_before + "2024-06,1,0.02\n")
+    summary = pipeline.run()
+    assert summary.exit_code == 0
+    paid = pipeline.table("sales_team_data_mart", "sales_month", "incentive")
+    assert sorted((row["sales_month"], row["incentive"]) for row in paid) == [
+        ("2024-03", Decimal("1.04")),
+        ("2024-06", Decimal("1.04")),
+    ]
+    assert published_objects(pipeline, "2024-03") == march
+    assert {table for table, _ in rows - published_rows(pipeline)} == {
+        "sales_team_data_mart",
+        "rpt_sales_by_seller_and_month",
+        "rpt_sales_by_store_and_month",
+    }
+
+
 def published_rows(pipeline: Pipeline) -> set[tuple[str, str]]:
     """The rows of every published table in the database, each with its table's name."""
     own = {"product_staging_table", "pipeline_batches", "publications", *DIMENSIONS}

@@ -35,6 +35,20 @@ incentive_rates as (
 
 ),
 
+-- the rates of one month are those of the latest scheme that is not after it, and no
+-- older ones
+schemes as (
+
+    select
+        from_month,
+        lead(from_month) over (order by from_month) as next_from_month
+
+    from incentive_rates
+
+    group by from_month
+
+),
+
 seller_months as (
 
     select
@@ -77,13 +91,18 @@ sales_team_data_mart as (
         ranked.sales_month,
         ranked.total_sales,
         -- exact decimals, rounded half up, once: a rate of another type would be
-        -- widened, and the product cut to six places before it is rounded
-        cast(
-            round(
-                ranked.total_sales
-                * cast(coalesce(incentive_rates.rate, 0) as decimal(9, 6)),
-                2
-            ) as decimal(28, 2)
+        -- widened, and the product cut to six places before it is rounded. Null where
+        -- no scheme holds yet, which a test refuses: nobody is unpaid unseen.
+        if(
+            schemes.from_month is not null,
+            cast(
+                round(
+                    ranked.total_sales
+                    * cast(coalesce(incentive_rates.rate, 0) as decimal(9, 6)),
+                    2
+                ) as decimal(28, 2)
+            ),
+            null
         ) as incentive,
         ranked.rank_in_store,
         ranked.sales_count,
@@ -99,7 +118,15 @@ sales_team_data_mart as (
 
     left join stores on ranked.store_id = stores.store_id
 
-    left join incentive_rates on ranked.rank_in_store = incentive_rates.rank_in_store
+    left join schemes
+        on
+            ranked.sales_month >= schemes.from_month
+            and coalesce(ranked.sales_month < schemes.next_from_month, true)
+
+    left join incentive_rates
+        on
+            schemes.from_month = incentive_rates.from_month
+            and ranked.rank_in_store = incentive_rates.rank_in_store
 
     -- one task writes one month, in the order of its key in the database
     distribute by sales_month

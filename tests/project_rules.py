@@ -190,8 +190,9 @@ def check_names(dbt: DbtProject) -> None:
             "dim_stores is not partitioned by 'batch_id'; expected a model with partition_by"
         ),
     }.items():
-        with pytest.raises(PipelineError, match=rf"\n +{re.escape(told)}\n"):
+        with pytest.raises(PipelineError, match=rf"\n +{re.escape(told)}\n") as refused:
             run_command(dbt, ("compile",), "--inline", f"{{{{ {call} }}}}", "--full-refresh")
+        assert "> called by" not in str(refused.value)  # what dbt names after "> in macro"
 
 
 def check_descriptions(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:

@@ -182,7 +182,7 @@ def _failed(result: BuildResult, dbt: DbtProject) -> PipelineError:
         lines.append(f"{failure.kind} {failure.name}: {failure.message}")
         lines += [f"    {row}" for row in failure.rows]
     found = "\n  ".join(["", *lines, ""])
-    mend = damage_action(found) or "Fix the data or the model and run again"
+    mend = damage_action(found) or "Fix the data, the model or the test, and run again"
     return PipelineError(
         "The marts did not pass; nothing is published, and the last publication stays in place",
         found=found,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +29,9 @@ _NO_BATCH = "0"  # their numbers begin at 1, and an empty variable means all of 
 _FAILED = ("error", "fail", "runtime error", "partial success")
 UNCHANGED_VARIABLE = "RETAIL_UNCHANGED_DIMENSIONS"
 _SHOWN_ROWS = 5
+# Up to ten lines for each model, of which none is news: the model is in the first line of what dbt
+# says, and the macro at fault after "> in macro".
+_CALLERS = re.compile(r"^[ \t]*> called by .*\n?", re.MULTILINE)
 _OPTIONS_KEPT = frozenset(  # where the profile is, and how dbt's own log looks
     {"DBT_PROFILES_DIR", "DBT_TARGET", "DBT_LOG_FORMAT_FILE", "DBT_LOG_FILE_MAX_BYTES"}
 )
@@ -133,9 +137,14 @@ def _forget_options() -> None:
 def _refused(dbt: DbtProject, error: BaseException | None) -> PipelineError:
     return PipelineError(
         "dbt cannot build the models",
-        found=str(error or "no result").strip(),
+        found=_without_callers(error or "no result"),
         action=f"Fix the project; dbt's own log is {dbt.logs / 'dbt.log'}",
     )
+
+
+def _without_callers(error: BaseException | str) -> str:
+    """What dbt says of an error, without the macros through which it came there."""
+    return _CALLERS.sub("", str(error)).strip()
 
 
 def build(
@@ -177,7 +186,7 @@ def run_command(dbt: DbtProject, command: Sequence[str], *options: str) -> None:
     if not outcome.success:
         raise PipelineError(
             f"dbt {' '.join(command)} failed",
-            found=str(outcome.exception or "see its log").strip(),
+            found=_without_callers(outcome.exception or "see its log"),
             action=f"dbt's own log is {dbt.logs / 'dbt.log'}",
         )
 
@@ -214,7 +223,7 @@ def summed(results: Sequence[Any]) -> BuildResult:
         status = str(result.status)
         is_built &= is_test or status not in (*_FAILED, "skipped")
         if status in _FAILED:
-            message = error_words(result.message or status)
+            message = error_words(_without_callers(result.message or status))
             failures.append(Failure(result.node.name, kind, message, found_rows=status == "fail"))
         elif status == "warn":
             words = result.node.name.replace("_", " ")

@@ -67,3 +67,18 @@ def test_a_wrong_column_is_told_without_the_plan_of_the_query() -> None:
         f"{words}\nmore",
         "other",
     ]
+
+
+def test_a_broken_contract_is_told_without_the_macros_that_compare_it() -> None:
+    """Risk: what says which column is wrong drowns in dbt's own macros, for each model."""
+    told = (
+        "Compilation Error in model rpt_sales_by_month (models/reporting/rpt_sales_by_month.sql)\n"
+        "  This model has an enforced contract that failed.\n"
+        "  | column_name | definition_type | contract_type | mismatch_reason    |\n"
+        "  | visits      | BIGINT          |               | missing in contract |\n"
+        "  \n"
+        "  > in macro assert_columns_equivalent (macros/relations/column/columns_spec_ddl.sql)\n"
+    )
+    called = "".join(f"  > called by macro {name} (macros/{name}.sql)\n" for name in ("a", "b"))
+    built = dbt_build.summed([result("model", "error", f"{told}{called}  > called by <Unknown>")])
+    assert [failure.message for failure in built.failures] == [told.strip()]

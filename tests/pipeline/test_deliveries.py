@@ -198,6 +198,7 @@ def test_a_new_rate_holds_from_its_month_on_and_leaves_paid_months(
         "{'store_id': 122, 'sales_person_id': 4, 'sales_month': '2024-03', 'keys_found': 1,"
         " 'rows_found': 1, 'broken_promises': 'incentive is not null; "
     ) in str(caught.value)
+    assert " Fix the data, the model or the test, and run again;" in str(caught.value)
     assert published_rows(pipeline) == rows
 
     rates.write_text(scheme_before + "2024-06,1,0.02\n")

@@ -43,7 +43,9 @@ MONEY_TESTS = {
     "reports_hold_the_money_of_the_marts",
 }
 # What an example has to show of a model: a branch, a window, rounding, or how tables come together.
-LOGIC = re.compile(r"\b(case\s+when|if\(|coalesce\(|over\s*\(|round\(|join|union)")
+LOGIC = re.compile(
+    r"\b(case\s+when|if\(|coalesce\(|over\s*\(|round\(|join|union|or_unknown\(|trimmed\()"
+)
 
 
 def layer(node: dict[str, Any]) -> str:
@@ -53,15 +55,21 @@ def layer(node: dict[str, Any]) -> str:
     return Path(node["path"]).parent.name
 
 
+def listed(found: Iterable[str]) -> str:
+    """All that was found, as a failure tells it."""
+    return ", ".join(sorted(found))
+
+
 def check_unit_tests(manifest: dict[str, Any]) -> None:
     """Every model that has more to it than names and types has an example."""
     with_logic = {
         node["name"]
         for node in manifest["nodes"].values()
-        if node["resource_type"] == "model" and LOGIC.search(node["compiled_code"])
+        if node["resource_type"] == "model" and LOGIC.search(node["raw_code"])
     }
     assert {"dim_products", "fct_sales", "int_sales_checked", "sales_team_sales"} <= with_logic
-    assert with_logic - {test["model"] for test in manifest["unit_tests"].values()} == set()
+    without = with_logic - {test["model"] for test in manifest["unit_tests"].values()}
+    assert not without, f"no unit test: {listed(without)}"
 
 
 def check_examples(manifest: dict[str, Any]) -> None:
@@ -108,13 +116,28 @@ def check_layers(manifest: dict[str, Any]) -> None:
         for parent in node["depends_on"]["nodes"]
         if layer(nodes[parent]) not in MAY_READ[layer(node)]
     ]
-    assert wrong == []
+    assert not wrong, listed(wrong)
     named = {
         name: set(re.findall(r"\w+", node["raw_code"]))
         & set(models) - {name, *(nodes[parent]["name"] for parent in node["depends_on"]["nodes"])}
         for name, node in models.items()
     }
-    assert {name: found for name, found in named.items() if found} == READ_AS_BUILT_BEFORE
+    found = {name: names for name, names in named.items() if names}
+    assert found == READ_AS_BUILT_BEFORE, "models named without ref(); see READ_AS_BUILT_BEFORE"
+
+
+def imported(node: dict[str, Any]) -> dict[str, str]:
+    """The dimensions that a model imports, with the names of their CTEs."""
+    code = r"(\w+) as \(\s+select \* from \{\{ ref\('(dim_\w+)'\) \}\}"
+    return {dimension: alias for alias, dimension in re.findall(code, node["raw_code"])}
+
+
+def sources_of(manifest: dict[str, Any], key: str) -> set[str]:
+    """The source tables from which a model is made."""
+    if key in manifest["sources"]:
+        return {key}
+    parents = manifest["nodes"][key]["depends_on"]["nodes"]
+    return set().union(*(sources_of(manifest, parent) for parent in parents))
 
 
 def attributes_read(nodes: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
@@ -122,9 +145,7 @@ def attributes_read(nodes: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
     return {
         (dimension, column)
         for node in nodes
-        for alias, dimension in re.findall(
-            r"(\w+) as \(\s+select \* from \{\{ ref\('(dim_\w+)'\) \}\}", node["raw_code"]
-        )
+        for dimension, alias in imported(node).items()
         for column in re.findall(rf"\b{alias}\.(\w+)", node["raw_code"])
     }
 
@@ -137,10 +158,31 @@ def check_attributes(manifest: dict[str, Any]) -> None:
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model"
     }
-    compared = attributes_read([models.pop("int_months_changed")])
+    named = {(name, dimension) for name, node in models.items() for dimension in imported(node)}
+    read = {
+        (name, parent.rpartition(".")[2])
+        for name, node in models.items()
+        for parent in node["depends_on"]["nodes"]
+        if ".dim_" in parent
+    }
+    assert named == read, "expected a CTE for each dimension: name as (select * from {{ ref() }})"
+    changed = models.pop("int_months_changed")
+    compared = attributes_read([changed])
     shown = attributes_read(models.values())
     assert {("dim_customers", "phone_number"), ("dim_sales_people", "manager_id")} <= shown
-    assert compared == shown
+    differing = {f"{dimension}.{column}" for dimension, column in compared ^ shown}
+    assert not differing, f"shown or compared, not both (int_months_changed): {listed(differing)}"
+    tables = {
+        source.rpartition(".")[2]
+        for dimension in imported(changed)
+        for source in sources_of(manifest, f"model.retail_mart.{dimension}")
+    }
+    for model, call in (
+        (changed, r"mart_to_compare\('\w+',([^)]*)\)"),
+        (models["int_months_touched"], r"is_unchanged\(([^)]*)\)"),
+    ):
+        given = set(re.findall(r"'(\w+)'", "".join(re.findall(call, model["raw_code"]))))
+        assert given == tables, f"{model['name']} looks for changes of {listed(given)} only"
 
 
 def check_marts(manifest: dict[str, Any]) -> None:
@@ -161,13 +203,15 @@ def check_marts(manifest: dict[str, Any]) -> None:
         and {"total_sales", "total_cost"} & set(node["columns"])
     }
     assert "model.retail_mart.rpt_sales_by_customer" in with_money
-    assert with_money - held == set()
+    lacking = {manifest["nodes"][key]["name"] for key in with_money - held}
+    assert not lacking, f"none of the money tests in tests/data reads: {listed(lacking)}"
     by_month = {
         node["name"]
         for node in models
         if any(column.endswith("month") for column in node["config"].get("partition_by") or ())
     }
-    assert by_month == READ_AS_BUILT_BEFORE["int_months_touched"]
+    lacking = by_month ^ READ_AS_BUILT_BEFORE["int_months_touched"]
+    assert not lacking, f"not in READ_AS_BUILT_BEFORE, or not by month: {listed(lacking)}"
 
 
 def check_names(dbt: DbtProject) -> None:
@@ -195,28 +239,35 @@ def check_names(dbt: DbtProject) -> None:
         assert "> called by" not in str(refused.value)  # what dbt names after "> in macro"
 
 
-def check_descriptions(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:
-    """Every model, seed, source and column is described, as the tables have them; what is read
-    outside of dbt has an enforced contract, what is published has exposures."""
+def described(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What has a table, or a view, with columns."""
+    return {
+        key: node
+        for key, node in {**manifest["nodes"], **manifest["sources"]}.items()
+        if node["resource_type"] in ("model", "seed", "source")
+    }
+
+
+def check_consumers(manifest: dict[str, Any]) -> None:
+    """Every model, seed, source and listed column is described; what is read outside of dbt has an
+    enforced contract, what is published has exposures."""
     missing = []
-    for key, node in {**manifest["nodes"], **manifest["sources"]}.items():
-        if node["resource_type"] not in ("model", "seed", "source"):
-            continue
-        described = {name for name, column in node["columns"].items() if column["description"]}
-        # an ephemeral model has no table
-        columns = catalog[key]["columns"] if key in catalog else node["columns"]
+    for node in described(manifest).values():
         if not node["description"].strip():
             missing.append(node["name"])
-        missing += [f"{node['name']}.{name}" for name in described ^ set(columns)]
-        assert (key in catalog) == (node["config"].get("materialized") != "ephemeral"), key
-    assert missing == []
+        missing += [
+            f"{node['name']}.{name}"
+            for name, column in node["columns"].items()
+            if not column["description"].strip()
+        ]
+    assert not missing, f"no description: {listed(missing)}"
     unbound = [
         node["name"]
         for node in manifest["nodes"].values()
         if {"publish", "pipeline_role"} & set(node["config"].get("meta", {}))
         and not node["config"]["contract"]["enforced"]
     ]
-    assert unbound == []
+    assert not unbound, f"no enforced contract: {listed(unbound)}"
     exposed = {
         parent
         for exposure in manifest["exposures"].values()
@@ -228,4 +279,16 @@ def check_descriptions(manifest: dict[str, Any], catalog: dict[str, Any]) -> Non
         if "publish" in node["config"].get("meta", {})
     }
     assert published
-    assert published <= exposed
+    unused = {manifest["nodes"][key]["name"] for key in published - exposed}
+    assert not unused, f"in no exposure of models/marts/_exposures.yml: {listed(unused)}"
+
+
+def check_columns(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:
+    """The columns that are listed are those of the tables."""
+    wrong = []
+    for key, node in described(manifest).items():
+        # an ephemeral model has no table
+        columns = catalog[key]["columns"] if key in catalog else node["columns"]
+        wrong += [f"{node['name']}.{name}" for name in set(node["columns"]) ^ set(columns)]
+        assert (key in catalog) == (node["config"].get("materialized") != "ephemeral"), key
+    assert wrong == []

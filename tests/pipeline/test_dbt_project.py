@@ -16,15 +16,7 @@ from ingestion.warehouse.dbt_build import DbtProject, run_command
 from ingestion.warehouse.dbt_manifest import read_manifest
 from ingestion.warehouse.spark import WORK_SIZE_VARIABLE, WorkSize
 from tests.pipeline.conftest import SALES, Pipeline, empty_warehouse
-from tests.project_rules import (
-    check_attributes,
-    check_descriptions,
-    check_examples,
-    check_layers,
-    check_marts,
-    check_names,
-    check_unit_tests,
-)
+from tests.project_rules import check_columns, check_examples, check_names
 from tests.wrong_rows import check_data_tests
 
 pytestmark = pytest.mark.slow
@@ -61,16 +53,12 @@ def test_an_analysts_plain_build_gives_the_same_marts_and_passes_all_unit_tests(
         pipeline.sql("set spark.sql.codegen.factoryMode = NO_CODEGEN")  # as other tests expect it
     manifest = read_manifest(dbt.target)
     check_data_tests(pipeline, manifest)
-    check_unit_tests(manifest)
     check_examples(manifest)
-    check_layers(manifest)
-    check_attributes(manifest)
-    check_marts(manifest)
     check_names(dbt)
     page = write_docs(pipeline.settings)
     assert "sales_team_data_mart" in page.read_text(encoding="utf-8")
     catalog = json.loads((dbt.target / "catalog.json").read_text(encoding="utf-8"))
-    check_descriptions(manifest, {**catalog["nodes"], **catalog["sources"]})
+    check_columns(manifest, {**catalog["nodes"], **catalog["sources"]})
     told = Console(file=io.StringIO(), width=200)
     assert examine(pipeline.settings, told), told.file.getvalue()
 

@@ -292,3 +292,12 @@ def check_columns(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:
         wrong += [f"{node['name']}.{name}" for name in set(node["columns"]) ^ set(columns)]
         assert (key in catalog) == (node["config"].get("materialized") != "ephemeral"), key
     assert wrong == []
+
+
+def check_links(manifest: dict[str, Any]) -> None:
+    """The links of the documentation's first page lead to models, seeds and sources."""
+    page = manifest["docs"]["doc.retail_mart.__overview__"]["block_contents"]
+    links = dict(re.findall(r"\]\(#!/\w+/((?:\w+\.)+(\w+))\)", page))
+    nodes = {**manifest["nodes"], **manifest["sources"]}
+    assert links
+    assert {key: nodes.get(key, {}).get("name") for key in links} == links

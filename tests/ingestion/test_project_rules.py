@@ -13,6 +13,7 @@ from tests.project_rules import (
     check_attributes,
     check_consumers,
     check_layers,
+    check_links,
     check_marts,
     check_unit_tests,
 )
@@ -50,3 +51,8 @@ def test_published_money_is_held_against_that_of_the_files(manifest: dict[str, A
 def test_what_is_published_is_described_bound_and_has_a_consumer(manifest: dict[str, Any]) -> None:
     """Risk: nobody knows what a column means, or whom its change concerns."""
     check_consumers(manifest)
+
+
+def test_the_links_of_the_documentation_lead_somewhere(manifest: dict[str, Any]) -> None:
+    """Risk: a model is renamed, and the first page sends its readers to an empty one."""
+    check_links(manifest)

@@ -11,6 +11,7 @@ import pytest
 
 from ingestion.errors import PipelineError
 from ingestion.warehouse.dbt_build import DbtProject, run_command
+from tests.wrong_rows import WRONG_ROWS
 
 MAY_READ = {
     "staging": {"source"},
@@ -37,6 +38,7 @@ READ_AS_BUILT_BEFORE = {
         "sales_team_sales",
     },
 }
+KEY_TEST = "dimensions_have_each_key_once_and_those_of_the_marts"
 # Data tests that hold the money of all tables against each other, within a month or over all.
 MONEY_TESTS = {
     "marts_hold_the_rows_and_money_of_the_sales",
@@ -73,8 +75,7 @@ def check_unit_tests(manifest: dict[str, Any]) -> None:
 
 
 def check_examples(manifest: dict[str, Any]) -> None:
-    """Every row rule has an example, those of the contract for one column at least; and the example
-    of an unknown member tells every column, for a union goes by their place."""
+    """Every row rule has an example, those of the contract for one column at least."""
     examples = list(manifest["unit_tests"].values())
     columns = manifest["sources"]["source.retail_mart.pos.sales"]["columns"]
     of_a_column = re.compile(rf"^(empty|invalid|out_of_range)_(?:{'|'.join(columns)})$")
@@ -91,15 +92,36 @@ def check_examples(manifest: dict[str, Any]) -> None:
     }
     kinds, kinds_shown = ({of_a_column.sub(r"\1", code) for code in one} for one in (codes, shown))
     assert kinds - kinds_shown == set()
-    for name in ("dim_customers", "dim_products", "dim_sales_people", "dim_stores"):
-        [member] = [
+
+
+def check_dimensions(manifest: dict[str, Any]) -> None:
+    """Every dimension has a test of its key, and an example of its unknown member that tells every
+    column, for a union goes by their place."""
+    dimensions = {
+        key: node for key, node in manifest["nodes"].items() if node["name"].startswith("dim_")
+    }
+    assert "model.retail_mart.dim_stores" in dimensions
+    tested = manifest["nodes"][f"test.retail_mart.{KEY_TEST}"]["depends_on"]["nodes"]
+    untested = {dimensions[key]["name"] for key in dimensions.keys() - set(tested)}
+    assert not untested, f"not in tests/data/{KEY_TEST}.sql: {listed(untested)}"
+    for node in dimensions.values():
+        members = [
             row
-            for test in examples
-            if test["model"] == name and test["name"].startswith("the_unknown_")
+            for test in manifest["unit_tests"].values()
+            if test["model"] == node["name"] and test["name"].startswith("the_unknown_")
             for row in test["expect"]["rows"]
             if row["is_known"] is False
         ]
-        assert set(member) == set(manifest["nodes"][f"model.retail_mart.{name}"]["columns"])
+        assert len(members) == 1, f"{node['name']} needs a unit test the_unknown_…"
+        lacking = set(node["columns"]) ^ set(members[0])
+        assert not lacking, f"the unknown member of {node['name']}: {listed(lacking)}"
+
+
+def check_wrong_rows(manifest: dict[str, Any]) -> None:
+    """Every data test has wrong rows that it has to find."""
+    tests = {node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"}
+    differing = tests ^ set(WRONG_ROWS)
+    assert not differing, f"in tests/wrong_rows.py or a data test, not both: {listed(differing)}"
 
 
 def check_layers(manifest: dict[str, Any]) -> None:

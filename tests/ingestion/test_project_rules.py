@@ -12,10 +12,12 @@ from tests.conftest import PROJECT
 from tests.project_rules import (
     check_attributes,
     check_consumers,
+    check_dimensions,
     check_layers,
     check_links,
     check_marts,
     check_unit_tests,
+    check_wrong_rows,
 )
 
 
@@ -41,6 +43,17 @@ def test_layers_point_one_way(manifest: dict[str, Any]) -> None:
 def test_an_attribute_that_is_shown_is_compared(manifest: dict[str, Any]) -> None:
     """Risk: a month without new sales shows an old address for ever."""
     check_attributes(manifest)
+
+
+def test_each_dimension_has_its_key_tested_and_its_unknown_member(manifest: dict[str, Any]) -> None:
+    """Risk: a key that is there twice multiplies sales, or an unknown member has a column's place
+    taken by the next one."""
+    check_dimensions(manifest)
+
+
+def test_every_data_test_has_wrong_rows_to_find(manifest: dict[str, Any]) -> None:
+    """Risk: a new data test never fails, or a removed one is still believed to guard something."""
+    check_wrong_rows(manifest)
 
 
 def test_published_money_is_held_against_that_of_the_files(manifest: dict[str, Any]) -> None:

@@ -74,21 +74,24 @@ def hidden_rows(contracts: Mapping[str, Contract], destination: Path) -> list[st
 
 def hash_judging_values(contract_file: Path, destination: Path) -> str:
     """A hash of the columns that the contract marks with ``judges_sales``, of every table that was
-    exported to ``destination``, with their keys; rows without such a value judge nothing."""
+    exported to ``destination``, with their keys; rows without such a value judge nothing, nor does
+    the row that the models leave out, see :func:`hidden_rows`."""
     import pyarrow.parquet as pq
 
     digest = hashlib.sha256()
     is_exported = any(destination.glob("*/*.parquet"))
     contracts = read_dimension_contracts(contract_file) if is_exported else {}
     for table, contract in contracts.items():
+        key = key_column(contract)
+        left_out = UNKNOWN_KEY if type_of(key.data_type).made is int else None
         judging = [column.name for column in contract.columns if column.judges_sales]
         for path in (destination / table).glob("*.parquet"):
             if judging:
-                rows = pq.read_table(path, columns=[key_column(contract).name, *judging])
+                rows = pq.read_table(path, columns=[key.name, *judging])
                 told = [
                     row
                     for row in rows.to_pylist()
-                    if any(row[name] is not None for name in judging)
+                    if row[key.name] != left_out and any(row[name] is not None for name in judging)
                 ]
                 digest.update(f"{table} {told}".encode())
     return digest.hexdigest()

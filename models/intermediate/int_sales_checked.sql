@@ -49,6 +49,9 @@ stores as (
 
     select * from {{ ref('stg_retail__stores') }}
 
+    -- as the dimension does: its key is that of what is unknown
+    where store_id <> -1
+
 ),
 
 -- files that count, and files that were read and set aside whole

@@ -238,3 +238,22 @@ def test_a_value_that_judges_sales_differs_from_none(
         hashes.append(hash_judging_values(star, tmp_path / "bronze"))
     unknown, known = hashes[1:]
     assert hashes[0] == unknown != known
+
+
+def test_a_row_that_the_models_leave_out_judges_no_sales(
+    sqlite_engine: Engine, star: Path, tmp_path: Path
+) -> None:
+    """Risk: a row with the key of what is unknown, which no rule sees, has all sales built anew."""
+    column = "{name: is_open, data_type: boolean, config: {meta: {judges_sales: true}}}"
+    text = CONTRACT.replace("{name: is_open, data_type: boolean}", column)
+    star.write_text(text, encoding="utf-8")
+    contracts, bronze = read_dimension_contracts(star), tmp_path / "bronze"
+    export_dimensions(sqlite_engine, contracts, bronze)
+    hashes = [hash_judging_values(star, bronze)]
+    for key in (-1, -2):
+        with sqlite_engine.begin() as connection:
+            connection.execute(sa.text(f"insert into store (id, is_open) values ({key}, true)"))
+        export_dimensions(sqlite_engine, contracts, bronze)
+        hashes.append(hash_judging_values(star, bronze))
+    nothing, left_out, known = hashes
+    assert nothing == left_out != known

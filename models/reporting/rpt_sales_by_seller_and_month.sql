@@ -6,6 +6,19 @@ seller_months as (
 
 ),
 
+with_store_total as (
+
+    select
+        *,
+        cast(
+            sum(total_sales) over (partition by store_id, sales_month)
+            as decimal(28, 2)
+        ) as total_of_store
+
+    from seller_months
+
+),
+
 rpt_sales_by_seller_and_month as (
 
     select
@@ -20,20 +33,11 @@ rpt_sales_by_seller_and_month as (
             partition by sales_month
             order by total_sales desc
         ) as rank_overall,
-        -- operands of 20 digits leave the quotient 18 places, so it is rounded once
-        cast(
-            cast(total_sales as decimal(20, 2))
-            / nullif(
-                cast(
-                    sum(total_sales) over (partition by store_id, sales_month)
-                    as decimal(20, 2)
-                ),
-                0
-            ) as decimal(9, 4)
-        ) as share_of_store,
+        cast({{ rounded_share('total_sales', 'total_of_store') }} as decimal(9, 4))
+            as share_of_store,
         sales_count
 
-    from seller_months
+    from with_store_total
 
 )
 

@@ -72,11 +72,10 @@ rpt_sales_by_store_and_month as (
         sales_count,
         cast(incentive as decimal(28, 2)) as incentive,
         previous_month_sales,
-        -- operands of 20 digits leave the quotient 18 places, so it is rounded once
         cast(
-            cast(total_sales - previous_month_sales as decimal(20, 2))
-            / nullif(cast(previous_month_sales as decimal(20, 2)), 0)
-            as decimal(18, 4)
+            {{ rounded_share(
+                '(total_sales - previous_month_sales)', 'previous_month_sales'
+            ) }} as decimal(18, 4)
         ) as growth_rate,
         cast(running_total as decimal(28, 2)) as running_total
 

@@ -1,5 +1,4 @@
 {% macro is_empty_text(text, is_trimmed=false) -%}
-    {%- set value = text if is_trimmed else 'trim(' ~ text ~ ')' -%}
     {%- set literals = ["''"] -%}
     {%- set lengths = [0] -%}
     {%- for word in rule_variable('empty_words') -%}
@@ -8,9 +7,13 @@
     {%- endfor -%}
     (
         {{ text }} is null
+        {%- if is_trimmed %}
         or (
-            char_length({{ value }}) <= {{ lengths | max }}
-            and lower({{ value }}) in ({{ literals | join(', ') }})
+            char_length({{ text }}) <= {{ lengths | max }}
+            and lower({{ text }}) in ({{ literals | join(', ') }})
         )
+        {%- else %}
+        or lower({{ without_blanks(text) }}) in ({{ literals | join(', ') }})
+        {%- endif %}
     )
 {%- endmacro %}

@@ -4,10 +4,8 @@
         octet_length({{ value }}) = char_length({{ value }})
         and not contains({{ value }}, 'e')
         and not contains({{ value }}, 'E')
-        and not startswith({{ value }}, '+')
         and not startswith({{ value }}, '.')
         and not startswith({{ value }}, '-.')
-        and not endswith({{ value }}, '.')
         and (
             instr({{ value }}, '.') = 0
             or char_length({{ value }}) - instr({{ value }}, '.') <= {{ scale }}

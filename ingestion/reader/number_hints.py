@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ingestion.reader.headers import shown
 from ingestion.reader.hints import FEWEST_VALUES, NEARLY_EVERY, NOTABLE, Hint
 from ingestion.reader.profile_values import (
-    BLANKS,
     MINUS,
     PLAIN_NUMBER,
     THREE_DECIMALS,
@@ -187,19 +186,10 @@ def _limit_of(column: ContractColumn) -> str:
 
 
 def whole_hint(name: str, texts: Sequence[str]) -> Hint | None:
-    """Return the hint for a column of whole numbers with a fraction of zeros, commas or odd blanks.
+    """Return the hint for a column of whole numbers with a fraction of zeros, or commas.
 
     Its values may be persons' numbers, so none is shown.
     """
-    in_blanks = [text for text in texts if text != text.strip(BLANKS)]
-    are_whole = all(PLAIN_WHOLE.fullmatch(text.strip(BLANKS)) for text in texts)
-    if are_whole and len(in_blanks) >= NOTABLE * len(texts):
-        return Hint(
-            f"{name} is not in the contract's format: {len(in_blanks)} of the first {len(texts)}"
-            " values have blanks around them that are none in CSV (U+00A0). Certain: without them,"
-            " all are whole numbers. Paste this file profile:",
-            {"decimal_mark": "."},
-        )
     fractions = [match[2] for text in texts if (match := WHOLE.fullmatch(text))]
     plain = sum(PLAIN_WHOLE.fullmatch(text) is not None for text in texts)
     grouped = sum(GROUPED_WHOLE.fullmatch(text) is not None for text in texts)

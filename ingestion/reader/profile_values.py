@@ -32,7 +32,12 @@ HOURS_OF_OFFSET = re.compile(r"[+-][0-9]{2}$")
 BELOW_MICROSECONDS = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
 ANYTHING = r"[\s\S]*"
 FORMULA_TEXT = r'="([^"]*)"'
-BLANKS = " \u00a0\u202f"
+# what is no part of a value at its ends, the same as in macros/without_blanks.sql
+BLANKS = (
+    " \t\n\v\f\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+BLANKS_WITHIN = " \u00a0\u202f"  # between a sign and its number
 MINUS = "\u2212"
 THREE_DECIMALS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
 WHOLE = re.compile(r"(-?[0-9]+)\.(0+)")
@@ -169,28 +174,28 @@ def number_rewrite(
         by_lakh = rf"[1-9][0-9]?(?:{mark}[0-9]{{2}})+{mark}[0-9]{{3}}"
         whole = f"(?:{by_thousand}|{by_lakh}|[0-9]+)"
     number = rf"(?P<whole>{whole})(?:{point}(?P<fraction>[0-9]+))?"
-    blank = f"[{BLANKS}]*"
+    blank = f"[{BLANKS_WITHIN}]*"
     before, behind = f"(?:{sign}{blank})?", f"(?:{blank}{sign})?"
     minus = f"{MINUS}-" if f"{MINUS}5" in negatives else "-"
     plain = re.compile(
-        rf"{blank}(?P<minus>[+{minus}]?){blank}{before}(?P<inner>[{minus}]?)"
-        rf"{number}{behind}{blank}"
+        rf"(?P<minus>[+{minus}]?){blank}{before}(?P<inner>[{minus}]?){number}{behind}"
     )
     negative_forms = {
-        "(5)": rf"{blank}{before}\({blank}{before}{number}{behind}{blank}\){behind}{blank}",
-        "5-": rf"{blank}{before}{number}{behind}{blank}-{behind}{blank}",
+        "(5)": rf"{before}\({blank}{before}{number}{behind}{blank}\){behind}",
+        "5-": rf"{before}{number}{behind}{blank}-{behind}",
     }
     others = [re.compile(form) for way, form in negative_forms.items() if way in negatives]
 
     def rewrite(text: str) -> Rewritten:
-        match = plain.fullmatch(text)
+        bare = text.strip(BLANKS)
+        match = plain.fullmatch(bare)
         if match is not None and not (match["minus"] and match["inner"]):
             is_negative = match["minus"] not in ("", "+") or match["inner"] != ""
         else:
-            match = next(filter(None, (form.fullmatch(text) for form in others)), None)
+            match = next(filter(None, (form.fullmatch(bare) for form in others)), None)
             is_negative = True
         if match is None:
-            return Rewritten(text, misfit=PLAIN_NUMBER.fullmatch(text.strip()) is not None)
+            return Rewritten(text, misfit=PLAIN_NUMBER.fullmatch(bare) is not None)
         whole_part = (
             match["whole"].replace(thousands_mark, "") if thousands_mark else match["whole"]
         )
@@ -210,7 +215,7 @@ def whole_rewrite(
 
     def rewrite_whole(text: str) -> Rewritten:
         result = rewrite(text)
-        match = None if result.misfit else WHOLE.fullmatch(result.value.strip())
+        match = None if result.misfit else WHOLE.fullmatch(result.value.strip(BLANKS))
         if match is None or (len(match[2]) == 3 and not is_sure):
             return result
         return Rewritten(match[1], lost_zeros=True)
@@ -231,20 +236,20 @@ def date_rewrite(date_format: str) -> Callable[[str], Rewritten]:
     has_offset, has_fraction = date_format.endswith("%z"), "%f" in date_format
 
     def rewrite(text: str) -> Rewritten:
-        known = text.strip()
+        bare = known = text.strip(BLANKS)
         if has_offset:  # strptime wants its minutes, which some databases leave out
             known = HOURS_OF_OFFSET.sub(r"\g<0>00", known)
         if has_fraction:  # and six digits at most, where others write seven or nine
             known = BELOW_MICROSECONDS.sub("", known)
         try:
             day = datetime.strptime(known, date_format).date()
-            if shape.fullmatch(text.strip()) is None:
+            if shape.fullmatch(bare) is None:
                 raise ValueError("a zero is missing, and nobody can say where")
             if any(day.strftime(name).casefold() not in known.casefold() for name in weekdays):
                 raise ValueError("that day is another one of the week")
             return Rewritten(day.isoformat())
         except ValueError:
-            looks_plain = PLAIN_DATE.fullmatch(text.strip()) is not None
+            looks_plain = PLAIN_DATE.fullmatch(bare) is not None
             return Rewritten(text, misfit=looks_plain and year_first)
 
     return rewrite
@@ -301,7 +306,7 @@ def _derive(
     for pair in zip(left, right, strict=True):
         if pair not in known:
             is_doubtful = any(
-                name not in sure and THREE_DECIMALS.fullmatch(text.strip(" "))
+                name not in sure and THREE_DECIMALS.fullmatch(text.strip(BLANKS))
                 for name, text in zip(names, pair, strict=True)
             )
             known[pair] = (
@@ -313,7 +318,7 @@ def _derive(
 
 
 def _calculate(left: str, operator: str, right: str, scale: int) -> str:
-    left, right = left.strip(" "), right.strip(" ")
+    left, right = left.strip(BLANKS), right.strip(BLANKS)
     if not (PLAIN_NUMBER.fullmatch(left) and PLAIN_NUMBER.fullmatch(right)):
         return ""
     first, second = Decimal(left), Decimal(right)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ingestion.reader.csv_quotes import plain_value, raw_values
 from ingestion.reader.encodings import in_words, readings
 from ingestion.reader.hints import FEWEST_VALUES, NOTABLE, Hint
-from ingestion.reader.profile_values import FORMULA_TEXT
+from ingestion.reader.profile_values import BLANKS, FORMULA_TEXT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +75,7 @@ def encoding_hint(wrong: int, rows: int, sample: bytes) -> Hint:
 def without_formula(text: str) -> str:
     """Return the text, without its blanks and the formula in which it may stand."""
     match = FORMULA.fullmatch(text)
-    return match[1].strip(" ") if match else text
+    return match[1].strip(BLANKS) if match else text
 
 
 def quote_hints(sample: pa.Table, contract: Contract, quote: str) -> list[Hint]:

@@ -15,7 +15,7 @@ from ingestion.reader.date_hints import date_hint
 from ingestion.reader.dialects import changed_profile_text, profile_text
 from ingestion.reader.hints import FEWEST_VALUES, Hint
 from ingestion.reader.number_hints import negative_hints, number_hint, whole_hint
-from ingestion.reader.profile_values import is_id
+from ingestion.reader.profile_values import BLANKS, is_id
 from ingestion.reader.text_hints import (
     formula_hints,
     letter_hints,
@@ -51,7 +51,7 @@ def value_hints(rows: pa.Table, contract: Contract, profile: FileProfile) -> lis
     filled = {*profile.constants, *profile.derived}
     sample = rows.filter(pc.is_null(rows["row_fault"])).slice(0, SAMPLE_ROWS)
     texts_of = {
-        column.name: [text.strip(" ") for text in sample[column.name].to_pylist() if text]
+        column.name: [text.strip(BLANKS) for text in sample[column.name].to_pylist() if text]
         for column in contract.columns
         if column.name not in filled
     }

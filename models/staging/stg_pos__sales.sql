@@ -6,17 +6,18 @@ source as (
 
 ),
 
-stg_pos__sales as (
+-- each text without blanks, made once, for its cast looks at it many times
+texts as (
 
     select
         file_id,
         line_number,
         {%- for column in contract_columns() %}
-        {{ contract_cast('source.' ~ column.name, column.data_type) }}
-            as {{ column.name }},
+        {{ contract_text(column.name, column.data_type) }}
+            as text_of_{{ column.name }},
         {%- endfor %}
         {%- for column in contract_columns() %}
-        source.{{ column.name }} as raw_{{ column.name }},
+        {{ column.name }} as raw_{{ column.name }},
         {%- endfor %}
         additional_column,
         row_fault,
@@ -25,6 +26,28 @@ stg_pos__sales as (
         batch_id
 
     from source
+
+),
+
+stg_pos__sales as (
+
+    select
+        file_id,
+        line_number,
+        {%- for column in contract_columns() %}
+        {{ contract_cast('text_of_' ~ column.name, column.data_type) }}
+            as {{ column.name }},
+        {%- endfor %}
+        {%- for column in contract_columns() %}
+        raw_{{ column.name }},
+        {%- endfor %}
+        additional_column,
+        row_fault,
+        row_fault_detail,
+        raw_line,
+        batch_id
+
+    from texts
 
 )
 

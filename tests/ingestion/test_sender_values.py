@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Any
 
 import pytest
 
 from ingestion.config.profiles import FileProfile
+from ingestion.reader.profile_values import BLANKS
+from tests.conftest import PROJECT
 from tests.reader_bench import BESAN, COLUMNS, HEADER, Bench, dated, text
 
 
@@ -16,6 +19,43 @@ def test_offsets_of_summer_and_winter_are_one_form(bench: Bench) -> None:
     profile = FileProfile(name="p", pattern="*", date_format="%Y-%m-%d %H:%M:%S %z")
     bench.check(dated("2024-03-10 00:30:00 -0500", "2024-03-10 23:30:00 -0400"), profile)
     assert [row["sales_date"] for row in bench.rows()] == ["2024-03-10"] * 2
+
+
+def test_blanks_around_values_are_those_of_the_models() -> None:
+    """Risk: a profile reads a value that the models set aside, or the reverse."""
+    macro = (PROJECT / "macros" / "without_blanks.sql").read_text(encoding="utf-8")
+    literals = macro[macro.index("set blanks") :].partition("-%}")[0]
+    escaped = "".join(re.findall(r"'([^']*)'", literals)).replace("\\\\", "\\")
+    assert escaped.encode().decode("unicode_escape") == BLANKS
+
+
+@pytest.mark.parametrize("blank", ["\t", "\u00a0", "\u3000"])
+def test_blanks_around_values_are_none_of_their_form(bench: Bench, blank: str) -> None:
+    """Risk: a till pads its columns, and a profile that reads its numbers leaves them all aside."""
+    profile = FileProfile(
+        name="p",
+        pattern="*",
+        decimal_mark=",",
+        date_format="%d/%m/%Y",
+        negatives=("(5)",),
+        derived={"total_cost": "price*quantity"},
+    )
+    header = HEADER.removesuffix(",total_cost")
+    values = ("2", "122", "besan", "05/03/2024", "4", '"(1,50)"', "2")
+    sale = ",".join(value if '"' in value else f"{blank}{value}{blank}" for value in values)
+    padded = sale.replace('"(1,50)"', f'"{blank}(1,50){blank}"')
+    bench.check(text(header, padded), profile)
+    [row] = bench.rows()
+    assert (row["customer_id"], row["sales_date"], row["quantity"]) == ("2", "2024-03-05", "2")
+    assert (row["price"], row["total_cost"]) == ("-1.50", "-3.00")
+
+
+def test_a_control_character_is_no_blank(bench: Bench) -> None:
+    """Risk: a day or a number is read out of a value that was damaged on its way."""
+    profile = FileProfile(name="p", pattern="*", decimal_mark=",", date_format="%d/%m/%Y")
+    sale = "2,122,besan,\x1f05/03/2024,4,52\x1f,\x1c2,104"
+    bench.check(text(HEADER, sale), profile)
+    assert bench.values() == [sale.split(",")]
 
 
 def test_public_shape_with_capitals_mark_and_money(bench: Bench) -> None:

@@ -96,10 +96,11 @@ def is_valid(values: dict[str, str]) -> bool:
     price, total = values["price"].strip(), values["total_cost"].strip()
     if not re.fullmatch(r"\d+(\.\d{1,4})?", price) or not re.fullmatch(r"\d+(\.\d{1,2})?", total):
         return False
-    if int(whole["quantity"]) < 1 or not re.fullmatch(r"\d{4}-\d\d-\d\d", values["sales_date"]):
+    written = values["sales_date"].strip()
+    if int(whole["quantity"]) < 1 or not re.fullmatch(r"\d{4}-\d\d-\d\d", written):
         return False
     try:
-        day = dt.date.fromisoformat(values["sales_date"])
+        day = dt.date.fromisoformat(written)
     except ValueError:
         return False
     return OPENINGS.get(whole["store_id"], day) <= day <= dt.datetime.now(dt.UTC).date()

@@ -36,7 +36,9 @@ _LOG = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 1_000
 ROLE = "quarantined_rows"  # by which dbt's manifest tells the model, whatever its name
 _ADDRESS = ("file_id", "file_name", "line_number", "reasons", "reason_codes")
-FILE_REASON = "file_too_bad"  # the code of rows that only their file's verdict sets aside
+# the code of every row of a file that is too bad to trust, after the row's own; a row that no rule
+# rejects has it alone
+FILE_REASON = "file_too_bad"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-{% macro contract_rules() %}
+{% macro contract_rules(is_brief=false) %}
     {%- set rules = [] -%}
     {%- for column in contract_columns() -%}
         {%- set value = 'sales.' ~ column.name -%}
@@ -11,12 +11,13 @@
                 'code': 'empty_' ~ column.name,
                 'severity': 'reject',
                 'when': value ~ ' is null'
-                    ~ (' and ' ~ is_empty_text(raw) if column.data_type != 'string'
-                        else ''),
+                    ~ ('' if is_brief or column.data_type == 'string'
+                        else ' and ' ~ is_empty_text(raw)),
                 'words': "'" ~ column.name ~ " is empty; expected " ~ words ~ "'",
             }) -%}
         {%- endif -%}
-        {%- if column.data_type != 'string' -%}
+        {%- if column.data_type != 'string'
+            and not (is_brief and column.is_required) -%}
             {%- do rules.append({
                 'code': 'invalid_' ~ column.name,
                 'severity': 'reject',

@@ -6,7 +6,7 @@
 {%- set last_day = 'date_add(files.delivered_on, ' ~ days_allowed ~ ')' -%}
 {%- set of_openings
     = 'reject' if rule_variable('reject_sales_before_opening') else 'warn' -%}
-{%- set rules = contract_rules() + [
+{%- set own_rules = [
     {
         'code': 'future_sales_date',
         'severity': 'reject',
@@ -30,6 +30,7 @@
             ~ "sales.price * sales.quantity, ', found ', sales.total_cost)",
     },
 ] -%}
+{%- set rules = contract_rules() + own_rules -%}
 
 with
 
@@ -86,7 +87,8 @@ int_sales_checked as (
         end as reject_reasons,
         {{ row_reasons(rules, 'warn') }} as warn_reasons,
         -- whether there is a reason; its words are made for few rows
-        sales.row_fault is not null or {{ is_against(rules) }} as is_rejected
+        sales.row_fault is not null
+        or {{ is_against(contract_rules(is_brief=true) + own_rules) }} as is_rejected
 
     from sales
 

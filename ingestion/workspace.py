@@ -132,10 +132,23 @@ class Workspace:
                 os.fsdecode(before),
             )
             for folder in (self.root / "metastore_db", self.warehouse, self.root / "trial"):
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove_moved(folder)
         fresh = mark.with_name(f"location.{_PROCESS}")
         fresh.write_bytes(here)
         fresh.replace(mark)  # in one step: half a mark would look like another place
+
+
+def _remove_moved(folder: Path) -> None:
+    """``PipelineError`` where it stays: it would be taken for a folder of this place."""
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:  # a link, say, to what the first workspace still uses
+        raise PipelineError(
+            "The workspace was moved or copied here, and its Spark tables cannot be removed",
+            found=f"{folder}: {error.strerror or error}",
+            action="Remove it, then run again: it is built anew",
+        ) from error
 
 
 @functools.cache  # the lock ends with the process that holds it

@@ -87,7 +87,10 @@ def restore_file(services: Services, key: str) -> None:
     key, rows = file_versions(services, key)
     planned, earlier = split_planned(rows)
     current = counting_row(earlier)
-    chosen = _lone_copy(services, earlier) if current is None else _retracted_by(current, earlier)
+    if current is None:
+        chosen = _lone_copy(services, earlier, planned)
+    else:
+        chosen = _retracted_by(current, earlier)
     if chosen is None or (planned is not None and planned.sha256 != chosen.sha256):
         raise UsageError(
             f"{key} cannot be restored",
@@ -101,15 +104,19 @@ def restore_file(services: Services, key: str) -> None:
         check_inbox(services, {key: planned.sha256})
 
 
-def _lone_copy(services: Services, rows: Sequence[FileRow]) -> FileRow | None:
-    """The newest of these rows, if it is a copy of which the content counts under no name."""
+def _lone_copy(
+    services: Services, rows: Sequence[FileRow], planned: FileRow | None
+) -> FileRow | None:
+    """The newest of these rows, if it is a copy of which the content counts under no name, unless
+    as the version ``planned`` of the same key."""
     if not rows or rows[-1].status != FileStatus.DUPLICATE or rows[-1].content_sha256 is None:
         return None
     hashes = [rows[-1].content_sha256]
     counting = in_transaction(
         services.engine, lambda there: staging_table.counted_by_content(there, hashes)
     )
-    return None if counting else rows[-1]
+    others = [row for row in counting.values() if planned is None or row.id != planned.id]
+    return None if others else rows[-1]
 
 
 def _retracted_by(retraction: FileRow, rows: Sequence[FileRow]) -> FileRow | None:

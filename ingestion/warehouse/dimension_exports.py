@@ -59,14 +59,14 @@ def hidden_rows(contracts: Mapping[str, Contract], destination: Path) -> list[st
 
     warnings = []
     for table, contract in contracts.items():
-        key = key_column(contract)
-        if type_of(key.data_type).made is not int:
+        key, left_out = key_column(contract), _key_left_out(contract)
+        if left_out is None:
             continue
         for path in (destination / table).glob("*.parquet"):
-            hidden = [(key.name, "=", UNKNOWN_KEY)]
+            hidden = [(key.name, "=", left_out)]
             if pq.read_table(path, columns=[key.name], filters=hidden).num_rows:
                 warnings.append(
-                    f"the table {table} has a row with {key.name} {UNKNOWN_KEY}, which stands for "
+                    f"the table {table} has a row with {key.name} {left_out}, which stands for "
                     "what is unknown: the row is left out; give it another key"
                 )
     return warnings
@@ -82,8 +82,7 @@ def hash_judging_values(contract_file: Path, destination: Path) -> str:
     is_exported = any(destination.glob("*/*.parquet"))
     contracts = read_dimension_contracts(contract_file) if is_exported else {}
     for table, contract in contracts.items():
-        key = key_column(contract)
-        left_out = UNKNOWN_KEY if type_of(key.data_type).made is int else None
+        key, left_out = key_column(contract), _key_left_out(contract)
         judging = [column.name for column in contract.columns if column.judges_sales]
         for path in (destination / table).glob("*.parquet"):
             if judging:
@@ -95,6 +94,11 @@ def hash_judging_values(contract_file: Path, destination: Path) -> str:
                 ]
                 digest.update(f"{table} {told}".encode())
     return digest.hexdigest()
+
+
+def _key_left_out(contract: Contract) -> int | None:
+    """The key of the row that the models leave out; None for a table whose key is a text."""
+    return UNKNOWN_KEY if type_of(key_column(contract).data_type).made is int else None
 
 
 def _export(connection: Connection, name: str, contract: Contract, folder: Path) -> Path:

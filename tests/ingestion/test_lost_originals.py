@@ -87,6 +87,22 @@ def test_a_run_that_is_ended_before_the_archive_leaves_the_warning_to_the_next(
     assert run(elsewhere(services, tmp_path / "other")).warnings == [told("b.csv", "a.csv")]
 
 
+def test_a_restored_copy_counts_once_where_its_run_is_ended_and_the_command_repeated(
+    services: Services,
+) -> None:
+    """Risk: the run that was ended has planned the copy, and its own plan is in the way of the
+    same command."""
+    put(services, "a.csv", "2024-03-05")
+    put(services, "b.csv", "2024-03-05")
+    run(services)
+    put(services, "a.csv", "2024-03-06")
+    run(services)
+    restore_file(services, "b.csv")
+    started(services)
+    run(services, lambda there, _: restore_file(there, "b.csv"))
+    assert counted(services) == ["3 sales_data/a.csv", "4 sales_data/b.csv"]
+
+
 def test_only_the_first_copies_are_told_of_one_by_one(services: Services) -> None:
     """Risk: thousands of lines in a summary."""
     names = [f"copy_{number}.csv" for number in range(7)]
